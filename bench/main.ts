@@ -1,0 +1,89 @@
+/**
+ * `npm run bench`: measures this target beside Debian's tgtd, and the mirrored system beside a single site.
+ * docs/benchmarks.md says how to read it.
+ */
+
+import { writeFileSync } from "node:fs";
+import { type Case, COMPARED, MIRRORED, rateOf, rateUnit } from "./cases.ts";
+import { compare, compareTables } from "./compare.ts";
+import { BenchFailure } from "./failure.ts";
+import { describeMachine, machineText, requireTools } from "./machine.ts";
+import type { Series } from "./measure.ts";
+import { mirrored, mirroredTable } from "./mirrored.ts";
+import { parseOptions } from "./options.ts";
+import { median } from "./statistics.ts";
+import { figure } from "./table.ts";
+import { Workspace } from "./workspace.ts";
+
+/** On a disk on most machines, where /tmp may be memory. */
+const DEFAULT_DIR = "/var/tmp";
+
+const COMPARE_TEXT = `## compare: one site without legs, and tgtd
+
+512 MiB volumes on files of one disk, filled and read through once before. antipode: array of one drive, journal on a file
+of the same disk, read cache of 640 MiB; a write is durable when it is acknowledged. tgtd: reads from the page cache; writes
+with --bsoflags sync. Medians of the rounds; ratio = antipode / tgtd, median of the rounds' own ratios.`;
+
+const MIRRORED_TEXT = `## mirrored: the same writes, held by more sites
+
+256 MiB volumes, all sites' processes on this machine and its one disk. A write is acknowledged once it is durable in the
+journal of the primary and of every leg's first site.`;
+
+function progress(series: Series): void {
+  const { access, name } = series.case;
+  const targets = [...new Set(series.runs.map(({ target }) => target))];
+  const rates = targets.map((target) => {
+    const rounds = series.runs.filter((run) => run.target === target);
+    return `${target} ${figure(rateOf(access, median(rounds.map(({ requestsPerSecond }) => requestsPerSecond))))}`;
+  });
+  process.stderr.write(`${name}, ${series.client}: ${rates.join(", ")} ${rateUnit(access)}\n`);
+}
+
+async function main(): Promise<void> {
+  const options = parseOptions(process.argv.slice(2), DEFAULT_DIR);
+  const chosen = (part: string, cases: readonly Case[]) =>
+    cases.filter(({ name }) => options.only === undefined || options.only.test(`${part}: ${name}`));
+  const compared = chosen("compare", COMPARED);
+  const replicated = chosen("mirrored", MIRRORED);
+  if (compared.length + replicated.length === 0) {
+    throw new BenchFailure(`No case matches ${options.only}. There are:\n${allNames().join("\n")}`);
+  }
+  requireTools();
+  const workspace = new Workspace(options.dir);
+  try {
+    const machine = await describeMachine(workspace);
+    const results: Record<string, readonly Series[]> = {};
+    console.log(`# Benchmark\n\n${machineText(machine)}\n${options.rounds} rounds of ${options.seconds} s each`);
+    if (compared.length > 0) {
+      console.log(`\n${COMPARE_TEXT}\n`);
+      results.compare = await compare(workspace, compared, options, progress);
+      console.log(compareTables(results.compare));
+    }
+    if (replicated.length > 0) {
+      console.log(`\n${MIRRORED_TEXT}\n`);
+      results.mirrored = await mirrored(workspace, replicated, options, progress);
+      console.log(mirroredTable(results.mirrored));
+    }
+    if (options.json !== undefined) {
+      const { rounds, seconds } = options;
+      writeFileSync(options.json, `${JSON.stringify({ machine, rounds, seconds, ...results }, undefined, 2)}\n`);
+    }
+  } finally {
+    await workspace.close();
+  }
+}
+
+function allNames(): readonly string[] {
+  const name = (part: string) => (each: Case) => `  ${part}: ${each.name}`;
+  return [...COMPARED.map(name("compare")), ...MIRRORED.map(name("mirrored"))];
+}
+
+try {
+  await main();
+  // The measured system's own world may hold the event loop.
+  process.exit();
+} catch (error) {
+  if (!(error instanceof BenchFailure)) throw error;
+  console.error(`bench: ${error.message}`);
+  process.exit(1);
+}

@@ -1,0 +1,21 @@
+import { describe, expect, it } from "vitest";
+import { parseOptions } from "./options.ts";
+
+describe("options", () => {
+  it("have defaults", () => {
+    expect(parseOptions([], "/d")).toEqual({ rounds: 5, seconds: 3, dir: "/d", only: undefined, json: undefined });
+    expect(parseOptions(["--only", "READ.*1$"], "/d").only?.test("4 KiB random read, depth 1")).toBe(true);
+  });
+
+  it.each([
+    ["--rounds", "0"],
+    ["--rounds", "x"],
+    ["--rounds", "1.5"],
+    ["--seconds", "0"],
+    ["--seconds", "NaN"],
+    ["--only", "("],
+    ["--unknown", "1"],
+  ])("refuse %s %s", (name, value) => {
+    expect(() => parseOptions([name, value], "/d")).toThrow(name);
+  });
+});

@@ -1,0 +1,61 @@
+/** The command line of the benchmark. */
+
+import { parseArgs } from "node:util";
+import { BenchFailure } from "./failure.ts";
+
+export interface Options {
+  readonly rounds: number;
+  readonly seconds: number;
+  readonly dir: string;
+  /** Only cases whose name, with the part's before it, matches. */
+  readonly only: RegExp | undefined;
+  readonly json: string | undefined;
+}
+
+const USAGE = `npm run bench -- [--rounds N] [--seconds S] [--dir DIR] [--only PATTERN] [--json FILE]
+
+  --rounds N      rounds of each case, each with one run on every target (5)
+  --seconds S     what one run is to take (3)
+  --dir DIR       a folder on the disk to measure on; needs 8 GiB (/var/tmp)
+  --only PATTERN  only the cases that match this regular expression, such as "compare.*read" or "mirrored"
+  --json FILE     writes the figures of every round into this file`;
+
+/** @param defaultDir where to measure if nothing is said */
+export function parseOptions(args: readonly string[], defaultDir: string): Options {
+  let values: Record<string, string | boolean | undefined>;
+  try {
+    ({ values } = parseArgs({
+      args: [...args],
+      options: {
+        rounds: { type: "string", default: "5" },
+        seconds: { type: "string", default: "3" },
+        dir: { type: "string", default: defaultDir },
+        only: { type: "string" },
+        json: { type: "string" },
+        help: { type: "boolean", default: false },
+      },
+    }));
+  } catch (error) {
+    throw new BenchFailure(`${error instanceof Error ? error.message : error}\n\n${USAGE}`);
+  }
+  if (values.help === true) throw new BenchFailure(USAGE);
+  const rounds = Number(values.rounds);
+  const seconds = Number(values.seconds);
+  if (!Number.isInteger(rounds) || rounds < 1 || rounds > 1000) {
+    throw new BenchFailure(`--rounds ${values.rounds} is not a whole number from 1 to 1000.`);
+  }
+  if (!(seconds >= 0.1 && seconds <= 600)) {
+    throw new BenchFailure(`--seconds ${values.seconds} is not a number from 0.1 to 600.`);
+  }
+  const only = typeof values.only === "string" ? pattern(values.only) : undefined;
+  const json = typeof values.json === "string" ? values.json : undefined;
+  return { rounds, seconds, dir: String(values.dir), only, json };
+}
+
+function pattern(text: string): RegExp {
+  try {
+    return new RegExp(text, "i");
+  } catch {
+    throw new BenchFailure(`--only ${text} is not a regular expression.`);
+  }
+}

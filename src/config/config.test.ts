@@ -1,0 +1,359 @@
+import fc from "fast-check";
+import { describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { isOperatingError } from "../base/operating-error.ts";
+import { byteCount } from "../base/units.ts";
+import { type Config, type ParseOptions, parseConfig } from "./config.ts";
+import { ConfigError } from "./problem.ts";
+import { formatSize } from "./quantity.ts";
+
+const PRIMARY = `site: { name: denver, location: { latitude: 39.74, longitude: -104.99 } }
+group: prod
+role: primary
+drives: [/dev/a, disks/b, /dev/c]
+arrays: { main: { level: 5, drives: [0, disks/b, 2], chunk: 128KiB } }
+volumes: { db01: { array: main, size: 100GiB, lun: 0 } }
+journal: { device: /dev/pmem0 }
+target: { iqn: "iqn.2026-11.dev.antipode:prod", listen: ["0.0.0.0:3260"] }
+sites:
+  boulder: { address: "boulder.example:7400" }
+  relay-east: { address: "relay-east.example:7400" }
+  boston: { address: "boston.example:7400" }
+mirror: { legs: [[boulder], [relay-east, boston]], onLegLoss: suspend }
+`;
+
+const RELAY = `site: { name: relay-east }
+group: prod
+role: relay
+volumes: { db01: { size: 100GiB, lun: 0 } }
+journal: { device: journal.img, size: 1GiB }
+link: { listen: "0.0.0.0:7400", from: [denver] }
+relay: { forward: [boston], acknowledge: end }
+sites: { boston: { address: "boston.example:7400" } }
+control: { socket: run/ctl.sock }
+`;
+
+const MIRROR = `site: { name: boston }
+group: prod
+role: mirror
+drives: [{ path: a.img, size: 1GiB }, { path: b.img, size: 1GiB }]
+arrays: { main: { level: 1, drives: [0, 1] } }
+volumes: { db01: { array: main, size: 512MiB, lun: 7, blockSize: 4096 } }
+journal: { device: journal.img, size: 64MiB, window: 8MiB, cache: 0B, acknowledge: stored }
+link: { listen: "[::]:7400", from: [relay-east], heartbeat: 100ms, silence: 1s }
+`;
+
+const DISKLESS = PRIMARY.replace(/drives: .*\narrays: .*\n/, "")
+  .replace("array: main, ", "")
+  .replace(/mirror: .*/, "mirror: { legs: [[boulder]] }");
+
+function problemsOf(text: string, options?: ParseOptions): string[] {
+  try {
+    parseConfig(text, "c.yaml", options);
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error;
+    return error.problems.map(({ line, column, path, message }) => `${line}:${column} ${path}: ${message}`);
+  }
+  return [];
+}
+
+/** Replaces what must be there, so that no test passes on a change that was not made. */
+function change(text: string, from: string, to: string): string {
+  expect(text).toContain(from);
+  return text.replace(from, to);
+}
+
+describe("a valid configuration", () => {
+  it("of a primary is read as a whole", () => {
+    expect(parseConfig(PRIMARY, "etc/c.yaml")).toEqual({
+      file: "etc/c.yaml",
+      site: { name: "denver", location: { latitude: 39.74, longitude: -104.99 } },
+      group: "prod",
+      role: "primary",
+      drives: [{ path: "/dev/a" }, { path: "etc/disks/b" }, { path: "/dev/c" }],
+      arrays: { main: { name: "main", level: 5, drives: [0, 1, 2], chunk: 131072 } },
+      volumes: { db01: { name: "db01", id: 0, array: "main", size: 107374182400, lun: 0, blockSize: 512 } },
+      journal: { device: "/dev/pmem0", window: 67108864, cache: 134217728, acknowledge: "journalled" },
+      target: { iqn: "iqn.2026-11.dev.antipode:prod", listen: [{ host: "0.0.0.0", port: 3260 }] },
+      sites: {
+        boulder: { address: { host: "boulder.example", port: 7400 } },
+        "relay-east": { address: { host: "relay-east.example", port: 7400 } },
+        boston: { address: { host: "boston.example", port: 7400 } },
+      },
+      mirror: { legs: [["boulder"], ["relay-east", "boston"]], onLegLoss: "suspend" },
+      link: undefined,
+      control: { socket: "/run/antipode/denver.sock" },
+    });
+  });
+
+  it("of a diskless relay point needs no array", () => {
+    const config = parseConfig(RELAY, "/etc/antipode/c.yaml");
+    expect(config).toMatchObject({
+      role: "relay",
+      drives: [],
+      arrays: {},
+      volumes: { db01: { id: 0 } },
+      journal: { device: "/etc/antipode/journal.img", size: 2 ** 30 },
+      relay: { forward: ["boston"], acknowledge: "end" },
+      link: { from: ["denver"], heartbeat: 500, silence: 3000 },
+      control: { socket: "/etc/antipode/run/ctl.sock" },
+    });
+  });
+
+  it("of a remote mirror site may have its drives made", () => {
+    expect(parseConfig(MIRROR, "c.yaml")).toMatchObject({
+      role: "mirror",
+      drives: [
+        { path: "a.img", size: 2 ** 30 },
+        { path: "b.img", size: 2 ** 30 },
+      ],
+      volumes: { db01: { id: 7, blockSize: 4096 } },
+      journal: { window: 8 * 2 ** 20, cache: 0, acknowledge: "stored" },
+      link: { listen: { host: "::", port: 7400 }, heartbeat: 100, silence: 1000 },
+    });
+  });
+
+  it("of a backup is fed by its link and has no target", () => {
+    const backup = change(RELAY, "role: relay", "role: backup").replace(/relay: .*\n/, "");
+    expect(parseConfig(backup, "c.yaml")).toMatchObject({ role: "backup", arrays: {} });
+  });
+
+  it("of a primary may stand alone, or have no storage but legs", () => {
+    expect(parseConfig(PRIMARY.replace(/mirror: .*\n/, ""), "c.yaml")).toMatchObject({ mirror: { legs: [] } });
+    expect(parseConfig(DISKLESS, "c.yaml")).toMatchObject({ arrays: {}, mirror: { legs: [["boulder"]] } });
+  });
+});
+
+/** Each makes a valid configuration wrong in one way. After a change of words: `vitest -u`, and read what changed. */
+const slips: readonly (readonly [slip: string, base: string, from: string, to: string])[] = [
+  ["an empty file", PRIMARY, PRIMARY, ""],
+  ["a list", PRIMARY, PRIMARY, "[1]"],
+  ["YAML that does not end", PRIMARY, "[/dev/a, disks/b, /dev/c]", "[/dev/a"],
+  ["a key that stands twice", PRIMARY, "role: primary", "role: primary\ngroup: prod"],
+  ["a second document", PRIMARY, "group:", "---\ngroup:"],
+  ["a missing section", PRIMARY, "group: prod\n", ""],
+  ["a key without value", PRIMARY, "group: prod", "group:"],
+  ["an unknown key", PRIMARY, "size: 100GiB", "size: 100GiB, sise: 1GiB"],
+  ["an unknown key that resembles none", PRIMARY, "size: 100GiB", "size: 100GiB, colour: red"],
+  ["an unknown section", PRIMARY, "mirror:", "miror:"],
+  ["a section that this version does not have", PRIMARY, "group: prod", "group: prod\npair: { peer: springs }"],
+  ["spares", PRIMARY, "chunk: 128KiB", "spares: [3]"],
+  ["a battery", PRIMARY, "/dev/pmem0", "/dev/pmem0, battery: { sysfs: BAT0 }"],
+  ["a level that this version does not have", PRIMARY, "level: 5", "level: 10"],
+  ["a level that no version has", PRIMARY, "level: 5", "level: 3"],
+  ["a level as text", PRIMARY, "level: 5", 'level: "5"'],
+  ["going on without a leg", PRIMARY, "onLegLoss: suspend", "onLegLoss: continue"],
+  ["a name in capitals", PRIMARY, "name: denver", "name: Denver"],
+  ["a key that is no name", PRIMARY, "db01:", "db_01:"],
+  ["a size in powers of ten", PRIMARY, "100GiB", "100GB"],
+  ["a size that is no whole number of blocks", PRIMARY, "100GiB", "5000B"],
+  ["a chunk that is no power of two", PRIMARY, "128KiB", "96KiB"],
+  ["a chunk that is too large", PRIMARY, "128KiB", "2MiB"],
+  ["a block size", PRIMARY, "lun: 0", "lun: 0, blockSize: 1024"],
+  ["a LUN past the last", PRIMARY, "lun: 0", "lun: 256"],
+  ["a LUN that is taken", PRIMARY, "lun: 0 }", "lun: 0 }, db02: { array: main, size: 1GiB, lun: 0 }"],
+  ["no volumes", PRIMARY, "{ db01: { array: main, size: 100GiB, lun: 0 } }", "{}"],
+  ["a volume of an unknown array", PRIMARY, "array: main", "array: mian"],
+  ["a volume without array at a site that stores", PRIMARY, "array: main, ", ""],
+  ["a volume with an array at a site that has none", RELAY, "{ size", "{ array: main, size"],
+  ["too few drives", PRIMARY, "[0, disks/b, 2]", "[0, 1]"],
+  ["a drive that is not there", PRIMARY, "[0, disks/b, 2]", "[0, 1, 3]"],
+  ["a drive's path that is not listed", PRIMARY, "[0, disks/b, 2]", "[0, 1, /dev/d]"],
+  ["a drive twice in an array", PRIMARY, "[0, disks/b, 2]", "[0, 1, ./disks/b]"],
+  ["a drive in two arrays", PRIMARY, "arrays: { main:", "arrays: { b: { level: 1, drives: [1, 2] }, main:"],
+  ["a drive listed twice", PRIMARY, "/dev/c]", "/dev/c, /dev/../dev/a]"],
+  ["the journal on a drive", PRIMARY, "/dev/pmem0", "/dev/c"],
+  ["a cache without unit", PRIMARY, "/dev/pmem0", "/dev/pmem0, cache: 4096"],
+  ["a journal that is too small", PRIMARY, "/dev/pmem0", "/dev/pmem0, size: 1MiB"],
+  ["write-through without storage", RELAY, "size: 1GiB", "size: 1GiB, acknowledge: stored"],
+  ["an iqn in capitals", PRIMARY, "dev.antipode", "dev.Antipode"],
+  ["an address without port", PRIMARY, "0.0.0.0:3260", "0.0.0.0"],
+  ["no addresses", PRIMARY, '["0.0.0.0:3260"]', "[]"],
+  ["an address listed twice", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260", "0.0.0.0:3260"]'],
+  ["one address for hosts and sites", PRIMARY, "group: prod", 'group: prod\nlink: { listen: "0.0.0.0:3260" }'],
+  ["an initiator's name", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], initiators: [db1]'],
+  ["a password for initiators", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], chap: { user: a }'],
+  ["a port 0 to connect to", PRIMARY, "boulder.example:7400", "boulder.example:0"],
+  ["one address for two sites", PRIMARY, "boston.example", "boulder.example"],
+  ["this site among the others", PRIMARY, "boulder: {", "denver: {"],
+  ["an unknown site in a leg", PRIMARY, "[[boulder]", "[[bolder]"],
+  ["an object's built-in property for a site", PRIMARY, "[[boulder]", "[[constructor]"],
+  ["this site in a leg", PRIMARY, "[[boulder]", "[[denver]"],
+  ["a site in two legs", PRIMARY, "[[boulder]", "[[boston]"],
+  ["an empty leg", PRIMARY, "[[boulder]", "[[]"],
+  ["a leg that is no list", PRIMARY, "[[boulder],", "[boulder,"],
+  ["a latitude past the pole", PRIMARY, "39.74", "93.74"],
+  ["half a location", PRIMARY, ", longitude: -104.99", ""],
+  ["a primary with neither legs nor arrays", DISKLESS, "mirror: { legs: [[boulder]] }", "mirror: { legs: [] }"],
+  ["a primary with a relay section", PRIMARY, "group:", "relay: { forward: [boston] }\ngroup:"],
+  ["a relay point that forwards nowhere", RELAY, "relay: { forward: [boston], acknowledge: end }\n", ""],
+  ["a relay point with a target", RELAY, "group:", `target: { iqn: "iqn.2001-04.a", listen: ["a:1"] }\ngroup:`],
+  ["a relay point that forwards to its feed", RELAY, "from: [denver]", "from: [boston]"],
+  ["a relay point that forwards to itself", RELAY, "forward: [boston]", "forward: [relay-east]"],
+  ["a relay point that forwards to two", RELAY, "forward: [boston]", "forward: [boston, boston]"],
+  ["an acknowledgement that is none", RELAY, "acknowledge: end", "acknowledge: never"],
+  ["a link that names no feed", RELAY, ", from: [denver]", ""],
+  ["a site that feeds itself", RELAY, "from: [denver]", "from: [relay-east]"],
+  ["a silence as short as the heartbeat", MIRROR, "silence: 1s", "silence: 150ms"],
+  ["a heartbeat that floods", MIRROR, "heartbeat: 100ms", "heartbeat: 1ms"],
+  ["a length of time without unit", MIRROR, "heartbeat: 100ms", "heartbeat: 100"],
+  ["a mirror site without storage", MIRROR, MIRROR.slice(MIRROR.indexOf("drives:"), MIRROR.indexOf("volumes:")), ""],
+  ["a mirror site without a link", MIRROR, MIRROR.slice(MIRROR.indexOf("link:")), ""],
+  ["a mirror site with legs", MIRROR, "group:", "mirror: { legs: [] }\ngroup:"],
+  ["a path that is no text", MIRROR, "device: journal.img", "device: 7"],
+  ["a socket path that no socket can have", RELAY, "run/ctl.sock", `/${"x".repeat(107)}`],
+];
+
+describe("problems", () => {
+  it("are all told at once, in the order of the file, as one operating error", () => {
+    const text = `site: { nam: denver }
+group: Prod
+role: prmary
+drives: [/dev/a, /dev/a]
+arrays: { main: { level: 5, drives: [0, 7] } }
+volumes:
+  db01: { size: 100GB, lun: 300 }
+  db02: { array: mian, size: 1GiB, lun: 1 }
+journal: { device: /dev/pmem0, cache: 1 }
+tarjet: {}
+`;
+    let error: unknown;
+    try {
+      parseConfig(text, "/etc/c.yaml");
+    } catch (thrown) {
+      error = thrown;
+    }
+    expect(isOperatingError(error, "config.invalid")).toBe(true);
+    expect((error as ConfigError).message).toBe(`The configuration /etc/c.yaml has 12 problems:
+  /etc/c.yaml:1:1: site.name: is missing: give a name of at most 32 characters: a-z, 0-9 and '-', starting with a letter or digit
+  /etc/c.yaml:1:9: site.nam: unknown key: did you mean name? allowed are name, location
+  /etc/c.yaml:2:8: group: "Prod" is not a name of at most 32 characters: a-z, 0-9 and '-', starting with a letter or digit
+  /etc/c.yaml:3:7: role: "prmary" is not primary, backup, mirror or relay
+  /etc/c.yaml:4:18: drives[1]: /dev/a is the same drive as drives[0]; list each drive once
+  /etc/c.yaml:5:37: arrays.main.drives: has 2 of the 3 drives that level 5 needs at the least
+  /etc/c.yaml:5:41: arrays.main.drives[1]: there is no drive 7: 'drives' has 0 to 1
+  /etc/c.yaml:7:17: volumes.db01.size: "100GB" is not a size such as 100GiB: a whole number and B, KiB, MiB, GiB or TiB
+  /etc/c.yaml:7:29: volumes.db01.lun: 300 is not a LUN: a whole number from 0 to 255
+  /etc/c.yaml:8:18: volumes.db02.array: there is no array mian: did you mean main?
+  /etc/c.yaml:9:39: journal.cache: 1 is not a size such as 128MiB: a whole number and B, KiB, MiB, GiB or TiB
+  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, control
+ Correct the file; docs/configuration.md describes every key.`);
+  });
+
+  it("of one slip each are told in the words of problems.golden.txt", async () => {
+    const told = slips.map(([slip, base, from, to]) =>
+      [`# ${slip}`, ...problemsOf(change(base, from, to)), ""].join("\n"),
+    );
+    await expect(told.join("\n")).toMatchFileSnapshot("problems.golden.txt");
+  });
+
+  it("name a drive that is listed under two names", () => {
+    const links: Record<string, string> = { "/dev/disk/by-id/x": "/dev/a" };
+    const realPath = (path: string) => links[path];
+    const text = change(PRIMARY, "/dev/c]", "/dev/disk/by-id/x]");
+    expect(problemsOf(text)).toEqual([]);
+    expect(problemsOf(text, { realPath })).toEqual([
+      "4:27 drives[2]: /dev/disk/by-id/x is the same drive as drives[0]; list each drive once",
+    ]);
+  });
+});
+
+describe("any configuration", () => {
+  const name = fc.stringMatching(/^[a-z][a-z0-9-]{0,10}$/);
+  const size = fc.integer({ min: 1, max: 2 ** 28 }).map((blocks) => byteCount(blocks * 4096));
+  const source = fc
+    .record({
+      names: fc.uniqueArray(name, { minLength: 2, maxLength: 6 }),
+      drives: fc.integer({ min: 3, max: 9 }),
+      level: fc.constantFrom(1, 5),
+      volumes: fc.uniqueArray(
+        fc.record({ name, size, lun: fc.nat({ max: 255 }), blockSize: fc.constantFrom(512, 4096) }),
+        {
+          minLength: 1,
+          maxLength: 5,
+          selector: ({ name }) => name,
+        },
+      ),
+      acknowledge: fc.constantFrom("journalled", "stored"),
+    })
+    .filter(({ volumes }) => new Set(volumes.map(({ lun }) => lun)).size === volumes.length);
+
+  it("comes back from YAML as it was meant, in any order and style", () => {
+    fc.assert(
+      fc.property(
+        source,
+        fc.boolean(),
+        fc.boolean(),
+        ({ names, drives, level, volumes, acknowledge }, flow, reversed) => {
+          const [self, ...others] = names;
+          const sections: [string, unknown][] = [
+            ["site", { name: self }],
+            ["group", "g"],
+            ["role", "primary"],
+            ["drives", Array.from({ length: drives }, (_, at) => `/dev/d${at}`)],
+            ["arrays", { a: { level, drives: Array.from({ length: drives }, (_, at) => at) } }],
+            [
+              "volumes",
+              Object.fromEntries(
+                volumes.map(({ name, size, ...rest }) => [name, { array: "a", size: formatSize(size), ...rest }]),
+              ),
+            ],
+            ["journal", { device: "/dev/j", acknowledge }],
+            ["target", { iqn: "iqn.2001-04.com.example", listen: ["[::]:3260"] }],
+            ["sites", Object.fromEntries(others.map((name, at) => [name, { address: `h${at}:1` }]))],
+            ["mirror", { legs: others.map((name) => [name]) }],
+          ];
+          const given = Object.fromEntries(reversed ? sections.toReversed() : sections);
+          const text = flow ? JSON.stringify(given) : stringify(given);
+          const config: Config = parseConfig(text, "/c.yaml");
+          expect(config.site.name).toBe(self);
+          expect(config.role === "primary" && config.mirror.legs).toEqual(others.map((name) => [name]));
+          expect(config.arrays.a).toMatchObject({ level, drives: config.drives.map((_, at) => at) });
+          expect(config.journal.acknowledge).toBe(acknowledge);
+          for (const { name, ...rest } of volumes)
+            expect(config.volumes[name]).toMatchObject({ name, ...rest, id: rest.lun });
+        },
+      ),
+    );
+  });
+
+  it("is refused with problems in the file, or taken, but never ends in another error", () => {
+    const lines = PRIMARY.split("\n");
+    const scrap = fc.constantFrom(
+      "",
+      "{}",
+      "[]",
+      "null",
+      "~",
+      "*a",
+      "&a x",
+      "<<: *a",
+      "!!binary x",
+      "? {a: 1}",
+      "- ",
+      "\t",
+      "__proto__: {}",
+      "1: 2",
+      "\u0000",
+    );
+    fc.assert(
+      fc.property(
+        fc.nat({ max: lines.length }),
+        fc.nat({ max: 60 }),
+        fc.nat({ max: 12 }),
+        scrap,
+        (line, column, cut, piece) => {
+          const torn = lines.map((text, at) =>
+            at === line ? text.slice(0, column) + piece + text.slice(column + cut) : text,
+          );
+          for (const problem of problemsOf(torn.join("\n"))) {
+            const place = Number(problem.split(":")[0]);
+            expect(place).toBeGreaterThanOrEqual(1);
+            expect(place).toBeLessThanOrEqual(lines.length);
+          }
+        },
+      ),
+      { numRuns: 1000 },
+    );
+  });
+});

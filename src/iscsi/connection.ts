@@ -1,0 +1,393 @@
+/**
+ * One connection, from its acceptance to its end: login, then its session. It owns the input, the output and the
+ * timers; a data event is parsed whole and its replies leave in one write.
+ *
+ * Invariants: no PDU but a login is taken before full feature phase; there is always a timer that would end a
+ * connection nobody uses; after `#ended` nothing is read or sent.
+ */
+
+import type { BufferPool } from "./buffers.ts";
+import { CONTINUE, FINAL, OPCODE_MASK, Opcode } from "./constants.ts";
+import type { SessionSnapshot, TargetEvent } from "./events.ts";
+import { Input, type PduSink } from "./input.ts";
+import type { Connection, ConnectionHandlers, Crc32c, Timer, Timers } from "./interfaces.ts";
+import {
+  COMMAND_WINDOW,
+  FLUSH_TURN_BYTES,
+  LINGER_MILLIS,
+  LOGIN_MILLIS,
+  OUTPUT_PAUSE_BYTES,
+  PROBE_MILLIS,
+  RECV_SEGMENT_BYTES_MAX,
+} from "./limits.ts";
+import {
+  type LoginIdentity,
+  type LoginInput,
+  type LoginReply,
+  type LoginState,
+  type LoginTarget,
+  login,
+  loginStart,
+} from "./login.ts";
+import { type ChunkPool, Output } from "./output.ts";
+import { LoginRequest, LoginResponse } from "./pdu.ts";
+import type { ScsiDevice } from "./scsi/device.ts";
+import type { LogicalUnit } from "./scsi/unit.ts";
+import { Session, type SessionHost } from "./session.ts";
+
+/** What a connection asks of the server it belongs to. */
+export interface ConnectionHost extends LoginTarget {
+  readonly timers: Timers;
+  readonly buffers: BufferPool;
+  readonly chunks: ChunkPool;
+  readonly crc32c: Crc32c | undefined;
+  readonly writeBudget: number | undefined;
+  emit(event: TargetEvent): void;
+  /**
+   * Makes room for a session: ends the one that it reinstates, and calls `ready` when that has no I/O left.
+   * `ready` gets the TSIH, or a login status where there can be no session.
+   */
+  prepare(identity: LoginIdentity, ready: (result: { tsih: number } | { status: number }) => void): void;
+  deviceOf(targetName: string): ScsiDevice | undefined;
+  opened(connection: TargetConnection, session: Session): void;
+  closed(connection: TargetConnection): void;
+  quiet(session: Session): void;
+  sendTargets(which: string, initiatorName: string, local: string): string | undefined;
+  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void;
+  coldReset(targetName: string): void;
+  deviceFailed(targetName: string, lun: number, error: unknown): void;
+  dropped(connection: TargetConnection, why: string): void;
+  loginFailed(connection: TargetConnection, initiatorName: string, status: number): void;
+}
+
+type Phase = "login" | "reinstating" | "full-feature" | "closing" | "ended";
+
+export class TargetConnection implements ConnectionHandlers, PduSink, SessionHost {
+  readonly transport: Connection;
+  readonly #host: ConnectionHost;
+  readonly #output: Output;
+  readonly #input: Input;
+  #phase: Phase = "login";
+  #login: LoginState = loginStart();
+  #loginStatSN: number | undefined;
+  #session: Session | undefined;
+  #timer: Timer;
+  #probing = false;
+  #inEvent = false;
+  #flushScheduled = false;
+  /** The transport was told to close: nothing is written any more. */
+  #finished = false;
+  /** The transport is paused until the initiator takes what it is owed. */
+  #paused = false;
+  #why = "closed by the initiator";
+
+  constructor(transport: Connection, host: ConnectionHost) {
+    this.transport = transport;
+    this.#host = host;
+    this.#output = new Output(transport, host.chunks, host.crc32c);
+    this.#input = new Input(this, host.crc32c);
+    this.#timer = host.timers.after(LOGIN_MILLIS, () => this.drop("no login in time"));
+  }
+
+  get session(): Session | undefined {
+    return this.#session;
+  }
+
+  onData(bytes: Uint8Array): void {
+    if (this.#session !== undefined) this.#session.heard = true;
+    this.#inEvent = true;
+    this.#input.feed(bytes);
+    this.#inEvent = false;
+    this.#flush();
+  }
+
+  onDrain(): void {
+    this.#output.blocked = false;
+    this.#flush();
+  }
+
+  onClose(): void {
+    this.#end();
+  }
+
+  pdu(view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): void {
+    if (this.#phase === "full-feature") {
+      this.#session?.pdu(view, bytes, at, dataAt, dataBytes);
+      if (this.#output.queuedBytes > OUTPUT_PAUSE_BYTES) this.#pauseForOutput();
+      return;
+    }
+    if (this.#phase !== "login") return;
+    if ((view.getUint8(at) & OPCODE_MASK) !== Opcode.LoginRequest) {
+      this.drop("a PDU other than a login");
+      return;
+    }
+    this.#loginRequest(view, bytes, at, dataAt, dataBytes);
+  }
+
+  dataOutBegins(view: DataView, at: number, dataBytes: number): Uint8Array | undefined {
+    if (this.#phase !== "full-feature") {
+      this.drop("data before full feature phase");
+      return undefined;
+    }
+    const header = new Uint8Array(view.buffer, view.byteOffset);
+    return this.#session?.dataOutBegins(view, at, dataBytes, header);
+  }
+
+  dataOutEnds(): void {
+    this.#session?.dataOutEnds();
+  }
+
+  malformed(why: string): void {
+    this.drop(why);
+  }
+
+  #loginRequest(view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): void {
+    const flags = view.getUint8(at + LoginRequest.flags);
+    const input: LoginInput = {
+      transit: (flags & FINAL) !== 0,
+      continue: (flags & CONTINUE) !== 0,
+      currentStage: (flags >> 2) & 3,
+      nextStage: flags & 3,
+      versionMax: view.getUint8(at + LoginRequest.versionMax),
+      versionMin: view.getUint8(at + LoginRequest.versionMin),
+      isid: view.getUint16(at + LoginRequest.isid) * 0x100000000 + view.getUint32(at + LoginRequest.isid + 2),
+      tsih: view.getUint16(at + LoginRequest.tsih),
+      cid: view.getUint16(at + LoginRequest.cid),
+      text: bytes.subarray(dataAt, dataAt + dataBytes),
+    };
+    const tag = view.getUint32(at + LoginRequest.initiatorTaskTag);
+    const cmdSN = view.getUint32(at + LoginRequest.cmdSN);
+    this.#loginStatSN ??= view.getUint32(at + LoginRequest.expStatSN);
+    const step = login(this.#login, input, this.#host);
+    this.#login = step.state;
+    const { identity } = step.state;
+    if (step.state.phase !== "full-feature" || identity === undefined) {
+      this.#loginResponse(step.reply, input.isid, input.tsih, tag, cmdSN);
+      if (step.state.phase === "failed") this.#refuse(step.reply.status);
+      return;
+    }
+    // What comes next belongs to the session that is not there yet.
+    this.#phase = "reinstating";
+    this.#input.paused = true;
+    this.#host.prepare(identity, (result) => {
+      if (this.#phase !== "reinstating") return;
+      if ("status" in result) {
+        const reply = { ...step.reply, transit: false, nextStage: 0, status: result.status, text: NOTHING };
+        this.#loginResponse(reply, input.isid, 0, tag, cmdSN);
+        this.#refuse(result.status);
+      } else {
+        this.#loginResponse(step.reply, input.isid, result.tsih, tag, cmdSN);
+        this.#open(identity, result.tsih, cmdSN);
+      }
+      this.#input.resume();
+      this.outputAdded();
+    });
+  }
+
+  #loginResponse(reply: LoginReply, isid: number, tsih: number, tag: number, cmdSN: number): void {
+    const output = this.#output;
+    const at = output.open(reply.text.length);
+    const { view, bytes } = output;
+    const flags = (reply.transit ? FINAL : 0) | (reply.stage << 2) | reply.nextStage;
+    const statSN = this.#loginStatSN ?? 0;
+    this.#loginStatSN = (statSN + 1) >>> 0;
+    bytes.fill(0, at, at + 48);
+    view.setUint32(at, (Opcode.LoginResponse << 24) | (flags << 16));
+    view.setUint32(at + LoginResponse.lengths, reply.text.length);
+    view.setUint16(at + LoginResponse.isid, Math.floor(isid / 0x100000000));
+    view.setUint32(at + LoginResponse.isid + 2, isid >>> 0);
+    view.setUint16(at + LoginResponse.tsih, tsih);
+    view.setUint32(at + LoginResponse.initiatorTaskTag, tag);
+    view.setUint32(at + LoginResponse.statSN, statSN);
+    view.setUint32(at + LoginResponse.expCmdSN, cmdSN);
+    view.setUint32(at + LoginResponse.maxCmdSN, (cmdSN + COMMAND_WINDOW - 1) >>> 0);
+    view.setUint16(at + LoginResponse.status, reply.status);
+    bytes.set(reply.text, output.dataAt(at));
+    output.close(at, reply.text.length);
+  }
+
+  #refuse(status: number): void {
+    this.#host.loginFailed(this, this.#login.identity?.initiatorName ?? "", status);
+    this.closeAfterFlush("login refused");
+  }
+
+  #open(identity: LoginIdentity, tsih: number, cmdSN: number): void {
+    const { parameters } = this.#login;
+    this.#phase = "full-feature";
+    this.#output.headerDigest = this.#input.headerDigest = parameters.headerDigest === "CRC32C";
+    this.#output.dataDigest = this.#input.dataDigest = parameters.dataDigest === "CRC32C";
+    this.#input.segmentBytesMax = RECV_SEGMENT_BYTES_MAX;
+    this.#session = new Session(
+      {
+        identity,
+        tsih,
+        parameters,
+        statSN: this.#loginStatSN ?? 0,
+        cmdSN,
+        device: identity.discovery ? undefined : this.#host.deviceOf(identity.targetName),
+        buffers: this.#host.buffers,
+        output: this.#output,
+        writeBudget: this.#host.writeBudget,
+      },
+      this,
+    );
+    this.#host.opened(this, this.#session);
+    this.#armProbe();
+  }
+
+  #armProbe(): void {
+    this.#timer.cancel();
+    this.#timer = this.#host.timers.after(PROBE_MILLIS, () => this.#probe());
+  }
+
+  #probe(): void {
+    const session = this.#session;
+    if (session === undefined || this.#phase !== "full-feature") return;
+    if (session.heard) this.#probing = false;
+    else if (this.#probing) {
+      this.drop("no answer to a probe");
+      return;
+    } else {
+      this.#probing = true;
+      session.replies.probe();
+      this.#flush();
+    }
+    session.heard = false;
+    this.#armProbe();
+  }
+
+  outputAdded(): void {
+    if (this.#inEvent || this.#flushScheduled || this.#phase === "ended") return;
+    this.#flushScheduled = true;
+    this.#host.timers.afterTurn(() => {
+      this.#flushScheduled = false;
+      this.#flush();
+    });
+  }
+
+  #flush(): void {
+    const output = this.#output;
+    const dataIn = this.#session?.tasks?.dataIn;
+    const until = output.bytesSent + FLUSH_TURN_BYTES;
+    for (;;) {
+      if (this.#phase === "ended" || this.#finished) return;
+      const more = output.flush();
+      if (more || output.bytesSent >= until) {
+        if (output.queuedBytes > 0 || dataIn?.hasStalled) this.outputAdded();
+        break;
+      }
+      if (output.blocked || dataIn === undefined || !dataIn.hasStalled) break;
+      dataIn.resumeStalled();
+    }
+    if (output.queuedBytes === 0) {
+      output.rest();
+      if (this.#phase === "closing" && !this.#finished) {
+        this.#finished = true;
+        this.transport.close();
+      }
+    }
+    if (this.#paused && output.queuedBytes < OUTPUT_PAUSE_BYTES / 2) {
+      this.#paused = false;
+      this.transport.resume();
+      this.#inEvent = true;
+      this.#input.resume();
+      this.#inEvent = false;
+      this.outputAdded();
+    }
+  }
+
+  #pauseForOutput(): void {
+    if (this.#paused) return;
+    this.#paused = true;
+    this.#input.paused = true;
+    this.transport.pause();
+  }
+
+  discardStream(): void {
+    this.#input.discardStream();
+  }
+
+  closeAfterFlush(why: string): void {
+    if (this.#phase === "closing" || this.#phase === "ended") return;
+    this.#why = why;
+    this.#phase = "closing";
+    this.#input.stop();
+    this.#session?.close();
+    this.#timer.cancel();
+    this.#timer = this.#host.timers.after(LINGER_MILLIS, () => this.drop(why));
+    this.outputAdded();
+  }
+
+  drop(why: string): void {
+    if (this.#phase === "ended") return;
+    if (this.#phase !== "closing") this.#host.dropped(this, why);
+    this.#why = why;
+    this.#end();
+    this.transport.abort();
+  }
+
+  #end(): void {
+    if (this.#phase === "ended") return;
+    this.#phase = "ended";
+    this.#timer.cancel();
+    this.#input.stop();
+    this.#output.discard();
+    this.#session?.close();
+    this.#host.closed(this);
+  }
+
+  /** Why the connection ended, for people. */
+  get why(): string {
+    return this.#why;
+  }
+
+  snapshot(): SessionSnapshot | undefined {
+    const session = this.#session;
+    if (session === undefined) return undefined;
+    const { identity, parameters, tasks } = session;
+    return {
+      tsih: session.tsih,
+      initiatorName: identity.initiatorName,
+      initiatorAlias: identity.initiatorAlias,
+      targetName: identity.targetName,
+      isid: identity.isid,
+      remote: this.transport.remote,
+      local: this.transport.local,
+      headerDigest: parameters.headerDigest,
+      dataDigest: parameters.dataDigest,
+      tasks: tasks?.size ?? 0,
+      commands: tasks?.commands ?? 0,
+      bytesRead: tasks?.bytesRead ?? 0,
+      bytesWritten: tasks?.bytesWritten ?? 0,
+      bytesHeld: tasks?.dataOut.bytesHeld ?? 0,
+      outputBytesQueued: this.#output.queuedBytes,
+    };
+  }
+
+  sendTargets(which: string): string | undefined {
+    const name = this.#session?.identity.initiatorName ?? "";
+    return this.#host.sendTargets(which, name, this.transport.local);
+  }
+
+  unit(lun: number): LogicalUnit | undefined {
+    return this.#host.deviceOf(this.#session?.identity.targetName ?? "")?.unit(lun);
+  }
+
+  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {
+    this.#host.reset(unit, by, done);
+  }
+
+  coldReset(): void {
+    this.#host.coldReset(this.#session?.identity.targetName ?? "");
+  }
+
+  deviceFailed(lun: number, error: unknown): void {
+    this.#host.deviceFailed(this.#session?.identity.targetName ?? "", lun, error);
+  }
+
+  quiet(): void {
+    if (this.#session !== undefined) this.#host.quiet(this.#session);
+  }
+}
+
+const NOTHING = new Uint8Array(0);

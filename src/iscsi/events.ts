@@ -1,0 +1,46 @@
+/** What a target tells who logs or counts it. Nothing in the package logs by itself. */
+
+export type TargetEvent =
+  | { readonly type: "session-opened"; readonly session: SessionSnapshot }
+  | { readonly type: "session-closed"; readonly session: SessionSnapshot; readonly why: string }
+  /** `status` is the Status-Class and Status-Detail of RFC 7143 section 11.13.5. */
+  | { readonly type: "login-failed"; readonly remote: string; readonly initiatorName: string; readonly status: number }
+  | { readonly type: "connection-dropped"; readonly remote: string; readonly why: string }
+  | { readonly type: "connection-refused"; readonly remote: string; readonly why: string }
+  | { readonly type: "device-failed"; readonly targetName: string; readonly lun: number; readonly error: unknown };
+
+export interface SessionSnapshot {
+  readonly tsih: number;
+  readonly initiatorName: string;
+  readonly initiatorAlias: string;
+  /** Empty in a discovery session. */
+  readonly targetName: string;
+  readonly isid: number;
+  readonly remote: string;
+  readonly local: string;
+  readonly headerDigest: string;
+  readonly dataDigest: string;
+  readonly tasks: number;
+  readonly commands: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Write data held now. */
+  readonly bytesHeld: number;
+  readonly outputBytesQueued: number;
+}
+
+/** Counted since the server was made; never reset. */
+export interface Counters {
+  connectionsAccepted: number;
+  connectionsRefused: number;
+  connectionsDropped: number;
+  logins: number;
+  loginsFailed: number;
+  sessionsReinstated: number;
+  commands: number;
+  bytesRead: number;
+  bytesWritten: number;
+  pdusRejected: number;
+  pdusIgnored: number;
+  deviceErrors: number;
+}

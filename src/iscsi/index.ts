@@ -1,0 +1,23 @@
+/** An iSCSI target (RFC 7143) over any block device. */
+
+export type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
+export type {
+  Address,
+  BlockDevice,
+  Connection,
+  ConnectionHandlers,
+  Crc32c,
+  Listener,
+  Memory,
+  Network,
+  Pending,
+  Random,
+  Timer,
+  Timers,
+  WriteOptions,
+} from "./interfaces.ts";
+export * as limits from "./limits.ts";
+export { mediumError } from "./scsi/device.ts";
+export { type Sense, SenseKey, Senses } from "./scsi/sense.ts";
+export type { Identity, LunSpec } from "./scsi/unit.ts";
+export { type ServerOptions, Target, TargetServer, type TargetSpec } from "./target.ts";

@@ -1,0 +1,89 @@
+/**
+ * Everything that the target needs from outside: storage, a network, time, memory, randomness and a checksum.
+ * The package imports nothing but these; who embeds it hands in objects of these shapes.
+ */
+
+/** `undefined` when the request is already done, so that a cached read costs no promise. */
+export type Pending = Promise<void> | undefined;
+
+export interface WriteOptions {
+  /** Force unit access: the write is on non-volatile media when it completes. */
+  readonly fua?: boolean;
+  readonly signal?: AbortSignal;
+}
+
+/**
+ * The storage behind a logical unit. Buffers hold whole blocks and stay untouched until the request completes.
+ * A completed write is durable: the unit reports that it has no volatile cache.
+ * Failures reject (or throw) with an error that carries a `code` string.
+ */
+export interface BlockDevice {
+  /** Bytes in a block: 512 or 4096. */
+  readonly blockSize: number;
+  readonly blockCount: number;
+  read(lba: number, into: Uint8Array, signal?: AbortSignal): Pending;
+  write(lba: number, from: Uint8Array, options?: WriteOptions): Pending;
+  flush(signal?: AbortSignal): Pending;
+  /** The blocks read as zeros afterwards. */
+  unmap(lba: number, blocks: number, signal?: AbortSignal): Pending;
+}
+
+/** A TCP endpoint, or a Unix socket on this machine. */
+export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
+
+/** What the owner of a connection is told. None of these throw. */
+export interface ConnectionHandlers {
+  /** The bytes are the receiver's to keep. */
+  onData(bytes: Uint8Array): void;
+  /** More can be written after a `write` that took less than it was given. */
+  onDrain(): void;
+  /** Called once, whoever closed it. */
+  onClose(): void;
+}
+
+export interface Connection {
+  readonly remote: string;
+  /** `host:port` that the peer connected to: what SendTargets reports. */
+  readonly local: string;
+  /** Copies what the transport takes now. @returns the bytes taken; if fewer than given, `onDrain` follows */
+  write(bytes: Uint8Array): number;
+  pause(): void;
+  resume(): void;
+  /** Sends what was taken, then closes. */
+  close(): void;
+  /** Closes at once. */
+  abort(): void;
+}
+
+export interface Listener {
+  readonly address: Address;
+  close(): void;
+}
+
+export interface Network {
+  listen(address: Address, handlers: (connection: Connection) => ConnectionHandlers): Promise<Listener>;
+}
+
+export interface Timer {
+  cancel(): void;
+}
+
+export interface Timers {
+  after(delay: number, run: () => void): Timer;
+  /** Runs once, after the callbacks of the present event-loop turn. */
+  afterTurn(run: () => void): void;
+}
+
+export interface Memory {
+  /** Page-aligned memory of the length asked for. */
+  allocate(bytes: number): Uint8Array;
+  free(buffer: Uint8Array): void;
+}
+
+export interface Random {
+  /** A whole number, 0 <= n < bound. */
+  below(bound: number): number;
+}
+
+/** The CRC32C of `bytes`, going on from `seed`: what digests are made of. */
+export type Crc32c = (bytes: Uint8Array, seed?: number) => number;

@@ -1,0 +1,62 @@
+/** Every bound of the target. What is negotiated starts from here; what is queued ends here. */
+
+const KiB = 1024;
+const MiB = 1024 * KiB;
+
+/** Largest data segment that an initiator may send in full feature phase; before that it is 8 KiB (RFC 7143 13.12). */
+export const RECV_SEGMENT_BYTES_MAX = 256 * KiB;
+export const LOGIN_SEGMENT_BYTES_MAX = 8 * KiB;
+export const BURST_BYTES_MAX = 1 * MiB;
+/** Unsolicited data of one command; a whole window of it must fit WRITE_BUDGET_BYTES. */
+export const FIRST_BURST_BYTES_MAX = 64 * KiB;
+export const OUTSTANDING_R2T_MAX = 8;
+
+/** Commands in flight in a session, as granted by MaxCmdSN. */
+export const COMMAND_WINDOW = 128;
+/** Tasks in a session, commands marked for immediate delivery included; beyond it, TASK SET FULL. */
+export const TASKS_MAX = COMMAND_WINDOW + 16;
+/** Commands that were aborted before they arrived and whose CmdSN is still ahead. */
+export const PLUGGED_COMMANDS_MAX = 16;
+
+/** Write data that a session may hold. R2Ts stop at what leaves room for unsolicited data. */
+export const WRITE_BUDGET_BYTES = 24 * MiB;
+export const UNSOLICITED_RESERVE_BYTES = COMMAND_WINDOW * FIRST_BURST_BYTES_MAX;
+/** A transfer reaches the device in pieces of at most this. */
+export const PIECE_BYTES_MAX = 1 * MiB;
+/** Replies wait to be sent up to here before more data is read from the device. */
+export const READ_AHEAD_BYTES = 2 * MiB;
+/** Data being read for a session at once by a device that completes later. */
+export const READ_BUDGET_BYTES = 8 * MiB;
+/** Replies that a connection may owe before it is no longer read. */
+export const OUTPUT_PAUSE_BYTES = 4 * MiB;
+/** Bytes handed to a transport in one turn before other connections have theirs. */
+export const FLUSH_TURN_BYTES = 8 * MiB;
+export const OUTPUT_CHUNK_BYTES = 256 * KiB;
+/** A segment of this size or more is sent from its own buffer; a smaller one is copied behind its header. */
+export const ZERO_COPY_BYTES_MIN = 64 * KiB;
+/** A Data-Out of this size or more that arrives in parts goes straight into its task's buffer. */
+export const STREAM_BYTES_MIN = 8 * KiB;
+/** Free buffers that a target keeps for reuse. */
+export const RETAINED_BYTES_MAX = 64 * MiB;
+
+export const SESSIONS_MAX = 256;
+export const CONNECTIONS_MAX = 512;
+/** Text of one negotiation, over all of its PDUs. */
+export const TEXT_BYTES_MAX = 64 * KiB;
+export const LOGIN_EXCHANGES_MAX = 32;
+
+export const LOGIN_MILLIS = 15_000;
+/** A session not heard from for one to two of these is probed with a NOP-In, and closed after as long again. */
+export const PROBE_MILLIS = 10_000;
+/** How long a logged-out or refused connection may take to read its last reply. */
+export const LINGER_MILLIS = 5_000;
+
+/** SCSI: what VPD page B0h reports. */
+export const TRANSFER_BYTES_MAX = 8 * MiB;
+export const TRANSFER_BYTES_OPTIMAL = 1 * MiB;
+export const WRITE_SAME_BYTES_MAX = 8 * MiB;
+export const UNMAP_BLOCKS_MAX = 0x100000;
+export const UNMAP_DESCRIPTORS_MAX = 256;
+/** Work of one command on a device that completes at once, before other work has its turn. */
+export const WORK_TURN_BYTES = 2 * MiB;
+export const PHYSICAL_BLOCK_BYTES = 4 * KiB;

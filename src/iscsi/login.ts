@@ -1,0 +1,220 @@
+/**
+ * The login phase of RFC 7143 sections 6.2 to 6.3 as a pure state machine: `login(state, request, target)` returns
+ * the next state and the reply. It knows nothing of connections, sessions or time; what it must ask of its
+ * target (is there one of this name, may this initiator use it) it asks through `LoginTarget`.
+ *
+ * Invariant: once a reply carries a status other than success, the state is `failed` and the connection closes.
+ */
+
+import { LoginStatus, Stage } from "./constants.ts";
+import { LOGIN_EXCHANGES_MAX, TEXT_BYTES_MAX } from "./limits.ts";
+import { DECLARATION, defaultParameters, negotiate, type Parameters } from "./negotiation.ts";
+import { formatText, type Pair, parseText } from "./text.ts";
+
+export interface LoginInput {
+  readonly transit: boolean;
+  readonly continue: boolean;
+  readonly currentStage: number;
+  readonly nextStage: number;
+  readonly versionMin: number;
+  readonly versionMax: number;
+  /** 6 bytes, as a number. */
+  readonly isid: number;
+  readonly tsih: number;
+  readonly cid: number;
+  readonly text: Uint8Array;
+}
+
+export interface LoginReply {
+  readonly transit: boolean;
+  readonly stage: number;
+  readonly nextStage: number;
+  readonly status: number;
+  readonly text: Uint8Array;
+}
+
+export interface LoginTarget {
+  /** `LoginStatus.Success` if this initiator may open a session to this target now. */
+  admit(targetName: string, initiatorName: string): number;
+  /** What to do with a login that names an existing session: a status other than success. */
+  existing(tsih: number, cid: number): number;
+  readonly portalGroupTag: number;
+  readonly digests: boolean;
+}
+
+export interface LoginState {
+  readonly phase: "negotiating" | "full-feature" | "failed";
+  readonly stage: number;
+  readonly exchanges: number;
+  readonly identity: LoginIdentity | undefined;
+  readonly parameters: Parameters;
+  /** Keys that were negotiated already; none may come twice (section 6.3). */
+  readonly seen: ReadonlySet<string>;
+  /** Text of requests with the C bit that the next request goes on with. */
+  readonly pending: Uint8Array;
+  readonly declared: boolean;
+}
+
+export interface LoginIdentity {
+  readonly initiatorName: string;
+  readonly initiatorAlias: string;
+  /** Empty in a discovery session. */
+  readonly targetName: string;
+  readonly discovery: boolean;
+  readonly isid: number;
+  readonly cid: number;
+}
+
+const NOTHING = new Uint8Array(0);
+/** Keys that say who logs in to what; they are not negotiated. */
+const IDENTITY_KEYS = new Set(["InitiatorName", "InitiatorAlias", "TargetName", "SessionType"]);
+
+export function loginStart(): LoginState {
+  return {
+    phase: "negotiating",
+    stage: -1,
+    exchanges: 0,
+    identity: undefined,
+    parameters: defaultParameters(),
+    seen: new Set(),
+    pending: NOTHING,
+    declared: false,
+  };
+}
+
+export interface LoginStep {
+  readonly state: LoginState;
+  readonly reply: LoginReply;
+}
+
+export function login(state: LoginState, request: LoginInput, target: LoginTarget): LoginStep {
+  const fail = (status: number): LoginStep => ({
+    state: { ...state, phase: "failed" },
+    reply: {
+      transit: false,
+      stage: request.currentStage & 3,
+      nextStage: 0,
+      status,
+      text: NOTHING,
+    },
+  });
+
+  if (state.phase !== "negotiating") return fail(LoginStatus.InvalidDuringLogin);
+  if (request.versionMin > 0) return fail(LoginStatus.UnsupportedVersion);
+  if (state.exchanges === LOGIN_EXCHANGES_MAX) return fail(LoginStatus.InitiatorError);
+  if (!stagesAreValid(state, request)) return fail(LoginStatus.InitiatorError);
+  if (state.pending.length + request.text.length > TEXT_BYTES_MAX) return fail(LoginStatus.InitiatorError);
+
+  const text = state.pending.length === 0 ? request.text : join(state.pending, request.text);
+  const next = { ...state, stage: request.currentStage, exchanges: state.exchanges + 1, pending: NOTHING };
+  if (request.continue) {
+    // The bytes belong to the connection's receive buffer: keep a copy.
+    return {
+      state: { ...next, pending: text.slice() },
+      reply: { transit: false, stage: request.currentStage, nextStage: 0, status: LoginStatus.Success, text: NOTHING },
+    };
+  }
+
+  const pairs = parseText(text);
+  if (typeof pairs === "string") return fail(LoginStatus.InitiatorError);
+  const seen = new Set(state.seen);
+  for (const [key] of pairs) {
+    if (seen.has(key)) return fail(LoginStatus.InitiatorError);
+    seen.add(key);
+  }
+
+  const answers: Pair[] = [];
+  let identity = state.identity;
+  if (identity === undefined) {
+    const found = identify(pairs, request);
+    if (typeof found === "number") return fail(found);
+    identity = found;
+    if (request.tsih !== 0) return fail(target.existing(request.tsih, request.cid));
+    if (!identity.discovery) {
+      const admitted = target.admit(identity.targetName, identity.initiatorName);
+      if (admitted !== LoginStatus.Success) return fail(admitted);
+      answers.push(["TargetPortalGroupTag", String(target.portalGroupTag)]);
+    }
+  } else if (pairs.some(([key]) => key === "TargetName" || key === "SessionType" || key === "InitiatorName")) {
+    return fail(LoginStatus.InitiatorError);
+  }
+
+  const parameters = { ...state.parameters };
+  const capabilities = { digests: target.digests, discovery: identity.discovery };
+  const offers = pairs.filter(([key]) => !IDENTITY_KEYS.has(key));
+  let declared = state.declared;
+  if (request.currentStage === Stage.Security) {
+    const method = offers.find(([key]) => key === "AuthMethod");
+    if (method !== undefined) {
+      if (!method[1].split(",").includes("None")) return fail(LoginStatus.AuthenticationFailure);
+      answers.push(["AuthMethod", "None"]);
+    }
+    // Initiators exist that declare operational keys in this stage too; section 6.3.2 lets us answer them.
+    answers.push(
+      ...negotiate(
+        offers.filter((offer) => offer !== method),
+        parameters,
+        capabilities,
+      ),
+    );
+  } else {
+    answers.push(...negotiate(offers, parameters, capabilities));
+    if (!declared) answers.push(DECLARATION);
+    declared = true;
+  }
+
+  return {
+    state: {
+      ...next,
+      phase: request.transit && request.nextStage === Stage.FullFeature ? "full-feature" : "negotiating",
+      stage: request.transit ? request.nextStage : request.currentStage,
+      identity,
+      parameters,
+      seen,
+      declared,
+    },
+    reply: {
+      transit: request.transit,
+      stage: request.currentStage,
+      nextStage: request.transit ? request.nextStage : 0,
+      status: LoginStatus.Success,
+      text: formatText(answers),
+    },
+  };
+}
+
+function stagesAreValid(state: LoginState, request: LoginInput): boolean {
+  const { currentStage, nextStage, transit } = request;
+  if (currentStage !== Stage.Security && currentStage !== Stage.Operational) return false;
+  if (state.stage >= 0 && currentStage !== state.stage) return false;
+  // Section 11.12.2: a request that is to be continued cannot ask for the next stage.
+  if (transit && request.continue) return false;
+  return !transit || (nextStage > currentStage && (nextStage === Stage.Operational || nextStage === Stage.FullFeature));
+}
+
+/** Who logs in to what, or the status to refuse it with. */
+function identify(pairs: readonly Pair[], request: LoginInput): LoginIdentity | number {
+  const value = (key: string) => pairs.find(([name]) => name === key)?.[1];
+  const type = value("SessionType") ?? "Normal";
+  const initiatorName = value("InitiatorName");
+  const targetName = value("TargetName");
+  if (initiatorName === undefined || initiatorName === "") return LoginStatus.MissingParameter;
+  if (initiatorName.length > 223) return LoginStatus.InitiatorError;
+  if (type !== "Normal" && type !== "Discovery") return LoginStatus.SessionTypeNotSupported;
+  if (type === "Normal" && !targetName) return LoginStatus.MissingParameter;
+  return {
+    initiatorName,
+    initiatorAlias: value("InitiatorAlias") ?? "",
+    targetName: type === "Normal" ? (targetName ?? "") : "",
+    discovery: type === "Discovery",
+    isid: request.isid,
+    cid: request.cid,
+  };
+}
+
+function join(a: Uint8Array, b: Uint8Array): Uint8Array {
+  const joined = new Uint8Array(a.length + b.length);
+  joined.set(a);
+  joined.set(b, a.length);
+  return joined;
+}

@@ -1,0 +1,165 @@
+/**
+ * The operational keys of RFC 7143 section 13: for each, how the two sides' values become one.
+ * Pure: `negotiate` takes what was offered and what is agreed so far, and returns what to answer.
+ */
+
+import { BURST_BYTES_MAX, FIRST_BURST_BYTES_MAX, OUTSTANDING_R2T_MAX, RECV_SEGMENT_BYTES_MAX } from "./limits.ts";
+import { type Pair, parseNumber } from "./text.ts";
+
+export type Digest = "None" | "CRC32C";
+
+/** What a session works with. Starts as the defaults of section 13. */
+export interface Parameters {
+  headerDigest: Digest;
+  dataDigest: Digest;
+  initialR2T: boolean;
+  immediateData: boolean;
+  /** The largest data segment that the initiator takes. */
+  initiatorMaxRecvDataSegmentLength: number;
+  maxBurstLength: number;
+  firstBurstLength: number;
+  maxOutstandingR2T: number;
+  defaultTime2Wait: number;
+  defaultTime2Retain: number;
+}
+
+export function defaultParameters(): Parameters {
+  return {
+    headerDigest: "None",
+    dataDigest: "None",
+    initialR2T: true,
+    immediateData: true,
+    initiatorMaxRecvDataSegmentLength: 8192,
+    maxBurstLength: 262144,
+    firstBurstLength: 65536,
+    maxOutstandingR2T: 1,
+    defaultTime2Wait: 2,
+    defaultTime2Retain: 20,
+  };
+}
+
+export interface Capabilities {
+  /** Whether there is a checksum function to make digests with. */
+  readonly digests: boolean;
+  readonly discovery: boolean;
+}
+
+/** What one key does: takes the offered value, changes `agreed`, returns the answer; `undefined` means none is due. */
+type Rule = (value: string, agreed: Parameters, capabilities: Capabilities) => string | undefined;
+
+type NumericKey = {
+  [K in keyof Parameters]: Parameters[K] extends number ? K : never;
+}[keyof Parameters];
+
+function number(min: number, max: number, decide: (offered: number, agreed: Parameters) => number): Rule {
+  return (value, agreed) => {
+    const offered = parseNumber(value);
+    return offered >= min && offered <= max ? String(decide(offered, agreed)) : "Reject";
+  };
+}
+
+/** The smaller of the offer and our own limit. */
+function minimum(key: NumericKey, min: number, max: number, ours: number): Rule {
+  return number(min, max, (offered, agreed) => {
+    agreed[key] = Math.min(offered, ours);
+    return agreed[key];
+  });
+}
+
+function boolean(decide: (offered: boolean, agreed: Parameters) => boolean): Rule {
+  return (value, agreed) => {
+    if (value !== "Yes" && value !== "No") return "Reject";
+    return decide(value === "Yes", agreed) ? "Yes" : "No";
+  };
+}
+
+function digest(key: "headerDigest" | "dataDigest"): Rule {
+  return (value, agreed, { digests }) => {
+    const choice = value.split(",").find((one) => one === "None" || (one === "CRC32C" && digests));
+    if (choice === undefined) return "Reject";
+    agreed[key] = choice as Digest;
+    return choice;
+  };
+}
+
+const LENGTH_MAX = 2 ** 24 - 1;
+
+/** Section 13 marks these irrelevant where the session type is Discovery. */
+const irrelevantInDiscovery = (rule: Rule): Rule => {
+  return (value, agreed, capabilities) => (capabilities.discovery ? "Irrelevant" : rule(value, agreed, capabilities));
+};
+
+const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
+  ["HeaderDigest", digest("headerDigest")],
+  ["DataDigest", digest("dataDigest")],
+  ["MaxConnections", irrelevantInDiscovery(number(1, 65535, () => 1))],
+  [
+    "InitialR2T",
+    // OR of both: unsolicited data only if both want it, and we do.
+    irrelevantInDiscovery(
+      boolean((offered, agreed) => {
+        agreed.initialR2T = offered;
+        return offered;
+      }),
+    ),
+  ],
+  [
+    "ImmediateData",
+    irrelevantInDiscovery(
+      boolean((offered, agreed) => {
+        agreed.immediateData = offered;
+        return offered;
+      }),
+    ),
+  ],
+  [
+    "MaxRecvDataSegmentLength",
+    (value, agreed) => {
+      const declared = parseNumber(value);
+      if (!(declared >= 512 && declared <= LENGTH_MAX)) return "Reject";
+      agreed.initiatorMaxRecvDataSegmentLength = declared;
+      return undefined;
+    },
+  ],
+  ["MaxBurstLength", irrelevantInDiscovery(minimum("maxBurstLength", 512, LENGTH_MAX, BURST_BYTES_MAX))],
+  ["FirstBurstLength", irrelevantInDiscovery(minimum("firstBurstLength", 512, LENGTH_MAX, FIRST_BURST_BYTES_MAX))],
+  [
+    "DefaultTime2Wait",
+    number(0, 3600, (offered, agreed) => {
+      agreed.defaultTime2Wait = Math.max(offered, 0);
+      return agreed.defaultTime2Wait;
+    }),
+  ],
+  // Nothing of a session outlives its connection at error recovery level 0.
+  ["DefaultTime2Retain", minimum("defaultTime2Retain", 0, 3600, 0)],
+  ["MaxOutstandingR2T", irrelevantInDiscovery(minimum("maxOutstandingR2T", 1, 65535, OUTSTANDING_R2T_MAX))],
+  ["DataPDUInOrder", irrelevantInDiscovery(boolean(() => true))],
+  ["DataSequenceInOrder", irrelevantInDiscovery(boolean(() => true))],
+  ["ErrorRecoveryLevel", number(0, 2, () => 0)],
+  ["IFMarker", boolean(() => false)],
+  ["OFMarker", boolean(() => false)],
+  ["IFMarkInt", () => "Reject"],
+  ["OFMarkInt", () => "Reject"],
+  ["TaskReporting", irrelevantInDiscovery((value) => (value.split(",").includes("RFC3720") ? "RFC3720" : "Reject"))],
+  ["iSCSIProtocolLevel", irrelevantInDiscovery(number(0, 31, (offered) => Math.min(offered, 1)))],
+]);
+
+/**
+ * Keys that may be offered in login only once, whatever their stage.
+ *
+ * @returns the answers due, in the order of the offers; `agreed` holds what they settle
+ */
+export function negotiate(offers: readonly Pair[], agreed: Parameters, capabilities: Capabilities): Pair[] {
+  const answers: Pair[] = [];
+  for (const [key, value] of offers) {
+    const rule = RULES.get(key);
+    const answer = rule === undefined ? "NotUnderstood" : rule(value, agreed, capabilities);
+    if (answer !== undefined) answers.push([key, answer]);
+  }
+  // Section 13.14: the first burst is part of a burst.
+  if (agreed.firstBurstLength > agreed.maxBurstLength) agreed.firstBurstLength = agreed.maxBurstLength;
+  return answers;
+}
+
+/** What the target declares once in the operational stage. */
+export const DECLARATION: Pair = ["MaxRecvDataSegmentLength", String(RECV_SEGMENT_BYTES_MAX)];

@@ -1,0 +1,246 @@
+/**
+ * The SCSI target device: its logical units by LUN, and the one place where a CDB finds its command.
+ * It knows nothing of iSCSI.
+ */
+
+import type { Command } from "./command.ts";
+import * as sbc from "./sbc.ts";
+import { invalidCdbField, type Sense, Senses } from "./sense.ts";
+import * as spc from "./spc.ts";
+import { LogicalUnit, type LunSpec, type Nexus, type UnitHost } from "./unit.ts";
+
+type Handler = (command: Command, unit: LogicalUnit, nexus: Nexus) => void;
+
+interface Definition {
+  readonly serviceAction?: number;
+  /** The CDB USAGE DATA of REPORT SUPPORTED OPERATION CODES: which bits mean something. Its length is the CDB's. */
+  readonly usage: readonly number[];
+  readonly run: Handler;
+}
+
+/** Opcodes of which each service action is a command of its own. */
+const WITH_SERVICE_ACTION = new Set([0x9e, 0xa3]);
+
+const LBA4 = [0xff, 0xff, 0xff, 0xff] as const;
+const LBA8 = [...LBA4, ...LBA4] as const;
+
+const modeSelect: Handler = (command, unit, nexus) =>
+  spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
+
+const DEFINITIONS: readonly (readonly [opcode: number, definition: Definition])[] = [
+  [0x00, { usage: [0x00, 0, 0, 0, 0, 0x04], run: spc.testUnitReady }],
+  [0x03, { usage: [0x03, 0x01, 0, 0, 0xff, 0x04], run: (command, _, nexus) => spc.requestSense(command, nexus) }],
+  [0x08, { usage: [0x08, 0x1f, 0xff, 0xff, 0xff, 0x04], run: sbc.read }],
+  [0x0a, { usage: [0x0a, 0x1f, 0xff, 0xff, 0xff, 0x04], run: sbc.write }],
+  [0x12, { usage: [0x12, 0x01, 0xff, 0xff, 0xff, 0x04], run: spc.inquiry }],
+  [0x15, { usage: [0x15, 0x11, 0, 0, 0xff, 0x04], run: modeSelect }],
+  [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: spc.modeSense }],
+  [0x1b, { usage: [0x1b, 0x01, 0, 0x0f, 0xf7, 0x04], run: sbc.startStopUnit }],
+  [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
+  [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
+  [0x2a, { usage: [0x2a, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.write }],
+  [0x2f, { usage: [0x2f, 0x12, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.verify }],
+  [0x35, { usage: [0x35, 0x02, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.synchronizeCache }],
+  [0x41, { usage: [0x41, 0x08, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.writeSame }],
+  [0x42, { usage: [0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: sbc.unmap }],
+  [0x55, { usage: [0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: modeSelect }],
+  [0x5a, { usage: [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04], run: spc.modeSense }],
+  [0x88, { usage: [0x88, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
+  [0x89, { usage: [0x89, 0x18, ...LBA8, 0, 0, 0, 0x01, 0, 0x04], run: sbc.compareAndWrite }],
+  [0x8a, { usage: [0x8a, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.write }],
+  [0x8f, { usage: [0x8f, 0x12, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.verify }],
+  [0x91, { usage: [0x91, 0x02, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.synchronizeCache }],
+  [0x93, { usage: [0x93, 0x09, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.writeSame }],
+  [
+    0x9e,
+    {
+      serviceAction: 0x10,
+      usage: [0x9e, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      run: sbc.readCapacity16,
+    },
+  ],
+  [0x9e, { serviceAction: 0x12, usage: [0x9e, 0x1f, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.getLbaStatus }],
+  [
+    0xa0,
+    {
+      usage: [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      run: (command, unit) => spc.reportLuns(command, unit.host),
+    },
+  ],
+  [
+    0xa3,
+    {
+      serviceAction: 0x0c,
+      usage: [0xa3, 0x1f, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      run: reportSupportedOperationCodes,
+    },
+  ],
+  [0xa8, { usage: [0xa8, 0x18, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
+  [0xaa, { usage: [0xaa, 0x18, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.write }],
+  [0xaf, { usage: [0xaf, 0x12, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.verify }],
+];
+
+/** Indexed by opcode; those with service actions have several. */
+const COMMANDS: readonly (readonly Definition[])[] = Array.from({ length: 256 }, (_, opcode) =>
+  DEFINITIONS.filter(([code]) => code === opcode).map(([, definition]) => definition),
+);
+
+const INQUIRY = 0x12;
+const REQUEST_SENSE = 0x03;
+const REPORT_LUNS = 0xa0;
+const NACA = 0x04;
+
+/** Sets the command's plan from its CDB. */
+export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
+  const { cdb } = command;
+  const opcode = cdb[0];
+  const { unit } = nexus;
+  if (unit === undefined) {
+    decodeWithoutUnit(command, nexus, host);
+    return;
+  }
+  if (nexus.attentions.length > 0 && opcode !== INQUIRY && opcode !== REPORT_LUNS && opcode !== REQUEST_SENSE) {
+    command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
+    return;
+  }
+  const definitions = COMMANDS[opcode];
+  if (definitions.length === 0) {
+    command.fail(Senses.InvalidOpcode);
+    return;
+  }
+  let definition = definitions[0];
+  if (definition.serviceAction !== undefined) {
+    const found = definitions.find((one) => one.serviceAction === (cdb[1] & 0x1f));
+    if (found === undefined) {
+      command.fail(invalidCdbField(1));
+      return;
+    }
+    definition = found;
+  }
+  if ((cdb[definition.usage.length - 1] & NACA) !== 0) {
+    command.fail(invalidCdbField(definition.usage.length - 1));
+    return;
+  }
+  definition.run(command, unit, nexus);
+}
+
+/** What a LUN without a unit answers, SPC-4 section 5.2. */
+function decodeWithoutUnit(command: Command, nexus: Nexus, host: UnitHost): void {
+  switch (command.cdb[0]) {
+    case INQUIRY:
+      spc.inquiry(command, undefined);
+      return;
+    case REQUEST_SENSE:
+      spc.requestSense(command, nexus);
+      return;
+    case REPORT_LUNS:
+      spc.reportLuns(command, host);
+      return;
+    default:
+      command.fail(Senses.LunNotSupported);
+      return;
+  }
+}
+
+/** SPC-4 section 6.34. */
+function reportSupportedOperationCodes(command: Command): void {
+  const { cdb, view } = command;
+  const timeouts = (cdb[2] & 0x80) !== 0;
+  const options = cdb[2] & 0x07;
+  const allocation = view.getUint32(6);
+  if (options === 0) {
+    command.answer(allCommands(timeouts), allocation);
+    return;
+  }
+  const opcode = cdb[3];
+  const serviceAction = view.getUint16(4);
+  const definitions = COMMANDS[opcode];
+  const has = definitions.length > 0 && definitions[0].serviceAction !== undefined;
+  if (options > 3) {
+    command.fail(invalidCdbField(2));
+    return;
+  }
+  if (options === 1 && (has || (definitions.length === 0 && WITH_SERVICE_ACTION.has(opcode)))) {
+    command.fail(invalidCdbField(2));
+    return;
+  }
+  if (options === 2 && !has && definitions.length > 0) {
+    command.fail(invalidCdbField(2));
+    return;
+  }
+  const found = has ? definitions.find((one) => one.serviceAction === serviceAction) : definitions[0];
+  command.answer(oneCommand(found, timeouts), allocation);
+}
+
+const TIMEOUTS_BYTES = 12;
+
+function allCommands(timeouts: boolean): Uint8Array {
+  const width = 8 + (timeouts ? TIMEOUTS_BYTES : 0);
+  const bytes = new Uint8Array(4 + width * DEFINITIONS.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, bytes.length - 4);
+  DEFINITIONS.forEach(([opcode, { serviceAction, usage }], index) => {
+    const at = 4 + width * index;
+    bytes[at] = opcode;
+    view.setUint16(at + 2, serviceAction ?? 0);
+    bytes[at + 5] = (timeouts ? 0x02 : 0) | (serviceAction === undefined ? 0 : 0x01);
+    view.setUint16(at + 6, usage.length);
+    if (timeouts) view.setUint16(at + 8, TIMEOUTS_BYTES - 2);
+  });
+  return bytes;
+}
+
+function oneCommand(definition: Definition | undefined, timeouts: boolean): Uint8Array {
+  if (definition === undefined) return new Uint8Array([0, 0x01, 0, 0]);
+  const { usage, serviceAction } = definition;
+  const bytes = new Uint8Array(4 + usage.length + (timeouts ? TIMEOUTS_BYTES : 0));
+  const view = new DataView(bytes.buffer);
+  bytes[1] = 0x03 | (timeouts ? 0x80 : 0);
+  view.setUint16(2, usage.length);
+  bytes.set(usage, 4);
+  if (serviceAction !== undefined) bytes[5] = serviceAction;
+  if (timeouts) view.setUint16(4 + usage.length, TIMEOUTS_BYTES - 2);
+  return bytes;
+}
+
+/** The units of a target by LUN. */
+export class ScsiDevice {
+  readonly #units = new Map<number, LogicalUnit>();
+  readonly host: UnitHost;
+
+  constructor(host: Omit<UnitHost, "luns">) {
+    this.host = { ...host, luns: () => this.luns() };
+  }
+
+  luns(): readonly number[] {
+    return [...this.#units.keys()].sort((a, b) => a - b);
+  }
+
+  unit(lun: number): LogicalUnit | undefined {
+    return this.#units.get(lun);
+  }
+
+  units(): readonly LogicalUnit[] {
+    return [...this.#units.values()];
+  }
+
+  add(spec: LunSpec): LogicalUnit {
+    if (this.#units.has(spec.lun)) throw new RangeError(`LUN ${spec.lun} is there already`);
+    const unit = new LogicalUnit(spec, this.host);
+    this.#units.set(spec.lun, unit);
+    return unit;
+  }
+
+  remove(lun: number): LogicalUnit | undefined {
+    const unit = this.#units.get(lun);
+    this.#units.delete(lun);
+    return unit;
+  }
+}
+
+/** The default of `senseFor`: errors with a code are the medium's, any others the target's own. */
+export function mediumError(error: unknown, writing: boolean): Sense {
+  if (typeof error !== "object" || error === null) return Senses.InternalTargetFailure;
+  if (!("code" in error) || typeof error.code !== "string") return Senses.InternalTargetFailure;
+  return writing ? Senses.WriteError : Senses.UnrecoveredRead;
+}

@@ -1,0 +1,130 @@
+/** INQUIRY data and vital product data pages: SPC-4 sections 6.6 and 7.8, SBC-3 section 6.6. */
+
+import {
+  PHYSICAL_BLOCK_BYTES,
+  TRANSFER_BYTES_MAX,
+  TRANSFER_BYTES_OPTIMAL,
+  UNMAP_BLOCKS_MAX,
+  UNMAP_DESCRIPTORS_MAX,
+  WRITE_SAME_BYTES_MAX,
+} from "../limits.ts";
+import type { Identity, LogicalUnit } from "./unit.ts";
+
+const STANDARD_BYTES = 74;
+/** SAM-5, SPC-4, SBC-3, iSCSI (no version claimed). */
+const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960] as const;
+/** Peripheral qualifier 011b, device type 1Fh: there can be no unit here. */
+const NO_UNIT = 0x7f;
+const NO_IDENTITY: Identity = { vendor: "ISCSI", product: "NO LOGICAL UNIT", revision: "0", serial: "", naa: 0n };
+
+export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
+  const bytes = new Uint8Array(STANDARD_BYTES);
+  const view = new DataView(bytes.buffer);
+  const identity = unit?.identity ?? NO_IDENTITY;
+  bytes[0] = unit === undefined ? NO_UNIT : 0x00;
+  bytes[2] = 0x06; // SPC-4
+  bytes[3] = 0x12; // HISUP, response data format 2
+  bytes[4] = STANDARD_BYTES - 5;
+  bytes[7] = 0x02; // CMDQUE
+  ascii(bytes, 8, 8, identity.vendor);
+  ascii(bytes, 16, 16, identity.product);
+  ascii(bytes, 32, 4, identity.revision);
+  VERSION_DESCRIPTORS.forEach((version, index) => {
+    view.setUint16(58 + 2 * index, version);
+  });
+  return bytes;
+}
+
+const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
+  [0x00, supportedPages],
+  [0x80, unitSerialNumber],
+  [0x83, deviceIdentification],
+  [0xb0, blockLimits],
+  [0xb1, blockDeviceCharacteristics],
+  [0xb2, logicalBlockProvisioning],
+]);
+
+/** @returns the page with its header, or `undefined` where there is no such page */
+export function vitalProductData(unit: LogicalUnit, page: number): Uint8Array | undefined {
+  const body = PAGES.get(page)?.(unit);
+  if (body === undefined) return undefined;
+  const bytes = new Uint8Array(4 + body.length);
+  bytes[1] = page;
+  new DataView(bytes.buffer).setUint16(2, body.length);
+  bytes.set(body, 4);
+  return bytes;
+}
+
+function supportedPages(): Uint8Array {
+  return new Uint8Array([...PAGES.keys()].sort((a, b) => a - b));
+}
+
+function unitSerialNumber(unit: LogicalUnit): Uint8Array {
+  const serial = unit.identity.serial.slice(0, 64);
+  const bytes = new Uint8Array(serial.length);
+  ascii(bytes, 0, serial.length, serial);
+  return bytes;
+}
+
+/** An NAA and a T10 vendor designator, both of the logical unit: what multipath drivers and hypervisors tell LUNs by. */
+function deviceIdentification(unit: LogicalUnit): Uint8Array {
+  const naa = naaBytes(unit.identity.naa);
+  const t10 = new Uint8Array(8 + Math.min(unit.identity.serial.length, 64));
+  ascii(t10, 0, 8, unit.identity.vendor);
+  ascii(t10, 8, t10.length - 8, unit.identity.serial);
+  const bytes = new Uint8Array(8 + naa.length + t10.length);
+  bytes.set([0x01, 0x03, 0, naa.length]); // binary, logical unit, NAA
+  bytes.set(naa, 4);
+  bytes.set([0x02, 0x01, 0, t10.length], 4 + naa.length); // ASCII, logical unit, T10 vendor ID
+  bytes.set(t10, 8 + naa.length);
+  return bytes;
+}
+
+export function naaBytes(naa: bigint | Uint8Array): Uint8Array {
+  if (typeof naa !== "bigint") {
+    if (naa.length !== 8 && naa.length !== 16) throw new RangeError(`an NAA of ${naa.length} bytes`);
+    return naa;
+  }
+  const wide = naa >> 64n !== 0n;
+  const bytes = new Uint8Array(wide ? 16 : 8);
+  const view = new DataView(bytes.buffer);
+  if (wide) view.setBigUint64(0, BigInt.asUintN(64, naa >> 64n));
+  view.setBigUint64(bytes.length - 8, BigInt.asUintN(64, naa));
+  return bytes;
+}
+
+function blockLimits(unit: LogicalUnit): Uint8Array {
+  const bytes = new Uint8Array(60);
+  const view = new DataView(bytes.buffer);
+  const perPhysical = PHYSICAL_BLOCK_BYTES / unit.blockSize;
+  bytes[0] = 0x01; // WSNZ: WRITE SAME wants a number of blocks
+  bytes[1] = 1; // MAXIMUM COMPARE AND WRITE LENGTH
+  view.setUint16(2, perPhysical); // OPTIMAL TRANSFER LENGTH GRANULARITY
+  view.setUint32(4, TRANSFER_BYTES_MAX / unit.blockSize);
+  view.setUint32(8, TRANSFER_BYTES_OPTIMAL / unit.blockSize);
+  view.setUint32(16, UNMAP_BLOCKS_MAX);
+  view.setUint32(20, UNMAP_DESCRIPTORS_MAX);
+  view.setUint32(24, perPhysical); // OPTIMAL UNMAP GRANULARITY
+  view.setUint32(28, 0x80000000); // UGAVALID, aligned at block 0
+  view.setUint32(36, WRITE_SAME_BYTES_MAX / unit.blockSize); // low half of MAXIMUM WRITE SAME LENGTH
+  return bytes;
+}
+
+function blockDeviceCharacteristics(): Uint8Array {
+  const bytes = new Uint8Array(60);
+  bytes[1] = 0x01; // non-rotating medium
+  return bytes;
+}
+
+function logicalBlockProvisioning(): Uint8Array {
+  // LBPU, LBPWS, LBPWS10 and LBPRZ: unmapped blocks read as zeros; thin provisioned.
+  return new Uint8Array([0, 0xe4, 0x02, 0]);
+}
+
+/** Left-aligned, padded with spaces; what is not printable ASCII becomes a space. */
+function ascii(bytes: Uint8Array, at: number, width: number, text: string): void {
+  for (let index = 0; index < width; index++) {
+    const code = index < text.length ? text.charCodeAt(index) : 0x20;
+    bytes[at + index] = code >= 0x20 && code < 0x7f ? code : 0x20;
+  }
+}

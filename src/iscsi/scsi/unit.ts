@@ -1,0 +1,161 @@
+/**
+ * A logical unit: a block device under a LUN, with its identity and modes, and the nexuses through which
+ * initiators see it.
+ *
+ * Invariants: while a command has the unit for itself (`exclusively`), no write of another command is in flight;
+ * a unit attention is reported once to each nexus it concerns.
+ */
+
+import type { BufferPool } from "../buffers.ts";
+import type { BlockDevice, Timers } from "../interfaces.ts";
+import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
+import { type Sense, Senses } from "./sense.ts";
+
+export interface Identity {
+  /** T10 vendor identification, at most 8 ASCII characters. */
+  readonly vendor: string;
+  /** At most 16. */
+  readonly product: string;
+  /** At most 4. */
+  readonly revision: string;
+  /** Unit serial number, VPD page 80h: at most 64. */
+  readonly serial: string;
+  /** NAA identifier of VPD page 83h: 8 bytes (NAA 2h, 3h or 5h) or 16 (NAA 6h). */
+  readonly naa: bigint | Uint8Array;
+}
+
+export interface LunSpec {
+  /** 0 to 16383. */
+  readonly lun: number;
+  readonly device: BlockDevice;
+  readonly identity: Identity;
+  readonly readOnly?: boolean;
+}
+
+/** What a unit needs of its surroundings. */
+export interface UnitHost {
+  readonly buffers: BufferPool;
+  readonly timers: Timers;
+  /** The sense, or BUSY, that a host is told for a device's error. */
+  readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
+  /** LUNs that the target has, ascending. */
+  readonly luns: () => readonly number[];
+  /** Establishes a unit attention on every nexus of the unit but `except`. */
+  readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
+}
+
+const UNIT_ATTENTIONS_MAX = 8;
+
+/** One initiator port's view of one LUN, whether there is a unit or not. */
+export class Nexus {
+  readonly lun: number;
+  unit: LogicalUnit | undefined;
+  readonly attentions: Sense[] = [];
+  /** Tasks that have started and not ended. */
+  active = 0;
+  orderedActive = false;
+
+  constructor(lun: number, unit: LogicalUnit | undefined) {
+    this.lun = lun;
+    this.unit = unit;
+    if (unit !== undefined) this.attentions.push(Senses.PowerOn);
+  }
+
+  /** Another unit, or none, is under this LUN now. */
+  replace(unit: LogicalUnit | undefined): void {
+    this.unit = unit;
+    this.attentions.length = 0;
+    if (unit !== undefined) this.attentions.push(Senses.PowerOn);
+  }
+
+  attention(sense: Sense): void {
+    if (this.attentions.includes(sense) || this.attentions.length === UNIT_ATTENTIONS_MAX) return;
+    this.attentions.push(sense);
+  }
+}
+
+export class LogicalUnit {
+  readonly lun: number;
+  readonly device: BlockDevice;
+  readonly identity: Identity;
+  readonly host: UnitHost;
+  readonly blockSize: number;
+  /** What hosts were told; `resized` takes over what the device has now. */
+  blockCount: number;
+  readonly readOnly: boolean;
+  /** Software write protect and descriptor sense, as set by MODE SELECT. */
+  swp = false;
+  dSense = false;
+  /** Whether the last read or write was done when the call returned: chooses the path of the next one. */
+  readsAtOnce = true;
+  writesAtOnce = true;
+  #writes = 0;
+  #exclusive = false;
+  /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */
+  #waiting: (() => void)[] = [];
+  #idle: (() => void) | undefined;
+
+  constructor(spec: LunSpec, host: UnitHost) {
+    const { device } = spec;
+    if (device.blockSize !== 512 && device.blockSize !== PHYSICAL_BLOCK_BYTES) {
+      throw new RangeError(`LUN ${spec.lun}: a block of ${device.blockSize} bytes, 512 or 4096 are supported`);
+    }
+    if (!Number.isInteger(spec.lun) || spec.lun < 0 || spec.lun > 0x3fff) throw new RangeError(`LUN ${spec.lun}`);
+    this.lun = spec.lun;
+    this.device = device;
+    this.identity = spec.identity;
+    this.host = host;
+    this.blockSize = device.blockSize;
+    this.blockCount = device.blockCount;
+    this.readOnly = spec.readOnly ?? false;
+  }
+
+  get writeProtected(): boolean {
+    return this.readOnly || this.swp;
+  }
+
+  /** @returns false if another command has the unit for itself; `retry` runs once it has not */
+  beginWrite(retry: () => void): boolean {
+    if (this.#exclusive) {
+      this.#waiting.push(retry);
+      return false;
+    }
+    this.#writes++;
+    return true;
+  }
+
+  endWrite(): void {
+    this.#writes--;
+    if (this.#writes === 0 && this.#idle !== undefined) {
+      const idle = this.#idle;
+      this.#idle = undefined;
+      idle();
+    }
+  }
+
+  /** As `beginWrite`, for work that may wait. */
+  async writeTurn(): Promise<void> {
+    while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#writes++;
+  }
+
+  /** Runs `work` while no write is in flight; writes that come meanwhile wait. */
+  async exclusively(work: () => Promise<void>): Promise<void> {
+    while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#exclusive = true;
+    try {
+      if (this.#writes > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+      await work();
+    } finally {
+      this.#exclusive = false;
+      const waiting = this.#waiting;
+      this.#waiting = [];
+      for (const retry of waiting) retry();
+    }
+  }
+
+  /** Lets other work have its turn. */
+  yield(): Promise<void> {
+    return new Promise((resolve) => this.host.timers.afterTurn(resolve));
+  }
+}

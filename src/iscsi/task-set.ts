@@ -1,0 +1,388 @@
+/**
+ * The tasks of one session: from a SCSI Command PDU to its response, and their abortion.
+ *
+ * Invariants: a task is in the table from its command to its response, so that its tag cannot come twice; a task
+ * that has requests at its device is never given up before these have ended, since a write that lands after its
+ * abortion was confirmed could overwrite a newer one; a response waits for the last unsolicited data.
+ */
+
+import type { BufferPool } from "./buffers.ts";
+import { CommandFlag, FINAL, RejectReason, TaskAttribute } from "./constants.ts";
+import { DataInTransfers, type TaskOwner } from "./data-in.ts";
+import { DataOutTransfers } from "./data-out.ts";
+import type { Pending } from "./interfaces.ts";
+import { TASKS_MAX } from "./limits.ts";
+import type { Parameters } from "./negotiation.ts";
+import { readLun, ScsiCommand } from "./pdu.ts";
+import type { Replies } from "./replies.ts";
+import { Plan } from "./scsi/command.ts";
+import { decode, type ScsiDevice } from "./scsi/device.ts";
+import { CheckCondition, type Sense, Senses, Status } from "./scsi/sense.ts";
+import { Nexus } from "./scsi/unit.ts";
+import { Task } from "./task.ts";
+
+export interface TaskSetEvents {
+  /** Output was added outside of a data event. */
+  outputAdded(): void;
+  /** A task ended: its payload, if it is arriving, is not to be stored any more. */
+  taskEnded(task: Task): void;
+  deviceFailed(lun: number, error: unknown): void;
+  /** The last task ended. */
+  idle(): void;
+}
+
+/** Nexuses of LUNs that do not exist are kept only up to here. */
+const NEXUSES_MAX = 1024;
+
+export class TaskSet implements TaskOwner {
+  readonly dataIn: DataInTransfers;
+  readonly dataOut: DataOutTransfers;
+  readonly #replies: Replies;
+  readonly #parameters: Parameters;
+  readonly #device: ScsiDevice;
+  readonly #events: TaskSetEvents;
+  readonly #tasks = new Map<number, Task>();
+  readonly #pool: Task[] = [];
+  readonly #nexuses = new Map<number, Nexus>();
+  #lastNexus: Nexus | undefined;
+  /** Tasks that wait for an ordered one, or are ordered and wait for others; in order of arrival. */
+  readonly #deferred: Task[] = [];
+  #closed = false;
+  commands = 0;
+  bytesRead = 0;
+  bytesWritten = 0;
+
+  constructor(
+    replies: Replies,
+    parameters: Parameters,
+    device: ScsiDevice,
+    buffers: BufferPool,
+    events: TaskSetEvents,
+    writeBudget?: number,
+  ) {
+    this.#replies = replies;
+    this.#parameters = parameters;
+    this.#device = device;
+    this.#events = events;
+    this.dataIn = new DataInTransfers(this, replies, parameters, buffers);
+    this.dataOut = new DataOutTransfers(this, replies, parameters, buffers, writeBudget);
+  }
+
+  get closed(): boolean {
+    return this.#closed;
+  }
+
+  get size(): number {
+    return this.#tasks.size;
+  }
+
+  get(initiatorTaskTag: number): Task | undefined {
+    return this.#tasks.get(initiatorTaskTag);
+  }
+
+  /** A SCSI Command whose CmdSN was accepted. @returns a reason to reject it with, or 0 */
+  command(view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): number {
+    const flags = view.getUint8(at + ScsiCommand.flags);
+    const tag = view.getUint32(at + ScsiCommand.initiatorTaskTag);
+    const length = view.getUint32(at + ScsiCommand.expectedDataTransferLength);
+    if (this.#tasks.has(tag)) return RejectReason.TaskInProgress;
+    const writes = (flags & CommandFlag.Write) !== 0;
+    const final = (flags & FINAL) !== 0;
+    const parameters = this.#parameters;
+    if (!writes && (dataBytes > 0 || !final)) return RejectReason.InvalidPduField;
+    if (writes && (flags & CommandFlag.Read) !== 0) return RejectReason.InvalidPduField;
+    if (dataBytes > length || dataBytes > parameters.firstBurstLength) return RejectReason.ProtocolError;
+
+    const task = this.#pool.pop() ?? new Task();
+    task.begin();
+    task.initiatorTaskTag = tag;
+    task.expectedDataTransferLength = length;
+    task.writes = writes;
+    task.reads = (flags & CommandFlag.Read) !== 0;
+    task.view.setUint32(0, view.getUint32(at + 32));
+    task.view.setUint32(4, view.getUint32(at + 36));
+    task.view.setUint32(8, view.getUint32(at + 40));
+    task.view.setUint32(12, view.getUint32(at + 44));
+    const nexus = this.#nexus(readLun(view, at + ScsiCommand.lun));
+    task.nexus = nexus;
+    task.unit = nexus.unit;
+    this.#tasks.set(tag, task);
+    this.commands++;
+
+    if (this.#tasks.size > TASKS_MAX) task.status = Status.TaskSetFull;
+    else decode(task, nexus, this.#device.host);
+    if (writes) this.#unasked(task, bytes, dataAt, dataBytes, final);
+    this.#begin(task, nexus, flags & CommandFlag.AttributeMask);
+    return 0;
+  }
+
+  /** Data that comes with a command, or right after it. */
+  #unasked(task: Task, bytes: Uint8Array, dataAt: number, dataBytes: number, final: boolean): void {
+    task.unsolicitedOpen = !final;
+    if (
+      (!final && (this.#parameters.initialR2T || dataBytes >= this.#parameters.firstBurstLength)) ||
+      (dataBytes > 0 && !this.#parameters.immediateData)
+    ) {
+      task.fail(Senses.UnexpectedUnsolicitedData);
+      // What follows such a command cannot be waited for.
+      task.unsolicitedOpen = false;
+    }
+    this.dataOut.expect(task, dataBytes);
+    if (dataBytes > 0) this.dataOut.place(task, bytes, dataAt, dataBytes);
+  }
+
+  #begin(task: Task, nexus: Nexus, attribute: number): void {
+    const ordered = attribute === TaskAttribute.Ordered;
+    const waits =
+      attribute !== TaskAttribute.HeadOfQueue &&
+      (nexus.orderedActive || (ordered && nexus.active > 0) || this.#hasDeferred(nexus));
+    task.ordered = ordered;
+    if (waits) this.#deferred.push(task);
+    else this.#start(task, nexus);
+  }
+
+  #start(task: Task, nexus: Nexus): void {
+    task.started = true;
+    nexus.active++;
+    if (task.ordered) nexus.orderedActive = true;
+    const { unit } = task;
+    if (task.plan === Plan.Reply) {
+      this.dataIn.reply(task, task.reply ?? NOTHING);
+      return;
+    }
+    if (task.plan === Plan.Done || unit === undefined) {
+      this.finish(task);
+      return;
+    }
+    switch (task.plan) {
+      case Plan.Read:
+        this.dataIn.start(task, unit);
+        return;
+      case Plan.Work:
+        this.#work(task);
+        return;
+      default:
+        this.dataOut.start(task);
+        return;
+    }
+  }
+
+  #work(task: Task): void {
+    const { unit } = task;
+    if (unit === undefined) {
+      this.finish(task);
+      return;
+    }
+    let pending: Pending;
+    try {
+      pending = task.work?.(unit, task);
+    } catch (error) {
+      this.fail(task, error, true);
+      return;
+    }
+    if (pending === undefined) {
+      this.finish(task);
+      return;
+    }
+    task.inFlight++;
+    pending.then(
+      () => {
+        task.inFlight--;
+        if (task.aborted) this.settle(task);
+        else this.finish(task);
+        this.#events.outputAdded();
+      },
+      (error) => {
+        task.inFlight--;
+        if (task.aborted) this.settle(task);
+        else this.fail(task, error, true);
+        this.#events.outputAdded();
+      },
+    );
+  }
+
+  grantFor(_task: Task): void {
+    this.#replies.grant(this.#tasks.size - 1);
+  }
+
+  sentWithStatus(task: Task): void {
+    this.bytesRead += task.readEnd;
+    this.#end(task);
+  }
+
+  finish(task: Task): void {
+    task.ending = true;
+    if (task.unsolicitedOpen || task.inFlight > 0) return;
+    this.#respond(task);
+  }
+
+  fail(task: Task, error: unknown, writing: boolean): void {
+    if (!task.ending) this.#blame(task, error, writing);
+    this.finish(task);
+  }
+
+  settle(task: Task): void {
+    if (task.inFlight > 0) return;
+    if (task.aborted) this.#endAborted(task);
+    else if (task.ending) this.finish(task);
+  }
+
+  outputAdded(): void {
+    this.#events.outputAdded();
+  }
+
+  /** Data came for a task that nobody asked for: the task fails, and no more is awaited for it. */
+  dataErrors(task: Task): void {
+    task.unsolicitedOpen = false;
+    task.r2ts.length = 0;
+    this.fail(task, new CheckCondition(Senses.IncorrectAmountOfData), true);
+  }
+
+  #blame(task: Task, error: unknown, writing: boolean): void {
+    const moved = task.transferBytes;
+    if (error instanceof CheckCondition) task.fail(error.sense);
+    else {
+      this.#events.deviceFailed(task.nexus?.lun ?? 0, error);
+      const sense: Sense | "BUSY" = this.#device.host.senseFor(error, writing);
+      if (sense === "BUSY") {
+        task.plan = Plan.Done;
+        task.status = Status.Busy;
+      } else task.fail(sense);
+    }
+    // Data has moved for it: the residual is that of the transfer, not of a command without one.
+    task.transferBytes = moved;
+  }
+
+  #respond(task: Task): void {
+    if (task.writes && task.status === Status.Good) {
+      this.bytesWritten += Math.min(task.transferBytes, task.expectedDataTransferLength);
+    }
+    if (!this.#closed) {
+      this.#replies.grant(this.#tasks.size - 1);
+      const moved = task.status === Status.Good || task.sense === undefined ? task.transferBytes : this.#moved(task);
+      this.#replies.scsiResponse(task, moved, task.unit?.dSense ?? false);
+    }
+    this.#end(task);
+  }
+
+  /** Of a failed command, what was really transferred. */
+  #moved(task: Task): number {
+    if (task.reads) return task.sent;
+    return Math.min(task.received, task.expectedDataTransferLength);
+  }
+
+  #end(task: Task): void {
+    this.#tasks.delete(task.initiatorTaskTag);
+    this.#events.taskEnded(task);
+    this.dataOut.release(task);
+    const { nexus } = task;
+    if (nexus !== undefined && task.started) {
+      nexus.active--;
+      if (task.ordered) nexus.orderedActive = false;
+      if (this.#deferred.length > 0) this.#startDeferred(nexus);
+    } else remove(this.#deferred, task);
+    if (this.#pool.length < TASKS_MAX) this.#pool.push(task);
+    if (!this.#closed) this.dataOut.resumeWaiting();
+    if (this.#tasks.size === 0) this.#events.idle();
+  }
+
+  #hasDeferred(nexus: Nexus): boolean {
+    return this.#deferred.length > 0 && this.#deferred.some((task) => task.nexus === nexus);
+  }
+
+  #startDeferred(nexus: Nexus): void {
+    for (let index = 0; index < this.#deferred.length && !nexus.orderedActive; ) {
+      const task = this.#deferred[index];
+      if (task.nexus !== nexus) {
+        index++;
+        continue;
+      }
+      if (task.ordered && nexus.active > 0) return;
+      this.#deferred.splice(index, 1);
+      this.#start(task, nexus);
+      // Starting may have ended tasks and with them changed the list.
+      index = 0;
+    }
+  }
+
+  /** Whether a task is one of a LUN's. */
+  tasksOf(lun: number): Task[] {
+    return [...this.#tasks.values()].filter((task) => task.nexus?.lun === lun);
+  }
+
+  all(): Task[] {
+    return [...this.#tasks.values()];
+  }
+
+  /**
+   * Aborts tasks; no response is sent for them unless `status` is given.
+   *
+   * @param done called when all of them have ended, which may be at once
+   */
+  abort(tasks: readonly Task[], done: () => void, status = 0): void {
+    let left = 1;
+    const one = () => {
+      left--;
+      if (left === 0) done();
+    };
+    for (const task of tasks) {
+      if (this.#tasks.get(task.initiatorTaskTag) !== task) continue;
+      left++;
+      task.abortWaiters.push(one);
+      if (!task.aborted) {
+        task.aborted = true;
+        task.abortStatus = status;
+        task.cancel();
+      }
+      if (task.inFlight === 0) this.#endAborted(task);
+    }
+    one();
+  }
+
+  #endAborted(task: Task): void {
+    if (this.#tasks.get(task.initiatorTaskTag) !== task) return;
+    const waiters = task.abortWaiters.splice(0);
+    remove(this.dataIn.stalled, task);
+    if (task.abortStatus !== 0 && !this.#closed) {
+      task.sense = undefined;
+      task.status = task.abortStatus;
+      this.#respond(task);
+      this.#events.outputAdded();
+    } else this.#end(task);
+    for (const waiter of waiters) waiter();
+  }
+
+  /** Ends everything without a response; `idle` follows once the devices are done. */
+  close(): void {
+    if (this.#closed) return;
+    this.#closed = true;
+    this.abort(this.all(), () => {});
+  }
+
+  #nexus(lun: number): Nexus {
+    if (this.#lastNexus?.lun === lun) return this.#lastNexus;
+    let nexus = this.#nexuses.get(lun);
+    if (nexus === undefined) {
+      nexus = new Nexus(lun, lun < 0 ? undefined : this.#device.unit(lun));
+      if (this.#nexuses.size < NEXUSES_MAX) this.#nexuses.set(lun, nexus);
+    }
+    this.#lastNexus = nexus;
+    return nexus;
+  }
+
+  nexuses(): Iterable<Nexus> {
+    return this.#nexuses.values();
+  }
+
+  /** The nexus of a LUN that was used already. */
+  nexusOf(lun: number): Nexus | undefined {
+    return this.#nexuses.get(lun);
+  }
+}
+
+function remove<T>(list: T[], item: T): void {
+  const index = list.indexOf(item);
+  if (index >= 0) list.splice(index, 1);
+}
+
+const NOTHING = new Uint8Array(0);

@@ -1,0 +1,87 @@
+/**
+ * An iSCSI task: a SCSI command on its way through a session, with what is known of its data transfer.
+ * Tasks are pooled; `begin` makes one ready. A task is in exactly one place that may end it: the initiator (data is
+ * awaited), a queue of its session (deferred, or waiting for a buffer or for room in the output), or the device.
+ */
+
+import { Command } from "./scsi/command.ts";
+import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
+
+/** A sequence of Data-Outs that was asked for by an R2T and has not ended. */
+export interface OutstandingR2T {
+  readonly targetTransferTag: number;
+  readonly end: number;
+}
+
+export class Task extends Command {
+  initiatorTaskTag = 0;
+  nexus: Nexus | undefined;
+  /** The unit when the command came: a nexus may get another while the task lasts. */
+  unit: LogicalUnit | undefined;
+  ordered = false;
+  /** The R and W flags. */
+  reads = false;
+  writes = false;
+  expectedDataTransferLength = 0;
+  /** Data-In and R2T PDUs sent. */
+  dataSN = 0;
+  started = false;
+
+  /** Bytes that the initiator has sent, in order from 0. */
+  received = 0;
+  /** Bytes that are taken from the initiator; what comes beyond is discarded. */
+  wanted = 0;
+  /** The last unsolicited PDU, which has the F bit, is still to come. */
+  unsolicitedOpen = false;
+  unsolicitedEnd = 0;
+  expectedDataSN = 0;
+  /** Bytes that R2Ts have asked for, counted from 0. */
+  solicited = 0;
+  readonly r2ts: OutstandingR2T[] = [];
+  /** The piece that is being received: `[pieceStart, pieceEnd)` of the transfer. */
+  buffer: Uint8Array | undefined;
+  pieceStart = 0;
+  pieceEnd = 0;
+
+  /** Bytes sent, and bytes to send, of a read. */
+  sent = 0;
+  readEnd = 0;
+  /** Bytes of the present Data-In sequence. */
+  burst = 0;
+
+  /** Requests at the device, and retries that its gate holds. */
+  inFlight = 0;
+  /** The outcome is known; what is still to come for it is only awaited. */
+  ending = false;
+  aborted = false;
+  /** Reported if the task is aborted on behalf of another initiator. */
+  abortStatus = 0;
+  readonly abortWaiters: (() => void)[] = [];
+
+  begin(): void {
+    this.reset();
+    this.nexus = undefined;
+    this.unit = undefined;
+    this.ordered = false;
+    this.dataSN = 0;
+    this.started = false;
+    this.received = 0;
+    this.wanted = 0;
+    this.unsolicitedOpen = false;
+    this.unsolicitedEnd = 0;
+    this.expectedDataSN = 0;
+    this.solicited = 0;
+    this.r2ts.length = 0;
+    this.buffer = undefined;
+    this.pieceStart = 0;
+    this.pieceEnd = 0;
+    this.sent = 0;
+    this.readEnd = 0;
+    this.burst = 0;
+    this.inFlight = 0;
+    this.ending = false;
+    this.aborted = false;
+    this.abortStatus = 0;
+    this.abortWaiters.length = 0;
+  }
+}

@@ -1,0 +1,68 @@
+/** The `antipode` command. */
+
+import { Command, CommanderError } from "commander";
+import { check } from "./cli/check.ts";
+import { ctl } from "./cli/ctl.ts";
+import { demo } from "./cli/demo.ts";
+import { EXIT, fail } from "./cli/failure.ts";
+import { inspect } from "./cli/inspect.ts";
+import { serve } from "./cli/serve.ts";
+import { VERSION } from "./site/version.ts";
+
+const program = new Command("antipode")
+  .description("Storage appliance: iSCSI LUNs whose every write is held at two or more other sites")
+  .version(VERSION)
+  .showHelpAfterError("(antipode --help lists the commands)")
+  .exitOverride();
+
+program
+  .command("serve")
+  .description("run one site, any role")
+  .argument("<config>", "the site's YAML")
+  .option("--overwrite", "lay out journal and arrays anew: EVERYTHING on the configured drives is lost", false)
+  .action((config: string, options: { overwrite: boolean }) => serve(config, options));
+
+program
+  .command("demo")
+  .description("run a whole system on this machine: primary, backup, two mirror sites, a relay point and one site more")
+  .option("--dir <folder>", "where it keeps everything", "demo")
+  .option("--port <number>", "the iSCSI portal's port on 127.0.0.1", "3260")
+  .option("--size <size>", "size of LUN 0", "1GiB")
+  .option("--journal <size>", "size of each site's journal", "256MiB")
+  .action(demo);
+
+program
+  .command("check")
+  .description("validate a configuration and the placement of its sites")
+  .argument("<config>", "the site's YAML")
+  .option("--json", "for machines", false)
+  .action(check);
+
+program
+  .command("inspect")
+  .description("assemble a stopped site's arrays and journal, read-only; read or export a volume")
+  .argument("<config>", "the site's YAML")
+  .option("--volume <name>", "read this volume whole, and so verify that every block of it can be read")
+  .option("--export <file>", "write the volume into this new file")
+  .option("--json", "for machines", false)
+  .action(inspect);
+
+program
+  .command("ctl")
+  .description("ask a running site: show status | journal | mirror | array | sessions, verify [VOLUME], help")
+  .argument("<words...>", "the command")
+  .option("--json", "for machines", false)
+  .option("--site <name>", "the site, where several run on this machine")
+  .option("--config <file>", "the site's YAML, to find its socket")
+  .option("--socket <path>", "the site's control socket")
+  .option("--dir <folder>", "the folder of control sockets, such as the demo's")
+  .action(async (words: string[], options) => {
+    process.exitCode = await ctl(words, options);
+  });
+
+try {
+  await program.parseAsync();
+} catch (error) {
+  if (error instanceof CommanderError) process.exitCode = error.exitCode === 0 ? 0 : EXIT.usage;
+  else fail(error);
+}

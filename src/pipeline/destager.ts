@@ -1,0 +1,185 @@
+/**
+ * Stores committed requests in the array, in batches: for each block the last request of the batch wins, and runs
+ * of neighbouring blocks become one write each.
+ *
+ * `stored` moves only after every write of a batch has completed and the volumes it touched are flushed. A batch
+ * that is cut short by a crash is stored again from the start; requests are absolute, so that does no harm.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { BlockDevice } from "../base/block-device.ts";
+import { OperatingError } from "../base/operating-error.ts";
+import { BLOCK_BYTES, lba, MiB, millis, type Sequence, sequence, type VolumeId, volumeId } from "../base/units.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { Timer } from "../platform/clock.ts";
+import type { World } from "../platform/world.ts";
+
+/** Bytes stored as one batch, and so the memory that storing takes. */
+const BATCH_BYTES = 8 * MiB;
+const BATCH_BLOCKS = BATCH_BYTES / BLOCK_BYTES;
+/** Requests in one batch: bounds the batch where they carry little or no data. */
+const BATCH_REQUESTS_MAX = 8192;
+/** How long requests gather before they are stored, so that overwrites and neighbours meet in one batch. */
+const GATHER_DELAY = millis(500);
+/** Above this share of the journal, storing does not wait. */
+const GATHER_LIMIT = 0.25;
+
+/** Volume and block in one number: 16 bits of volume above 36 bits of block address (256 TiB). */
+const VOLUME_STRIDE = 2 ** 36;
+
+interface Unmap {
+  readonly volume: VolumeId;
+  readonly lba: number;
+  readonly blocks: number;
+}
+
+export class Destager {
+  onStored: () => void = () => {};
+  onFailed: (error: OperatingError) => void = () => {};
+
+  readonly #world: World;
+  readonly #journal: Journal;
+  readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
+  readonly #buffer: Uint8Array;
+  #stored: Sequence;
+  #target: Sequence;
+  #running: Promise<void> | undefined;
+  #timer: Timer | undefined;
+  #closed = false;
+  #failed = false;
+
+  constructor(world: World, journal: Journal, volumes: ReadonlyMap<VolumeId, BlockDevice>) {
+    this.#world = world;
+    this.#journal = journal;
+    this.#volumes = volumes;
+    this.#buffer = world.memory.allocate(BATCH_BYTES);
+    this.#stored = journal.retired;
+    this.#target = journal.retired;
+  }
+
+  get stored(): Sequence {
+    return this.#stored;
+  }
+
+  /** Everything up to `upTo` may be stored now. */
+  storeUpTo(upTo: Sequence): void {
+    if (upTo <= this.#target) return;
+    this.#target = upTo;
+    if (this.#running !== undefined) return;
+    if (this.#journal.usedBytes > this.#journal.capacityBytes * GATHER_LIMIT) this.#start();
+    else this.#timer ??= this.#world.clock.after(GATHER_DELAY, () => this.#start());
+  }
+
+  /** Stores all that may be stored now. */
+  async drain(): Promise<void> {
+    this.#start();
+    await this.#running;
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true;
+    this.#timer?.cancel();
+    await this.#running;
+    this.#world.memory.free(this.#buffer);
+  }
+
+  #start(): void {
+    this.#timer?.cancel();
+    this.#timer = undefined;
+    if (this.#closed || this.#failed) return;
+    this.#running ??= this.#run().finally(() => {
+      this.#running = undefined;
+    });
+  }
+
+  async #run(): Promise<void> {
+    try {
+      while (!this.#closed && this.#stored < this.#target) {
+        this.#stored = await this.#storeBatch();
+        this.onStored();
+      }
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error;
+      this.#failed = true;
+      this.onFailed(error);
+    }
+  }
+
+  /** @returns the last sequence of the batch, all of which is stored and flushed */
+  async #storeBatch(): Promise<Sequence> {
+    const latest = new Map<number, Sequence>();
+    const unmaps: Unmap[] = [];
+    const touched = new Set<VolumeId>();
+    const first = this.#stored + 1;
+    let end = this.#stored;
+    for (let at = first; at <= this.#target && at < first + BATCH_REQUESTS_MAX; at++) {
+      const head = this.#journal.head(sequence(at));
+      assert(head !== undefined, `request ${at} is not stored yet, so it is in the journal`);
+      if (head.kind === "write") {
+        // Blocks that the batch has already may be counted twice here; that only makes it smaller.
+        if (latest.size + head.blocks > BATCH_BLOCKS) break;
+        const base = head.volume * VOLUME_STRIDE + head.lba;
+        for (let block = 0; block < head.blocks; block++) latest.set(base + block, head.sequence);
+      } else if (head.kind === "unmap") {
+        const base = head.volume * VOLUME_STRIDE + head.lba;
+        forgetCovered(latest, base, head.blocks);
+        unmaps.push({ volume: head.volume, lba: head.lba, blocks: head.blocks });
+      }
+      if (head.kind !== "epoch-start") touched.add(head.volume);
+      end = head.sequence;
+    }
+    // Unmaps come first: writes that an unmap of this batch covers are forgotten already, later ones must survive it.
+    for (const unmap of unmaps) await this.#device(unmap.volume).unmap(lba(unmap.lba), unmap.blocks);
+    await this.#storeBlocks(latest);
+    await Promise.all(Array.from(touched, (volume) => this.#device(volume).flush()));
+    return end;
+  }
+
+  async #storeBlocks(latest: ReadonlyMap<number, Sequence>): Promise<void> {
+    const keys = Float64Array.from(latest.keys()).sort();
+    const writes: Promise<void>[] = [];
+    for (let at = 0; at < keys.length; ) {
+      const start = at;
+      const volume = volumeId(Math.floor(keys[start] / VOLUME_STRIDE));
+      while (at < keys.length && keys[at] === keys[start] + (at - start)) {
+        at = await this.#load(keys, at, latest);
+      }
+      const data = this.#buffer.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
+      const write = this.#device(volume).write(lba(keys[start] % VOLUME_STRIDE), data);
+      if (write !== undefined) writes.push(write);
+    }
+    await allSettled(writes);
+  }
+
+  /** Loads the run of neighbouring blocks from `at` on that come from one request. @returns the index after it */
+  async #load(keys: Float64Array, at: number, latest: ReadonlyMap<number, Sequence>): Promise<number> {
+    const from = latest.get(keys[at]);
+    assert(from !== undefined, "every key has its request");
+    let end = at + 1;
+    while (end < keys.length && keys[end] === keys[at] + (end - at) && latest.get(keys[end]) === from) end++;
+    const head = this.#journal.head(from);
+    assert(head !== undefined, `request ${from} is being stored, so it is in the journal`);
+    const target = this.#buffer.subarray(at * BLOCK_BYTES, end * BLOCK_BYTES);
+    await this.#journal.readData(from, (keys[at] % VOLUME_STRIDE) - head.lba, end - at, target);
+    return end;
+  }
+
+  #device(volume: VolumeId): BlockDevice {
+    const device = this.#volumes.get(volume);
+    assert(device !== undefined, `volume ${volume} has a device to be stored on`);
+    return device;
+  }
+}
+
+function forgetCovered(latest: Map<number, Sequence>, base: number, blocks: number): void {
+  if (blocks <= latest.size) {
+    for (let block = 0; block < blocks; block++) latest.delete(base + block);
+    return;
+  }
+  for (const key of latest.keys()) if (key >= base && key < base + blocks) latest.delete(key);
+}
+
+/** Waits for all, so that no buffer is in use afterwards; then fails if any failed. */
+async function allSettled(writes: readonly Promise<void>[]): Promise<void> {
+  for (const result of await Promise.allSettled(writes)) if (result.status === "rejected") throw result.reason;
+}

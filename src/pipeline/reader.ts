@@ -1,0 +1,105 @@
+/**
+ * Reads a volume as its accepted requests have made it: the read cache over the journal over the array.
+ *
+ * The cache never holds anything older than the newest accepted request: a write updates it at once, and a fill
+ * from below is dropped for blocks that were written while it was under way.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { BlockDevice, Pending } from "../base/block-device.ts";
+import { isOperatingError } from "../base/operating-error.ts";
+import { lba as asLba, BLOCK_BYTES, type Lba, type Sequence, sequence, type VolumeId } from "../base/units.ts";
+import type { Journal } from "../journal/journal.ts";
+import type { ReadCache } from "../journal/read-cache.ts";
+
+export class Reader {
+  readonly #journal: Pick<Journal, "newest" | "head" | "readData">;
+  readonly #cache: ReadCache;
+  readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
+
+  constructor(
+    journal: Pick<Journal, "newest" | "head" | "readData">,
+    cache: ReadCache,
+    volumes: ReadonlyMap<VolumeId, BlockDevice>,
+  ) {
+    this.#journal = journal;
+    this.#cache = cache;
+    this.#volumes = volumes;
+  }
+
+  read(volume: VolumeId, lba: Lba, into: Uint8Array): Pending {
+    const blocks = into.length / BLOCK_BYTES;
+    const cached = this.#cache.readRun(volume, lba, blocks, into);
+    return cached === blocks ? undefined : this.#fill(volume, lba, cached, into);
+  }
+
+  async readStored(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
+    await this.#readBelow(volume, lba, into);
+  }
+
+  newest(volume: VolumeId, lba: Lba, blocks: number): Sequence {
+    let newest = 0;
+    for (let block = 0; block < blocks; block++) {
+      newest = Math.max(newest, this.#journal.newest(volume, asLba(lba + block)));
+    }
+    return sequence(newest);
+  }
+
+  /** Reads what the cache lacks of `into`, from block `from` on, run by run. */
+  async #fill(volume: VolumeId, lba: Lba, from: number, into: Uint8Array): Promise<void> {
+    const blocks = into.length / BLOCK_BYTES;
+    for (let at = from; at < blocks; ) {
+      const missing = this.#cache.missRun(volume, asLba(lba + at), blocks - at);
+      if (missing > 0) {
+        const start = asLba(lba + at);
+        const part = into.subarray(at * BLOCK_BYTES, (at + missing) * BLOCK_BYTES);
+        const fill = this.#cache.beginFill(volume, start, missing);
+        try {
+          await this.#readBelow(volume, start, part);
+        } catch (error) {
+          this.#cache.abandonFill(fill);
+          throw error;
+        }
+        this.#cache.endFill(fill, part);
+        at += missing;
+      }
+      if (at < blocks) {
+        at += this.#cache.readRun(volume, asLba(lba + at), blocks - at, into.subarray(at * BLOCK_BYTES));
+      }
+    }
+  }
+
+  async #readBelow(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
+    const device = this.#volumes.get(volume);
+    assert(device !== undefined, `volume ${volume} has a device to read from`);
+    const blocks = into.length / BLOCK_BYTES;
+    for (let at = 0; at < blocks; ) {
+      const start = at;
+      const from = this.#journal.newest(volume, asLba(lba + at));
+      do at++;
+      while (at < blocks && this.#journal.newest(volume, asLba(lba + at)) === from);
+      const part = into.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
+      const run = asLba(lba + start);
+      if (from === 0) await device.read(run, part);
+      // The request may have been stored and retired, and its place reused, while the run was read: read it again.
+      else if (!(await this.#readRequest(from, run, part))) at = start;
+    }
+  }
+
+  /** @returns false when the request left the journal before it was read */
+  async #readRequest(from: Sequence, lba: Lba, into: Uint8Array): Promise<boolean> {
+    const head = this.#journal.head(from);
+    assert(head !== undefined, `request ${from} is in the journal's index, so it is live`);
+    if (head.kind === "unmap") {
+      into.fill(0);
+      return true;
+    }
+    try {
+      await this.#journal.readData(from, lba - head.lba, into.length / BLOCK_BYTES, into);
+      return true;
+    } catch (error) {
+      if (isOperatingError(error, "journal.corrupt") && this.#journal.head(from) === undefined) return false;
+      throw error;
+    }
+  }
+}

@@ -1,0 +1,257 @@
+/**
+ * Finds out which of the drives at hand make up an array, by what their superblocks say and never by their order.
+ *
+ * A drive of something else in the list is a mistake of configuration and stops assembly. One that merely has nothing
+ * to give (blank, unreadable, too small, left behind by the others) is left out, and its slot is missing.
+ */
+
+import { OperatingError } from "../base/operating-error.ts";
+import type { Drive } from "../platform/drive.ts";
+import { formatUuid } from "../platform/random.ts";
+import type { World } from "../platform/world.ts";
+import { checkDistinct } from "./create.ts";
+import type { ArrayEvent } from "./events.ts";
+import { type Geometry, geometryOf } from "./geometry.ts";
+import { Member } from "./member.ts";
+import { zonesOf } from "./member-layout.ts";
+import { look } from "./signatures.ts";
+import type { Superblock } from "./superblock.ts";
+
+export interface AssembleOptions {
+  readonly name: string;
+  readonly group: string;
+  /** Nothing is written, not even repairs. */
+  readonly readOnly?: boolean;
+  /**
+   * Assemble level 5 although it was not closed and a member is gone that was active then. Blocks of that member in
+   * stripes that were being written may come back wrong: for when there is nothing else left to read them from.
+   */
+  readonly acceptDirtyDegraded?: boolean;
+  /** Memory for checksum blocks; 16 MiB unless told otherwise. */
+  readonly checksumCacheBytes?: number;
+  readonly onEvent?: (event: ArrayEvent) => void;
+}
+
+export interface Found {
+  readonly geometry: Geometry;
+  readonly superblock: Superblock;
+  readonly members: readonly Member[];
+  /** Level 5 only: see `ArrayStatus.recovering`. */
+  readonly recovering: boolean;
+}
+
+interface Candidate {
+  readonly drive: Drive;
+  readonly superblock: Superblock;
+}
+
+interface LeftOut {
+  readonly path: string;
+  readonly slot?: number;
+  readonly reason: string;
+  readonly blank?: boolean;
+}
+
+export async function findMembers(
+  world: World,
+  drives: readonly Drive[],
+  options: AssembleOptions,
+  emit: (event: ArrayEvent) => void,
+): Promise<Found> {
+  checkDistinct(options.name, drives);
+  const leftOut: LeftOut[] = [];
+  const candidates = await candidatesOf(world, drives, options, leftOut);
+  if (candidates.length === 0) throw nothingFound(options, leftOut);
+  checkOneArray(options, candidates);
+  const newest = candidates.reduce((a, b) => (b.superblock.generation > a.superblock.generation ? b : a)).superblock;
+  const usable = new Map<number, Candidate>();
+  const stale = new Map<number, Candidate>();
+  for (const candidate of candidates) {
+    const { slot } = candidate.superblock;
+    const reason = judgeMember(options, candidate, newest);
+    if (reason === undefined) usable.set(slot, candidate);
+    else {
+      stale.set(slot, candidate);
+      leftOut.push({ path: candidate.drive.path, slot, reason });
+    }
+  }
+  for (const { path, slot, reason } of leftOut) emit({ kind: "member-left-out", path, slot, reason });
+  const geometry = geometryOf(newest.level, newest.members.length, newest.chunkBlocks);
+  if (usable.size < geometry.members - geometry.tolerates) throw tooFew(options, geometry, usable, leftOut);
+  const lost = newest.members.flatMap((member, slot) => (member.active && !usable.has(slot) ? [slot] : []));
+  const dirty = geometry.parities > 0 && !newest.clean;
+  const accepted = options.acceptDirtyDegraded === true || options.readOnly === true;
+  if (dirty && !accepted && (lost.length > 0 || newest.unsettled)) throw dirtyDegraded(options, newest, usable);
+  const members = newest.members.map(({ uuid }, slot) => {
+    const drive = usable.get(slot)?.drive ?? stale.get(slot)?.drive;
+    const state = usable.has(slot) ? "active" : stale.has(slot) ? "stale" : "missing";
+    return new Member(slot, uuid, drive, state, world.arithmetic, emit);
+  });
+  return { geometry, superblock: newest, members, recovering: dirty && options.acceptDirtyDegraded !== true };
+}
+
+async function candidatesOf(
+  world: World,
+  drives: readonly Drive[],
+  options: AssembleOptions,
+  leftOut: LeftOut[],
+): Promise<Candidate[]> {
+  const sightings = await Promise.all(
+    drives.map(async (drive) => {
+      try {
+        return { drive, sighting: await look(drive, world.memory, world.arithmetic) };
+      } catch (error) {
+        return { drive, reason: `cannot be read (${error instanceof Error ? error.message : error})` };
+      }
+    }),
+  );
+  const candidates: Candidate[] = [];
+  for (const { drive, sighting, reason } of sightings) {
+    const { path } = drive;
+    if (sighting === undefined) {
+      leftOut.push({ path, reason });
+      continue;
+    }
+    const { superblock } = sighting;
+    if (superblock === undefined) {
+      if (!sighting.blank) throw foreign(options, path, sighting.what);
+      leftOut.push({ path, reason: "is blank", blank: true });
+      continue;
+    }
+    if (superblock.group !== options.group) throw otherGroup(options, path, superblock);
+    if (superblock.name !== options.name) throw otherArray(options, path, superblock);
+    if (zonesOf(drive.blockCount) < superblock.zones) {
+      leftOut.push({ path, slot: superblock.slot, reason: "is smaller than it was" });
+      continue;
+    }
+    candidates.push({ drive, superblock });
+  }
+  return candidates;
+}
+
+/** One UUID, and each slot once. */
+function checkOneArray(options: AssembleOptions, candidates: readonly Candidate[]): void {
+  const slots = new Map<number, string>();
+  const [first] = candidates;
+  const uuid = formatUuid(first.superblock.arrayUuid);
+  for (const { drive, superblock } of candidates) {
+    if (formatUuid(superblock.arrayUuid) !== uuid) {
+      throw new OperatingError(
+        "raid.other-array",
+        `Drives ${first.drive.path} and ${drive.path} belong to two different arrays named ${options.name}.`,
+        "Name the drives of one of them only.",
+      );
+    }
+    const other = slots.get(superblock.slot);
+    if (other !== undefined) {
+      throw new OperatingError(
+        "raid.duplicate-slot",
+        `Drives ${other} and ${drive.path} both are slot ${superblock.slot} of array ${options.name}.`,
+        "One is a copy of the other: take the copy out of the list.",
+      );
+    }
+    slots.set(superblock.slot, drive.path);
+  }
+}
+
+/** @returns why the member is not to be trusted, `undefined` where it is. Throws where two sides lived apart. */
+function judgeMember(options: AssembleOptions, candidate: Candidate, newest: Superblock): string | undefined {
+  const { superblock, drive } = candidate;
+  const known = newest.members[superblock.slot];
+  const { generation } = superblock;
+  const text = `is stale: it is at generation ${generation}, the others at ${newest.generation}`;
+  if (!known.active) {
+    if (generation >= known.since) throw split(options, drive, newest);
+    return text;
+  }
+  if (generation === newest.generation) {
+    if (superblock.lineage !== newest.lineage) throw split(options, drive, newest);
+    return undefined;
+  }
+  // One behind: the others' last change was cut short before it came here, and nothing relied on it yet.
+  if (generation === newest.generation - 1) {
+    if (superblock.lineage !== newest.previous) throw split(options, drive, newest);
+    return undefined;
+  }
+  return text;
+}
+
+function nothingFound(options: AssembleOptions, leftOut: readonly LeftOut[]): OperatingError {
+  if (leftOut.length > 0 && leftOut.every((one) => one.blank)) {
+    return new OperatingError(
+      "raid.blank",
+      `Drives ${leftOut.map((one) => one.path).join(", ")} are blank: array ${options.name} is not there.`,
+      "Create the array, or name the drives that hold it.",
+    );
+  }
+  return new OperatingError(
+    "raid.too-few",
+    `No drive of array ${options.name} of group ${options.group} is there${reasons(leftOut)}.`,
+    "Connect its drives, or correct the list of them.",
+  );
+}
+
+function tooFew(
+  options: AssembleOptions,
+  geometry: Geometry,
+  usable: ReadonlyMap<number, Candidate>,
+  leftOut: readonly LeftOut[],
+): OperatingError {
+  const missing = Array.from({ length: geometry.members }, (_, slot) => slot).filter((slot) => !usable.has(slot));
+  return new OperatingError(
+    "raid.too-few",
+    `Array ${options.name} of group ${options.group} needs ${geometry.members - geometry.tolerates} of its ` +
+      `${geometry.members} members, slots ${missing.join(", ")} are missing${reasons(leftOut)}.`,
+    "Connect the drives that are missing, or resync the array from another site.",
+  );
+}
+
+function reasons(leftOut: readonly LeftOut[]): string {
+  return leftOut.length === 0 ? "" : ` (${leftOut.map((one) => `${one.path} ${one.reason}`).join("; ")})`;
+}
+
+function dirtyDegraded(
+  options: AssembleOptions,
+  newest: Superblock,
+  usable: ReadonlyMap<number, Candidate>,
+): OperatingError {
+  const missing = newest.members.flatMap((_, slot) => (usable.has(slot) ? [] : [slot]));
+  return new OperatingError(
+    "raid.dirty-degraded",
+    `Array ${options.name} of group ${options.group} was not closed, and its slot ${missing.join(", ")} was lost ` +
+      "while stripes may have been half written: they cannot be rebuilt.",
+    "Bring that drive back, resync the array from another site, or assemble it with acceptDirtyDegraded.",
+  );
+}
+
+function foreign(options: AssembleOptions, path: string, what: string): OperatingError {
+  return new OperatingError(
+    "raid.foreign",
+    `Drive ${path} is no member of array ${options.name}: it holds ${what}.`,
+    "Take it out of the array's list of drives.",
+  );
+}
+
+function otherGroup(options: AssembleOptions, path: string, superblock: Superblock): OperatingError {
+  return new OperatingError(
+    "raid.other-group",
+    `Drive ${path} belongs to array ${superblock.name} of group ${superblock.group}, not of ${options.group}.`,
+    "Take it out of the list of drives, or correct the group.",
+  );
+}
+
+function otherArray(options: AssembleOptions, path: string, superblock: Superblock): OperatingError {
+  return new OperatingError(
+    "raid.other-array",
+    `Drive ${path} belongs to array ${superblock.name} of group ${superblock.group}, not to ${options.name}.`,
+    "Take it out of the list of drives, or correct the array's name.",
+  );
+}
+
+function split(options: AssembleOptions, drive: Drive, newest: Superblock): OperatingError {
+  return new OperatingError(
+    "raid.split",
+    `Drive ${drive.path} and slot ${newest.slot} of array ${options.name} were each written without the other.`,
+    "Decide which side is right, and assemble the array with the drives of that side only.",
+  );
+}

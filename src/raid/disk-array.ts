@@ -1,0 +1,424 @@
+/**
+ * The disk array controller: an array of drives that stores volumes, with redundancy and a checksum for every block.
+ *
+ * A request is cut into parts of about 1 MiB that begin at stripes. Each part passes the gate, which bounds what the
+ * array holds in memory, takes its stripes' lock, and goes to the level. A write is done when data and checksums
+ * are on every usable member, and every member that missed them is marked so on the others. It is durable after a
+ * flush, or at once with FUA.
+ *
+ * What is not flushed when the power goes is to be written again, whole, by whoever holds it (the journal): the array
+ * makes that safe whatever the crash left, but does not keep it. After an unclean stop it waits for `redone`.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
+import { OperatingError } from "../base/operating-error.ts";
+import { BLOCK_BYTES, byteCount, type Lba } from "../base/units.ts";
+import type { Drive } from "../platform/drive.ts";
+import type { World } from "../platform/world.ts";
+import { type AssembleOptions, type Found, findMembers } from "./assemble.ts";
+import {
+  ArrayCore,
+  allSettled,
+  blocks,
+  CHECKSUM_CACHE_BYTES,
+  type Extent,
+  type Level,
+  PARTS_MAX,
+  Pins,
+  partStripes,
+  unmapStripes,
+} from "./core.ts";
+import { type CreateOptions, checkName, createArray } from "./create.ts";
+import type { ArrayEvent, ArrayStatus } from "./events.ts";
+import { Gate } from "./gate.ts";
+import { LevelFive } from "./level-five.ts";
+import { LevelOne } from "./level-one.ts";
+import { ZONE_DATA_BLOCKS } from "./member-layout.ts";
+import { Membership } from "./membership.ts";
+import { RangeLock } from "./range-lock.ts";
+import { readLog } from "./stripe-log.ts";
+import { VOLUMES_MAX, type VolumeEntry } from "./superblock.ts";
+
+export type { AssembleOptions } from "./assemble.ts";
+export type { CreateOptions } from "./create.ts";
+export type { ArrayEvent, ArrayState, ArrayStatus, MemberState, MemberStatus } from "./events.ts";
+export type { ArrayLevel } from "./geometry.ts";
+
+type Kind = "read" | "write" | "unmap";
+
+/** One request of a volume, in the array's addresses. `buffer` is there to read and to write. */
+interface Request {
+  readonly kind: Kind;
+  readonly extent: Extent;
+  readonly first: number;
+  readonly count: number;
+  readonly buffer: Uint8Array | undefined;
+  readonly fua: boolean;
+  readonly signal: AbortSignal | undefined;
+}
+
+export class DiskArray {
+  onEvent: (event: ArrayEvent) => void;
+  readonly #core: ArrayCore;
+  readonly #membership: Membership;
+  readonly #level: Level;
+  readonly #lock = new RangeLock();
+  readonly #gate: Gate;
+  readonly #naming = new Gate(1);
+  readonly #devices = new Map<string, ArrayVolume>();
+  #closed = false;
+
+  /**
+   * Makes an array on drives that are blank, or on any with `overwrite`. Rejects with `raid.foreign` (what is on which
+   * drive), `raid.bad-shape`, `raid.bad-chunk`, `raid.bad-name`, `raid.too-small`, `raid.duplicate-drive`.
+   */
+  static create(world: World, drives: readonly Drive[], options: CreateOptions): Promise<void> {
+    return createArray(world, drives, options);
+  }
+
+  /**
+   * Assembles an array from its drives, in any order. The drives stay the caller's to close, after the array.
+   *
+   * Rejects with `raid.foreign`, `raid.other-group`, `raid.other-array`, `raid.duplicate-drive`,
+   * `raid.duplicate-slot`, `raid.split`, `raid.blank` (all of them), `raid.too-few`, `raid.dirty-degraded`, and
+   * read-only with `raid.log-pending`. Blank, unreadable and stale drives are left out as long as enough remain.
+   */
+  static async assemble(world: World, drives: readonly Drive[], options: AssembleOptions): Promise<DiskArray> {
+    let array: DiskArray | undefined;
+    const emit = (event: ArrayEvent): void => (array === undefined ? options.onEvent?.(event) : array.onEvent(event));
+    const found = await findMembers(world, drives, options, emit);
+    array = new DiskArray(world, found, options, emit);
+    try {
+      await array.#replay();
+    } catch (error) {
+      array.#release();
+      throw error;
+    }
+    return array;
+  }
+
+  private constructor(world: World, found: Found, options: AssembleOptions, emit: (event: ArrayEvent) => void) {
+    const { geometry, superblock, members, recovering } = found;
+    this.onEvent = options.onEvent ?? (() => {});
+    this.#membership = new Membership(world, geometry, members, superblock, recovering, emit);
+    this.#core = new ArrayCore({
+      world,
+      name: superblock.name,
+      geometry,
+      membership: this.#membership,
+      zones: superblock.zones,
+      readOnly: options.readOnly === true,
+      checksumCacheBytes: options.checksumCacheBytes ?? CHECKSUM_CACHE_BYTES,
+      emit,
+    });
+    this.#level = geometry.level === 1 ? new LevelOne(this.#core) : new LevelFive(this.#core);
+    this.#gate = new Gate(this.#core.operations);
+    for (const volume of superblock.volumes) this.#devices.set(volume.name, new ArrayVolume(this, volume));
+  }
+
+  get status(): ArrayStatus {
+    const { superblock, members, state, recovering } = this.#membership;
+    return {
+      name: superblock.name,
+      level: superblock.level,
+      chunkBytes: byteCount(superblock.chunkBlocks * BLOCK_BYTES),
+      state,
+      members: members.map((member) => member.status()),
+      capacityBlocks: this.#capacityBlocks,
+      allocatedBlocks: superblock.volumes.reduce((sum, volume) => sum + this.#aligned(volume.blocks), 0),
+      recovering,
+    };
+  }
+
+  /** Data blocks of a full stripe; at level 1 those of a chunk. Writes of whole, aligned ones are the cheapest. */
+  get stripeBlocks(): number {
+    return this.#core.geometry.stripeBlocks;
+  }
+
+  get volumes(): readonly { readonly name: string; readonly blocks: number }[] {
+    return this.#membership.superblock.volumes.map(({ name, blocks: size }) => ({ name, blocks: size }));
+  }
+
+  volume(name: string): BlockDevice | undefined {
+    return this.#devices.get(name);
+  }
+
+  /**
+   * Makes a volume of zeros, in one run that begins at a stripe. Durable when it resolves.
+   * Rejects with `raid.full`, `raid.volume-exists`, `raid.bad-name`, `raid.read-only` or `raid.failed`.
+   */
+  async createVolume(name: string, size: number): Promise<BlockDevice> {
+    assert(Number.isInteger(size) && size > 0, `volume of ${size} blocks`);
+    checkName("volume", name);
+    await this.#naming.enter();
+    try {
+      this.#assertWritable();
+      const { volumes } = this.#membership.superblock;
+      if (volumes.some((volume) => volume.name === name)) {
+        throw new OperatingError(
+          "raid.volume-exists",
+          `Array ${this.#core.name} has a volume ${name} already.`,
+          "Choose another name.",
+        );
+      }
+      const volume: VolumeEntry = { name, first: this.#findSpace(name, size), blocks: size };
+      await this.#membership.setVolumes([...volumes, volume]);
+      const device = new ArrayVolume(this, volume);
+      this.#devices.set(name, device);
+      return device;
+    } finally {
+      this.#naming.leave();
+    }
+  }
+
+  /**
+   * Everything that was written and not known flushed before the last unclean stop has been written again.
+   * To be called once after each assembly, when the journal has been drained; see `ArrayStatus.recovering`.
+   */
+  redone(): void {
+    this.#membership.redone();
+  }
+
+  /**
+   * Reads every row of the array and compares its blocks with their checksums, and with their parity or mirrors where
+   * all members are there. Repairs nothing.
+   */
+  async check(signal?: AbortSignal): Promise<{ rows: number; mismatches: number }> {
+    const stripes = this.#capacityBlocks / this.stripeBlocks;
+    let rows = 0;
+    let mismatches = 0;
+    for (let stripe = 0; stripe < stripes; stripe++) {
+      await this.#gate.enter();
+      try {
+        this.#assertOpen();
+        signal?.throwIfAborted();
+        this.#membership.assertServing();
+        const held = await this.#lock.acquire(stripe, stripe, false);
+        try {
+          const found = await this.#level.check(stripe);
+          rows += found.rows;
+          mismatches += found.mismatches;
+        } finally {
+          this.#lock.release(held);
+        }
+      } finally {
+        this.#gate.leave();
+      }
+    }
+    return { rows, mismatches };
+  }
+
+  /** Waits for what is in flight, flushes, and marks the array clean. Rejects with `raid.failed` where it cannot. */
+  async close(): Promise<void> {
+    if (this.#closed) return;
+    this.#closed = true;
+    // Whoever waits at the gate finds the array closed; with every place held nothing is under way.
+    for (let place = 0; place < this.#core.operations; place++) await this.#gate.enter();
+    try {
+      await this.#level.settle();
+      await this.#membership.close();
+    } finally {
+      this.#release();
+    }
+  }
+
+  // What volumes call.
+
+  /** Carries out a request; the volume has checked its range. */
+  request(request: Request): Pending {
+    const stripes = request.kind === "unmap" ? unmapStripes(this.#core.geometry) : partStripes(this.#core.geometry);
+    if (this.#partEnd(request.first, stripes) >= request.first + request.count) return this.#part(request);
+    return this.#parts(request, stripes);
+  }
+
+  async flush(): Promise<void> {
+    this.#assertOpen();
+    if (this.#core.readOnly) return;
+    await this.#membership.flush();
+  }
+
+  #partEnd(first: number, stripes: number): number {
+    return (Math.floor(first / this.stripeBlocks) + stripes) * this.stripeBlocks;
+  }
+
+  async #parts(request: Request, stripes: number): Promise<void> {
+    const end = request.first + request.count;
+    let next = request.first;
+    const work = async (): Promise<void> => {
+      while (next < end) {
+        const first = next;
+        next = Math.min(end, this.#partEnd(first, stripes));
+        const count = next - first;
+        const buffer = request.buffer && blocks(request.buffer, first - request.first, count);
+        await this.#part({ ...request, first, count, buffer });
+      }
+    };
+    await allSettled(Array.from({ length: PARTS_MAX }, work));
+  }
+
+  async #part(request: Request): Promise<void> {
+    const { kind, first, count, signal } = request;
+    const membership = this.#membership;
+    this.#assertOpen();
+    const entered = this.#gate.enter();
+    if (entered !== undefined) await entered;
+    try {
+      if (kind === "read") this.#assertOpen();
+      else this.#assertWritable();
+      signal?.throwIfAborted();
+      membership.assertServing();
+      const begun = kind === "read" ? undefined : membership.begin();
+      if (begun !== undefined) await begun;
+      try {
+        const { stripeBlocks } = this;
+        const last = Math.floor((first + count - 1) / stripeBlocks);
+        const taken = this.#lock.acquire(Math.floor(first / stripeBlocks), last, kind !== "read");
+        const held = taken instanceof Promise ? await taken : taken;
+        try {
+          await this.#carryOut(request);
+        } finally {
+          this.#lock.release(held);
+        }
+        if (kind !== "read" && membership.fencing) await membership.fenced();
+      } finally {
+        if (kind !== "read") membership.finish();
+      }
+    } finally {
+      this.#gate.leave();
+    }
+  }
+
+  #carryOut(request: Request): Promise<void> {
+    const { kind, first, count, buffer, fua, extent } = request;
+    if (kind === "unmap") return this.#level.unmap(first, count, extent);
+    assert(buffer !== undefined, "a read or a write has a buffer");
+    return kind === "read" ? this.#level.read(first, buffer, extent) : this.#level.write(first, buffer, fua, extent);
+  }
+
+  get #capacityBlocks(): number {
+    const { zones, chunkBlocks } = this.#membership.superblock;
+    return ((zones * ZONE_DATA_BLOCKS) / chunkBlocks) * this.stripeBlocks;
+  }
+
+  #aligned(size: number): number {
+    return Math.ceil(size / this.stripeBlocks) * this.stripeBlocks;
+  }
+
+  /** First fit. */
+  #findSpace(name: string, size: number): number {
+    const taken = [...this.#membership.superblock.volumes].sort((a, b) => a.first - b.first);
+    const wanted = this.#aligned(size);
+    let free = 0;
+    let largest = 0;
+    for (const volume of [...taken, { first: this.#capacityBlocks, blocks: 0 }]) {
+      const gap = volume.first - free;
+      if (gap >= wanted && taken.length < VOLUMES_MAX) return free;
+      largest = Math.max(largest, gap);
+      free = volume.first + this.#aligned(volume.blocks);
+    }
+    if (taken.length >= VOLUMES_MAX) {
+      throw new OperatingError(
+        "raid.full",
+        `Array ${this.#core.name} has ${VOLUMES_MAX} volumes, as many as it can have.`,
+        "Use another array.",
+      );
+    }
+    throw new OperatingError(
+      "raid.full",
+      `Array ${this.#core.name} has ${largest} free blocks of 4 KiB in one run, volume ${name} wants ${size}.`,
+      "Make the volume smaller, or use another array.",
+    );
+  }
+
+  #assertOpen(): void {
+    if (!this.#closed) return;
+    throw new OperatingError("raid.closed", `Array ${this.#core.name} is closed.`, "Assemble it again.");
+  }
+
+  #assertWritable(): void {
+    this.#assertOpen();
+    if (!this.#core.readOnly) return;
+    throw new OperatingError(
+      "raid.read-only",
+      `Array ${this.#core.name} was assembled read-only.`,
+      "Assemble it for writing.",
+    );
+  }
+
+  #release(): void {
+    this.#level.close();
+    this.#core.close();
+  }
+
+  /** Makes a logged update whose writes in place a crash may have cut short. */
+  async #replay(): Promise<void> {
+    const core = this.#core;
+    if (core.geometry.parities === 0 || this.#membership.superblock.clean) return;
+    await readLog(core, async (pieces) => {
+      if (pieces.length === 0) return;
+      if (core.readOnly) {
+        throw new OperatingError(
+          "raid.log-pending",
+          `Array ${core.name} was cut off in the middle of a logged write.`,
+          "Assemble it for writing once, so that the write is completed.",
+        );
+      }
+      for (const { slot, index, bytes, entries } of pieces) {
+        const pins = new Pins(core.checksums);
+        const waits: Promise<void>[] = [];
+        await pins.add(slot, index, 1);
+        core.put(pins, core.members[slot], index, 1, bytes, entries, false, waits);
+        await Promise.all(waits);
+        pins.release();
+      }
+      await this.#membership.flush();
+      core.emit({ kind: "log-replayed", blocks: pieces.length });
+    });
+  }
+}
+
+/** A volume: a run of the array's blocks. */
+class ArrayVolume implements BlockDevice {
+  readonly blockSize = BLOCK_BYTES;
+  readonly blockCount: number;
+  readonly #array: DiskArray;
+  readonly #extent: Extent;
+
+  constructor(array: DiskArray, volume: VolumeEntry) {
+    this.#array = array;
+    this.#extent = volume;
+    this.blockCount = volume.blocks;
+  }
+
+  read(lba: Lba, into: Uint8Array, signal?: AbortSignal): Pending {
+    return this.#request("read", lba, into.length / BLOCK_BYTES, into, false, signal);
+  }
+
+  write(lba: Lba, from: Uint8Array, options?: WriteOptions): Pending {
+    return this.#request("write", lba, from.length / BLOCK_BYTES, from, options?.fua === true, options?.signal);
+  }
+
+  flush(): Pending {
+    return this.#array.flush();
+  }
+
+  unmap(lba: Lba, count: number, signal?: AbortSignal): Pending {
+    return this.#request("unmap", lba, count, undefined, false, signal);
+  }
+
+  #request(
+    kind: Kind,
+    lba: Lba,
+    count: number,
+    buffer: Uint8Array | undefined,
+    fua: boolean,
+    signal: AbortSignal | undefined,
+  ): Pending {
+    assert(Number.isInteger(count) && count >= 0, "whole blocks");
+    assert(lba + count <= this.blockCount, `blocks ${lba} to ${lba + count} of volume ${this.#extent.name}`);
+    if (count === 0) return undefined;
+    const first = this.#extent.first + lba;
+    return this.#array.request({ kind, extent: this.#extent, first, count, buffer, fua, signal });
+  }
+}

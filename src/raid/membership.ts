@@ -1,0 +1,319 @@
+/**
+ * Who belongs to the array, and the superblocks that say so.
+ *
+ * Invariants:
+ * - Superblocks change one generation at a time, and the next begins only when every usable member has both copies of
+ *   the one before. So an active member is never more than one generation behind, and one further behind is stale.
+ * - A member whose write or flush failed is used no more, and the others' superblocks say so before anything that it
+ *   missed is reported done (`fenced`). It is not tried again.
+ * - Level 5: stripes that were being written when a member was lost may be torn, and its part of them could not be
+ *   rebuilt after a crash. The superblock calls the array unsettled until they are complete and flushed; no new write
+ *   begins before that.
+ */
+
+import { assert } from "../base/assert.ts";
+import type { Pending } from "../base/block-device.ts";
+import { OperatingError } from "../base/operating-error.ts";
+import type { Drive } from "../platform/drive.ts";
+import type { World } from "../platform/world.ts";
+import type { ArrayEvent, ArrayState } from "./events.ts";
+import type { Geometry } from "./geometry.ts";
+import type { Member } from "./member.ts";
+import { superblockCopy } from "./member-layout.ts";
+import { encodeSuperblock, SUPERBLOCK_BYTES, type Superblock, type VolumeEntry } from "./superblock.ts";
+
+/** What a change of the superblock may change; the rest follows from the members. */
+type Change = Partial<Pick<Superblock, "clean" | "unsettled" | "session" | "volumes">>;
+
+export class Membership {
+  readonly members: readonly Member[];
+  readonly #world: World;
+  readonly #geometry: Geometry;
+  readonly #emit: (event: ArrayEvent) => void;
+  #superblock: Superblock;
+  #recovering: boolean;
+  #failure: OperatingError | undefined;
+  /** Changes of the superblock, one after the other. */
+  #changes: Promise<void> = Promise.resolve();
+  /** Set while a lost member is not yet marked lost on the others. */
+  #fencing: Promise<void> | undefined;
+  #settling: Promise<void> | undefined;
+  /** The first write after assembly marks the array in use, once. */
+  #opening: Promise<void> | undefined;
+  #opened = false;
+  #writers = 0;
+  #onQuiet: (() => void) | undefined;
+
+  constructor(
+    world: World,
+    geometry: Geometry,
+    members: readonly Member[],
+    superblock: Superblock,
+    recovering: boolean,
+    emit: (event: ArrayEvent) => void,
+  ) {
+    this.#world = world;
+    this.#geometry = geometry;
+    this.members = members;
+    this.#superblock = superblock;
+    this.#recovering = recovering;
+    this.#emit = emit;
+  }
+
+  get superblock(): Superblock {
+    return this.#superblock;
+  }
+
+  get recovering(): boolean {
+    return this.#recovering;
+  }
+
+  get state(): ArrayState {
+    if (this.#failure !== undefined) return "failed";
+    return this.members.every((member) => member.usable) ? "optimal" : "degraded";
+  }
+
+  /** Throws `raid.failed` or `raid.dirty-degraded` where the array serves no more. */
+  assertServing(): void {
+    if (this.#failure !== undefined) throw this.#failure;
+  }
+
+  /** The slot of the one usable member that a level-5 array may lack, or -1. */
+  missingSlot(): number {
+    for (const member of this.members) if (!member.usable) return member.slot;
+    return -1;
+  }
+
+  /** The journal has done again whatever was in flight before the last unclean stop. */
+  redone(): void {
+    this.#recovering = false;
+  }
+
+  /** A write begins; `finish` follows. Throws or rejects where the array serves no more. */
+  begin(): Pending {
+    this.assertServing();
+    if (!this.#opened || this.#settling !== undefined) return this.#beginLater();
+    this.#writers++;
+    return undefined;
+  }
+
+  finish(): void {
+    assert(this.#writers > 0, "finish follows begin");
+    this.#writers--;
+    if (this.#writers === 0) this.#onQuiet?.();
+  }
+
+  /** Before anything is reported done: a member that missed it is marked lost. Rejects where the array failed. */
+  async fenced(): Promise<void> {
+    while (this.#fencing !== undefined) await this.#fencing;
+    this.assertServing();
+  }
+
+  /** Waits, before a write is reported done, only where there is something to wait for. */
+  get fencing(): boolean {
+    return this.#fencing !== undefined || this.#failure !== undefined;
+  }
+
+  /** A write or a flush of the member failed. Resolves once the others' superblocks say so; never rejects. */
+  async fail(member: Member, cause: unknown): Promise<void> {
+    if (member.usable) {
+      this.#lose(member, cause);
+      if (this.#failure === undefined) this.#fence();
+    }
+    try {
+      await this.fenced();
+    } catch {
+      // The array failed; its own writers learn that from `fenced`.
+    }
+  }
+
+  /** Changes the superblock on every usable member. Rejects where the array serves no more. */
+  change(change: Change): Promise<void> {
+    const done = this.#changes.then(() => this.#write(change));
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  setVolumes(volumes: readonly VolumeEntry[]): Promise<void> {
+    return this.change({ volumes });
+  }
+
+  /** Flushes every usable member; one whose flush fails is lost. Rejects where the array serves no more. */
+  async flush(): Promise<void> {
+    this.assertServing();
+    await Promise.all(this.members.map((member) => (member.usable ? this.#flushMember(member) : undefined)));
+    await this.fenced();
+  }
+
+  /** Nothing is in flight and nothing comes any more: says so in the superblocks, where that is true. */
+  async close(): Promise<void> {
+    assert(this.#writers === 0, "closed after its writers");
+    await this.#settling;
+    await this.#opening;
+    if (!this.#opened || this.#failure !== undefined) return;
+    await this.flush();
+    if (!this.#recovering) await this.change({ clean: true, unsettled: false });
+  }
+
+  async #beginLater(): Promise<void> {
+    while (!this.#opened || this.#settling !== undefined) {
+      this.#opening ??= this.#open();
+      await (this.#settling ?? this.#opening);
+      this.assertServing();
+    }
+    this.#writers++;
+  }
+
+  async #open(): Promise<void> {
+    const session = new Uint8Array(16);
+    this.#world.random.fill(session);
+    // What was unsettled was judged at assembly; the members left out then are known missing from here on.
+    await this.change({ clean: false, unsettled: false, session });
+    this.#opened = true;
+  }
+
+  #lose(member: Member, cause: unknown): void {
+    member.state = "failed";
+    this.#emit({ kind: "member-failed", slot: member.slot, path: member.path, cause });
+    const missing = this.members.filter((other) => !other.usable).map((other) => other.slot);
+    const name = `Array ${this.#superblock.name} of group ${this.#superblock.group}`;
+    if (missing.length > this.#geometry.tolerates) {
+      this.#failure = new OperatingError(
+        "raid.failed",
+        `${name} has lost the members of slots ${missing.join(", ")}, the last one at ${member.path}.`,
+        "Bring the drives back and assemble the array again, or resync it from another site.",
+        { cause },
+      );
+    } else if (this.#recovering) {
+      this.#failure = new OperatingError(
+        "raid.dirty-degraded",
+        `${name} lost its member at ${member.path} before the writes in flight at its last unclean stop were redone.`,
+        "Bring the drive back, resync the array from another site, or assemble it with acceptDirtyDegraded.",
+        { cause },
+      );
+    }
+    if (this.#failure !== undefined) this.#emit({ kind: "failed", reason: this.#failure.what });
+    else this.#emit({ kind: "degraded", missing });
+  }
+
+  /** Marks a lost member on the others, and settles what was being written. */
+  #fence(): void {
+    // A failure of this change is a failure of the array, which `fenced` reports.
+    const done = this.change({})
+      .catch(() => {})
+      .then(() => {
+        if (this.#fencing === done) this.#fencing = undefined;
+      });
+    this.#fencing = done;
+    if (!this.#mayTear() || this.#settling !== undefined) return;
+    this.#settling = this.#settle().finally(() => {
+      this.#settling = undefined;
+    });
+  }
+
+  /** Never rejects: what fails here fails the array. */
+  async #settle(): Promise<void> {
+    try {
+      await this.fenced();
+      if (this.#writers > 0) {
+        await new Promise<void>((resolve) => {
+          this.#onQuiet = resolve;
+        });
+        this.#onQuiet = undefined;
+      }
+      await this.flush();
+      await this.change({ unsettled: false });
+    } catch (error) {
+      assert(this.#failure !== undefined, `only the loss of the array stops it from settling: ${error}`);
+    }
+  }
+
+  async #flushMember(member: Member): Promise<void> {
+    try {
+      await member.drive.flush();
+    } catch (cause) {
+      member.errors.write++;
+      await this.fail(member, cause);
+    }
+  }
+
+  async #write(change: Change): Promise<void> {
+    const buffer = this.#world.memory.allocate(SUPERBLOCK_BYTES * this.members.length);
+    try {
+      let usable: number;
+      do {
+        this.assertServing();
+        usable = this.#usable();
+        const generation = this.#superblock.generation + 1;
+        const before = this.#superblock.members;
+        const lost = this.members.some((member) => !member.usable && before[member.slot].active);
+        const next: Superblock = {
+          ...this.#superblock,
+          ...change,
+          ...(lost && this.#mayTear() ? { unsettled: true } : {}),
+          generation,
+          previous: this.#superblock.lineage,
+          members: this.members.map((member) => ({
+            uuid: member.uuid,
+            active: member.usable,
+            since: member.usable ? 0 : before[member.slot].active ? generation : before[member.slot].since,
+          })),
+        };
+        let lineage = 0;
+        for (const member of this.members) {
+          lineage = encodeSuperblock({ ...next, slot: member.slot }, part(buffer, member.slot), this.#world.arithmetic);
+        }
+        await this.#writeCopies(buffer, generation, "head");
+        await this.#writeCopies(buffer, generation, "tail");
+        this.#superblock = { ...next, lineage };
+        // A member lost meanwhile is to be marked so as well.
+      } while (this.#usable() !== usable);
+    } finally {
+      this.#world.memory.free(buffer);
+    }
+  }
+
+  /** Whether stripes may be in flight whose parity would not fit their data after a crash. */
+  #mayTear(): boolean {
+    return this.#geometry.parities > 0 && this.#opened;
+  }
+
+  #usable(): number {
+    let usable = 0;
+    for (const member of this.members) if (member.usable) usable++;
+    return usable;
+  }
+
+  async #writeCopies(buffer: Uint8Array, generation: number, end: "head" | "tail"): Promise<void> {
+    await Promise.all(
+      this.members.map(async (member) => {
+        if (!member.usable) return;
+        try {
+          await writeCopy(member.drive, part(buffer, member.slot), generation, end);
+        } catch (cause) {
+          member.errors.write++;
+          // Not `fail`: that waits for this very change, which goes on without the member.
+          if (!member.usable) return;
+          this.#lose(member, cause);
+          if (this.#failure === undefined) this.#fence();
+        }
+      }),
+    );
+    this.assertServing();
+  }
+}
+
+function part(buffer: Uint8Array, slot: number): Uint8Array {
+  return buffer.subarray(slot * SUPERBLOCK_BYTES, (slot + 1) * SUPERBLOCK_BYTES);
+}
+
+/** Writes one superblock copy and flushes it. Rejects as the drive does. */
+export async function writeCopy(
+  drive: Drive,
+  bytes: Uint8Array,
+  generation: number,
+  end: "head" | "tail",
+): Promise<void> {
+  await drive.write(superblockCopy(drive.blockCount, generation, end), bytes);
+  await drive.flush();
+}

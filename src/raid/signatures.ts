@@ -1,0 +1,131 @@
+/**
+ * Names what is on a drive that is not blank, from its first and last 1 MiB, so that creation can say what it refuses to
+ * overwrite. It never decides that a drive is blank: any nonzero byte makes it not.
+ */
+
+import { BLOCK_BYTES, type Lba, lba, MiB } from "../base/units.ts";
+import type { Arithmetic } from "../platform/arithmetic.ts";
+import type { Drive } from "../platform/drive.ts";
+import type { Memory } from "../platform/memory.ts";
+import { HEAD_BLOCKS, TAIL_BLOCKS } from "./member-layout.ts";
+import { decodeSuperblock, looksLikeSuperblock, type Superblock } from "./superblock.ts";
+
+interface Signature {
+  readonly name: string;
+  /** Byte offset; negative ones count from the end of the drive. */
+  readonly at: number;
+  readonly bytes: string;
+}
+
+/** First match wins: what contains others stands first. */
+const SIGNATURES: readonly Signature[] = [
+  { name: "GPT partition table", at: 512, bytes: "EFI PART" },
+  { name: "GPT partition table", at: 4096, bytes: "EFI PART" },
+  { name: "GPT backup partition table", at: -512, bytes: "EFI PART" },
+  { name: "GPT backup partition table", at: -4096, bytes: "EFI PART" },
+  { name: "md array member (metadata 1.1)", at: 0, bytes: "\xfc\x4e\x2b\xa9" },
+  { name: "md array member (metadata 1.2)", at: 4096, bytes: "\xfc\x4e\x2b\xa9" },
+  { name: "md array member (metadata 1.0)", at: -8192, bytes: "\xfc\x4e\x2b\xa9" },
+  { name: "md array member (metadata 0.90)", at: -65536, bytes: "\xfc\x4e\x2b\xa9" },
+  { name: "LVM physical volume", at: 0, bytes: "LABELONE" },
+  { name: "LVM physical volume", at: 512, bytes: "LABELONE" },
+  { name: "LVM physical volume", at: 1024, bytes: "LABELONE" },
+  { name: "LVM physical volume", at: 1536, bytes: "LABELONE" },
+  { name: "LUKS volume", at: 0, bytes: "LUKS\xba\xbe" },
+  { name: "xfs file system", at: 0, bytes: "XFSB" },
+  { name: "btrfs file system", at: 65536 + 64, bytes: "_BHRfS_M" },
+  { name: "ext2, ext3 or ext4 file system", at: 1080, bytes: "\x53\xef" },
+  { name: "swap space", at: 4086, bytes: "SWAPSPACE2" },
+  { name: "NTFS file system", at: 3, bytes: "NTFS    " },
+  { name: "FAT file system", at: 82, bytes: "FAT32   " },
+  { name: "FAT file system", at: 54, bytes: "FAT16   " },
+  { name: "ZFS pool member", at: 131072, bytes: "\x0c\xb1\xba\x00\x00\x00\x00\x00" },
+  { name: "MBR partition table", at: 510, bytes: "\x55\xaa" },
+];
+
+function matches(signature: Signature, head: Uint8Array, tail: Uint8Array): boolean {
+  const [bytes, at] = signature.at < 0 ? [tail, tail.length + signature.at] : [head, signature.at];
+  if (at < 0 || at + signature.bytes.length > bytes.length) return false;
+  for (let i = 0; i < signature.bytes.length; i++) {
+    if (bytes[at + i] !== signature.bytes.charCodeAt(i)) return false;
+  }
+  return true;
+}
+
+/** What the ends of a drive show. */
+export interface Sighting {
+  readonly blank: boolean;
+  /** The newest superblock of ours that is whole. */
+  readonly superblock?: Superblock;
+  /** For people: what was seen. */
+  readonly what: string;
+}
+
+/** Judges the first and last 1 MiB of a drive (the same bytes twice where it has no more). */
+export function judge(head: Uint8Array, tail: Uint8Array, arithmetic: Arithmetic): Sighting {
+  let newest: Superblock | undefined;
+  let damaged: string | undefined;
+  for (const end of [head, tail]) {
+    for (let at = 0; at + BLOCK_BYTES <= end.length; at += BLOCK_BYTES) {
+      const bytes = end.subarray(at);
+      if (!looksLikeSuperblock(bytes)) continue;
+      const superblock = decodeSuperblock(bytes, arithmetic);
+      if (typeof superblock === "string") damaged = superblock;
+      else if (newest === undefined || superblock.generation > newest.generation) newest = superblock;
+    }
+  }
+  if (newest !== undefined) {
+    return {
+      blank: false,
+      superblock: newest,
+      what: `a member of array ${newest.name} of group ${newest.group} (slot ${newest.slot})`,
+    };
+  }
+  if (damaged !== undefined) return { blank: false, what: `a damaged ${damaged}` };
+  const known = SIGNATURES.find((signature) => matches(signature, head, tail));
+  if (known !== undefined) return { blank: false, what: `a ${known.name}` };
+  const inHead = head.findIndex((byte) => byte !== 0);
+  if (inHead >= 0) return { blank: false, what: `unknown data at byte ${inHead}` };
+  const inTail = tail.findIndex((byte) => byte !== 0);
+  if (inTail >= 0) return { blank: false, what: `unknown data ${tail.length - inTail} bytes before its end` };
+  return { blank: true, what: "nothing" };
+}
+
+/** Reads both ends of a drive and judges them. Rejects as the drive's reads do. */
+export async function look(drive: Drive, memory: Memory, arithmetic: Arithmetic): Promise<Sighting> {
+  const headBlocks = Math.min(HEAD_BLOCKS, drive.blockCount);
+  const tailBlocks = Math.min(TAIL_BLOCKS, drive.blockCount);
+  const buffer = memory.allocate(2 * MiB);
+  try {
+    const head = buffer.subarray(0, headBlocks * BLOCK_BYTES);
+    const tail = buffer.subarray(MiB, MiB + tailBlocks * BLOCK_BYTES);
+    await readTolerantly(drive, lba(0), head);
+    await readTolerantly(drive, lba(drive.blockCount - tailBlocks), tail);
+    return judge(head, tail, arithmetic);
+  } finally {
+    memory.free(buffer);
+  }
+}
+
+/** One bad sector must not hide the copies around it: what cannot be read block by block counts as zeros. */
+async function readTolerantly(drive: Drive, first: Lba, into: Uint8Array): Promise<void> {
+  try {
+    await drive.read(first, into);
+    return;
+  } catch {
+    into.fill(0);
+  }
+  let readable = 0;
+  let cause: unknown;
+  for (let at = 0; at < into.length; at += BLOCK_BYTES) {
+    const block = into.subarray(at, at + BLOCK_BYTES);
+    try {
+      await drive.read(lba(first + at / BLOCK_BYTES), block);
+      readable++;
+    } catch (error) {
+      block.fill(0);
+      cause = error;
+    }
+  }
+  if (readable === 0) throw cause;
+}

@@ -1,0 +1,158 @@
+/**
+ * The command table: each command of the console's grammar once, for the shell, the console and machines alike.
+ * A command gives data; how it looks to people is in render.ts.
+ */
+
+import { OperatingError } from "../base/operating-error.ts";
+import { BLOCK_BYTES } from "../base/units.ts";
+import { type VolumeVerdict, verifyVolume } from "../mirror/verify.ts";
+import {
+  renderArrays,
+  renderHelp,
+  renderJournal,
+  renderMirror,
+  renderSessions,
+  renderStatus,
+  renderVerify,
+} from "./render.ts";
+import type { Site } from "./site.ts";
+import { snapshot } from "./snapshot.ts";
+
+export interface CommandResult {
+  /** The data, for machines. */
+  readonly value: unknown;
+  /** The same for people; lines end with a newline. */
+  readonly text: string;
+  /** 0, or what a shell should exit with although the command ran: a difference was found. */
+  readonly exitCode: number;
+}
+
+/** How far a long command is. */
+export interface Progress {
+  readonly what: string;
+  readonly done: number;
+  readonly total: number;
+}
+
+export interface Command {
+  readonly words: readonly string[];
+  /** Words after the command's own, as shown in its help; empty where it takes none. */
+  readonly parameters: string;
+  readonly summary: string;
+  run(site: Site, parameters: readonly string[], onProgress: (progress: Progress) => void): Promise<CommandResult>;
+}
+
+/** Exit code of a verify that found sites to differ, or could not read one. */
+export const EXIT_DIFFERENT = 4;
+
+function show(
+  words: readonly string[],
+  summary: string,
+  of: (site: Site) => { value: unknown; text: string },
+): Command {
+  return {
+    words: ["show", ...words],
+    parameters: "",
+    summary,
+    run: async (site) => ({ ...of(site), exitCode: 0 }),
+  };
+}
+
+export const COMMANDS: readonly Command[] = [
+  show(["status"], "the site's state at a glance, and what is wrong", (site) => {
+    const status = snapshot(site);
+    return { value: status, text: renderStatus(status) };
+  }),
+  show(["journal"], "the journal: its watermarks, how full it is", (site) => {
+    const { journal } = snapshot(site);
+    return { value: journal, text: renderJournal(journal) };
+  }),
+  show(["mirror"], "the legs, or the next hop, and who feeds this site", (site) => {
+    const status = snapshot(site);
+    const { forwards, upstreams, hostWrites } = status;
+    return { value: { forwards, upstreams, hostWrites }, text: renderMirror(status) };
+  }),
+  show(["array"], "the disk arrays and their drives", (site) => {
+    const { arrays } = snapshot(site);
+    return { value: arrays, text: renderArrays(arrays) };
+  }),
+  show(["sessions"], "the initiators that are logged in", (site) => {
+    const { target } = snapshot(site);
+    return { value: target, text: renderSessions(target) };
+  }),
+  {
+    words: ["verify"],
+    parameters: "[VOLUME]",
+    summary: "compare every site's copy of every volume, or of one, block by block",
+    run: verify,
+  },
+  {
+    words: ["help"],
+    parameters: "",
+    summary: "the commands",
+    run: async () => ({
+      value: COMMANDS.map(({ words, parameters, summary }) => ({ command: words.join(" "), parameters, summary })),
+      text: renderHelp(COMMANDS),
+      exitCode: 0,
+    }),
+  },
+];
+
+/** Runs the command that the words name. Rejects with `command.unknown` or the command's own errors. */
+export function runCommand(
+  site: Site,
+  words: readonly string[],
+  onProgress: (progress: Progress) => void,
+): Promise<CommandResult> {
+  const command = COMMANDS.find((each) => each.words.every((word, at) => words[at] === word));
+  const parameters = words.slice(command?.words.length);
+  if (command === undefined || (parameters.length > 0 && command.parameters === "")) {
+    const given = words.length === 0 ? "No command was given." : `There is no command '${words.join(" ")}'.`;
+    const known = COMMANDS.map((each) => each.words.join(" ")).join(", ");
+    return Promise.reject(new OperatingError("command.unknown", given, `Commands are: ${known}.`));
+  }
+  return command.run(site, parameters, onProgress);
+}
+
+async function verify(
+  site: Site,
+  parameters: readonly string[],
+  onProgress: (progress: Progress) => void,
+): Promise<CommandResult> {
+  const { feed, config, world } = site;
+  if (feed.kind !== "hosts") {
+    throw new OperatingError(
+      "verify.not-primary",
+      `Site ${config.site.name} is fed by the site link; only the primary can ask every site.`,
+      "Run verify at the primary.",
+    );
+  }
+  const volumes = Object.values(config.volumes).filter(
+    ({ name }) => parameters.length === 0 || parameters.includes(name),
+  );
+  const unknown = parameters.find((name) => !volumes.some((volume) => volume.name === name));
+  if (unknown !== undefined) {
+    const known = Object.keys(config.volumes).join(", ");
+    throw new OperatingError("verify.no-volume", `There is no volume '${unknown}'.`, `Volumes are: ${known}.`);
+  }
+  if (feed.controller.state.kind !== "serving") {
+    const why = snapshot(site).reason;
+    throw new OperatingError(
+      "verify.not-serving",
+      `The primary does not serve yet: ${why}.`,
+      "Try again when it does.",
+    );
+  }
+  const verdicts: VolumeVerdict[] = [];
+  for (const { id, name, size } of volumes) {
+    const blocks = size / BLOCK_BYTES;
+    const stores = site.storage.volumes.size > 0;
+    const progress = (done: number) => onProgress({ what: name, done, total: blocks });
+    const volume = { id, name, blocks };
+    verdicts.push(await verifyVolume(world, config.site.name, stores, feed.controller, volume, progress));
+  }
+  const sound = verdicts.every(({ sites }) =>
+    sites.every(({ verdict }) => verdict === "identical" || verdict === "diskless"),
+  );
+  return { value: verdicts, text: renderVerify(verdicts), exitCode: sound ? 0 : EXIT_DIFFERENT };
+}

@@ -1,0 +1,15 @@
+/** What happens at a site, typed, for those who log, count or show it. */
+
+import type { OperatingError } from "../base/operating-error.ts";
+import type { Epoch } from "../base/units.ts";
+import type { LinkState } from "../link/link-state.ts";
+import type { ControllerState } from "../mirror/mirror-controller.ts";
+import type { ArrayEvent } from "../raid/disk-array.ts";
+
+export type SiteEvent =
+  | { readonly kind: "controller"; readonly state: ControllerState }
+  | { readonly kind: "serving"; readonly epoch: Epoch; readonly portals: readonly string[] }
+  | { readonly kind: "link"; readonly site: string; readonly state: LinkState }
+  | { readonly kind: "array"; readonly array: string; readonly event: ArrayEvent }
+  | { readonly kind: "alarm"; readonly error: OperatingError }
+  | { readonly kind: "session"; readonly text: string };

@@ -1,0 +1,106 @@
+/** Where SAN hosts come in: the iSCSI target of a primary, with a LUN for each volume. */
+
+import { isOperatingError } from "../base/operating-error.ts";
+import type { PrimaryConfig } from "../config/config.ts";
+import { mediumError, type Sense, Senses, type TargetEvent, TargetServer } from "../iscsi/index.ts";
+import type { MirrorController } from "../mirror/mirror-controller.ts";
+import { MirroredVolume } from "../mirror/mirrored-volume.ts";
+import { formatAddress, type Listener } from "../platform/network.ts";
+import type { World } from "../platform/world.ts";
+import type { SiteEvent } from "./events.ts";
+import { lunNames } from "./lun-identity.ts";
+import type { SiteStatus } from "./status.ts";
+
+const VENDOR = "ANTIPODE";
+const PRODUCT = "Mirrored LUN";
+const REVISION = "0001";
+
+export class HostPort {
+  readonly #config: PrimaryConfig;
+  readonly #server: TargetServer;
+  readonly #listeners: Listener[] = [];
+
+  constructor(world: World, config: PrimaryConfig, controller: MirrorController, onEvent: (event: SiteEvent) => void) {
+    this.#config = config;
+    this.#server = new TargetServer({
+      network: world.network,
+      timers: world.clock,
+      memory: world.memory,
+      random: world.random,
+      crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
+      onEvent: (event) => {
+        const text = describe(event);
+        if (text !== undefined) onEvent({ kind: "session", text });
+      },
+    });
+    const { initiators } = config.target;
+    this.#server.addTarget({
+      name: config.target.iqn,
+      luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
+        lun,
+        device: new MirroredVolume(controller, id, size, blockSize),
+        identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
+      })),
+      admits: initiators === undefined ? undefined : (name) => initiators.includes(name),
+      senseFor,
+    });
+  }
+
+  /** Opens every portal. Rejects with `network.busy` or `network.denied`; then none is open. */
+  async listen(): Promise<void> {
+    try {
+      for (const address of this.#config.target.listen) this.#listeners.push(await this.#server.listen(address));
+    } catch (error) {
+      for (const listener of this.#listeners.splice(0)) listener.close();
+      throw error;
+    }
+  }
+
+  /** Closes the portals and ends the sessions. */
+  async close(): Promise<void> {
+    this.#listeners.length = 0;
+    await this.#server.close();
+  }
+
+  get portals(): readonly string[] {
+    return this.#listeners.map(({ address }) => formatAddress(address));
+  }
+
+  get status(): NonNullable<SiteStatus["target"]> {
+    return {
+      iqn: this.#config.target.iqn,
+      portals: this.portals,
+      sessions: this.#server.sessions().map(({ initiatorName, targetName, remote }) => ({
+        initiator: initiatorName,
+        kind: targetName === "" ? "discovery" : "normal",
+        remote,
+      })),
+    };
+  }
+}
+
+/** What a host is told: that the LUN is not ready while it is not served here, and a medium error for lost blocks. */
+function senseFor(error: unknown, writing: boolean): Sense | "BUSY" {
+  if (isOperatingError(error, "mirror.starting")) return "BUSY";
+  if (isOperatingError(error) && error.code.startsWith("mirror.")) return Senses.NotReady;
+  return mediumError(error, writing);
+}
+
+function describe(event: TargetEvent): string | undefined {
+  switch (event.type) {
+    case "session-opened":
+      return event.session.targetName === ""
+        ? undefined
+        : `${event.session.initiatorName} logged in from ${event.session.remote}`;
+    case "session-closed":
+      return event.session.targetName === "" ? undefined : `${event.session.initiatorName} is gone: ${event.why}`;
+    case "login-failed":
+      return `login of ${event.initiatorName || "an initiator"} from ${event.remote} failed with status ${event.status.toString(16)}`;
+    case "connection-dropped":
+      return `connection from ${event.remote} dropped: ${event.why}`;
+    case "connection-refused":
+      return `connection from ${event.remote} refused: ${event.why}`;
+    case "device-failed":
+      return `LUN ${event.lun}: ${event.error instanceof Error ? event.error.message : String(event.error)}`;
+  }
+}

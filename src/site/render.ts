@@ -1,0 +1,159 @@
+/** How a command's data looks to people: plain text of at most 100 columns, fit for a serial line. */
+
+import { GiB, KiB, MiB, TiB } from "../base/units.ts";
+import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
+import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus } from "./status.ts";
+
+export function renderStatus(status: SiteStatus): string {
+  const lines = [
+    `site      ${status.site} (${status.role} of group ${status.group}), antipode ${status.version}`,
+    `state     ${status.state.toUpperCase()}: ${status.reason}`,
+    `epoch     ${status.epoch}, up ${duration(status.uptimeMs)}`,
+    `journal   ${usage(status.journal.usedBytes, status.journal.capacityBytes)}`,
+  ];
+  for (const array of status.arrays) {
+    const used = usage(array.allocatedBytes, array.capacityBytes);
+    lines.push(`array     ${array.name}: ${array.state}, RAID ${array.level}, ${used} given to volumes`);
+  }
+  for (const { name, lun, bytes, blockSize } of status.volumes) {
+    lines.push(`volume    ${name}: LUN ${lun}, ${size(bytes)} in blocks of ${blockSize}`);
+  }
+  if (status.target !== undefined) {
+    lines.push(`target    ${status.target.iqn} at ${status.target.portals.join(", ") || "no portal yet"}`);
+    lines.push(`sessions  ${status.target.sessions.length}`);
+  }
+  if (status.hostWrites !== undefined) {
+    const { unacknowledged, waiting } = status.hostWrites;
+    lines.push(`writes    ${unacknowledged} unacknowledged, ${waiting} waiting for room`);
+  }
+  for (const forward of status.forwards) lines.push(`leg       ${forwardLine(forward)}`);
+  for (const upstream of status.upstreams) lines.push(`upstream  ${upstream.site}: ${upstream.state}`);
+  for (const alarm of status.alarms) lines.push(`ALARM     ${alarm.what} ${alarm.remedy}`);
+  if (status.alarms.length === 0) lines.push("alarms    none");
+  return text(lines);
+}
+
+export function renderJournal(journal: JournalStatus): string {
+  const lines = [
+    `device     ${journal.device}`,
+    `used       ${usage(journal.usedBytes, journal.capacityBytes)}`,
+    `oldest     ${duration(journal.oldestMs)}`,
+    `epoch      ${journal.lastEpoch}, promised ${journal.promisedEpoch}`,
+    `appended   ${journal.appended}`,
+    `durable    ${journal.durable}`,
+    `committed  ${journal.committed}`,
+    `stored     ${journal.stored}`,
+    `retired    ${journal.retired}`,
+  ];
+  if (journal.tornTail !== undefined) {
+    const { bytes, position, firstSequence } = journal.tornTail;
+    lines.push(
+      `torn tail  ${bytes} bytes at position ${position} were cut at the start, from sequence ${firstSequence} on`,
+    );
+  }
+  return text(lines);
+}
+
+export function renderMirror(status: SiteStatus): string {
+  const lines: string[] = [];
+  for (const forward of status.forwards) {
+    lines.push(forwardLine(forward));
+    const last = forward.sites[forward.sites.length - 1];
+    lines.push(`  ${forward.sites[0]} has ${forward.hop} (${forward.behindHop} behind)`);
+    if (forward.sites.length > 1) lines.push(`  ${last} has ${forward.end} (${forward.behindEnd} behind)`);
+    const roundTrip = forward.roundTripMs === undefined ? "not measured" : `${forward.roundTripMs.toFixed(1)} ms`;
+    lines.push(`  in flight ${size(forward.unackedBytes)}, round trip ${roundTrip}`);
+  }
+  for (const upstream of status.upstreams) {
+    const error = upstream.lastError === undefined ? "" : `, last error: ${upstream.lastError}`;
+    lines.push(
+      `upstream ${upstream.site}: ${upstream.state}, epoch ${upstream.epoch}, ${upstream.requests} requests${error}`,
+    );
+  }
+  if (lines.length === 0) lines.push("This site has no leg and no upstream site.");
+  return text(lines);
+}
+
+export function renderArrays(arrays: readonly ArrayStatus[]): string {
+  if (arrays.length === 0) return "This site has no array.\n";
+  const lines: string[] = [];
+  for (const array of arrays) {
+    lines.push(
+      `${array.name}: ${array.state}, RAID ${array.level}, chunk ${size(array.chunkBytes)}, ${usage(array.allocatedBytes, array.capacityBytes)} given to volumes`,
+    );
+    for (const { slot, path, state, errors } of array.members) {
+      const counts = `errors: ${errors.read} read, ${errors.write} write, ${errors.checksum} checksum`;
+      lines.push(`  slot ${slot}  ${state.padEnd(8)} ${path ?? "(no drive)"}  ${counts}`);
+    }
+  }
+  return text(lines);
+}
+
+export function renderSessions(target: SiteStatus["target"]): string {
+  if (target === undefined) return "This site has no iSCSI target.\n";
+  if (target.sessions.length === 0) return `No initiator is logged in to ${target.iqn}.\n`;
+  return text(target.sessions.map(({ initiator, kind, remote }) => `${initiator} (${kind}) from ${remote}`));
+}
+
+export function renderVerify(verdicts: readonly VolumeVerdict[]): string {
+  const lines: string[] = [];
+  for (const { volume, blocks, reference, sites } of verdicts) {
+    lines.push(`${volume}: ${blocks} blocks of 4 KiB, compared with ${reference ?? "nothing: no site could be read"}`);
+    for (const site of sites) lines.push(`  ${site.site.padEnd(16)} ${verdict(site)}`);
+  }
+  return text(lines);
+}
+
+export function renderHelp(
+  commands: readonly { readonly words: readonly string[]; readonly parameters: string; readonly summary: string }[],
+): string {
+  return text(
+    commands.map(({ words, parameters, summary }) => `${`${words.join(" ")} ${parameters}`.padEnd(20)} ${summary}`),
+  );
+}
+
+function verdict(site: SiteVerdict): string {
+  switch (site.verdict) {
+    case "identical":
+      return "identical";
+    case "different":
+      return `DIFFERENT in ${site.blocks} blocks, first at ${site.first.join(", ")}`;
+    case "diskless":
+      return "stores nothing";
+    case "unknown":
+      return `UNKNOWN: ${site.reason}`;
+  }
+}
+
+function forwardLine({ sites, state, reason }: ForwardStatus): string {
+  return `${sites.join(" > ")}: ${state}${reason === undefined ? "" : ` (${reason})`}`;
+}
+
+function usage(used: number, capacity: number): string {
+  const share = capacity === 0 ? 0 : (used / capacity) * 100;
+  return `${size(used)} of ${size(capacity)} (${share.toFixed(share < 10 ? 1 : 0)} %)`;
+}
+
+export function size(bytes: number): string {
+  for (const [unit, name] of [
+    [TiB, "TiB"],
+    [GiB, "GiB"],
+    [MiB, "MiB"],
+    [KiB, "KiB"],
+  ] as const) {
+    if (bytes >= unit) return `${Number((bytes / unit).toFixed(bytes >= 100 * unit ? 0 : 1))} ${name}`;
+  }
+  return `${bytes} B`;
+}
+
+function duration(ms: number): string {
+  if (ms < 1000) return `${Math.round(ms)} ms`;
+  const seconds = Math.floor(ms / 1000);
+  if (seconds < 60) return `${seconds} s`;
+  if (seconds < 3600) return `${Math.floor(seconds / 60)} min ${seconds % 60} s`;
+  return `${Math.floor(seconds / 3600)} h ${Math.floor((seconds % 3600) / 60)} min`;
+}
+
+function text(lines: readonly string[]): string {
+  return `${lines.join("\n")}\n`;
+}

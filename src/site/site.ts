@@ -1,0 +1,239 @@
+/**
+ * One site, built from its configuration: storage, pipeline, and the role that feeds the pipeline and decides when to
+ * acknowledge. The role is configuration only; every role runs the same pipeline.
+ */
+
+import type { BlockDevice } from "../base/block-device.ts";
+import { OperatingError } from "../base/operating-error.ts";
+import { BLOCK_BYTES, type Instant, type VolumeId } from "../base/units.ts";
+import { Downstream } from "../cascade/downstream.ts";
+import { durableSource } from "../cascade/durable-source.ts";
+import type { Config, LinkConfig, PrimaryConfig } from "../config/config.ts";
+import type { VolumeIdentity } from "../link/contract.ts";
+import { LinkListener } from "../link/link-listener.ts";
+import { LinkSender, type LinkSenderOptions } from "../link/link-sender.ts";
+import type { Leg } from "../mirror/leg.ts";
+import { MirrorController } from "../mirror/mirror-controller.ts";
+import { RemoteVolume } from "../mirror/remote-volume.ts";
+import { Pipeline } from "../pipeline/pipeline.ts";
+import type { World } from "../platform/world.ts";
+import { Alarms } from "./alarms.ts";
+import type { SiteEvent } from "./events.ts";
+import { HostPort } from "./host-port.ts";
+import { openStorage, type Storage } from "./storage.ts";
+
+/** What feeds the pipeline: hosts, through the mirror controller, or the site link. */
+export type Feed =
+  | { readonly kind: "hosts"; readonly controller: MirrorController; readonly port: HostPort }
+  | { readonly kind: "link"; readonly downstream: Downstream; readonly listener: LinkListener };
+
+export interface SiteOptions {
+  /** Lay out journal and arrays anew, whatever the drives hold. */
+  readonly overwrite?: boolean;
+  readonly onEvent?: (event: SiteEvent) => void;
+}
+
+export class Site {
+  readonly startedAt: Instant;
+  readonly #onEvent: (event: SiteEvent) => void;
+  readonly pipeline: Pipeline;
+  readonly feed: Feed;
+
+  private constructor(
+    readonly world: World,
+    readonly config: Config,
+    readonly storage: Storage,
+    built: Built,
+    readonly alarms: Alarms,
+    onEvent: (event: SiteEvent) => void,
+  ) {
+    this.#onEvent = onEvent;
+    this.startedAt = world.clock.now();
+    this.pipeline = built.pipeline;
+    this.feed = built.feed;
+  }
+
+  /**
+   * Brings the site up as far as it comes by itself. A primary serves hosts only once `serving` resolves.
+   * Rejects with the `OperatingError` of whatever is wrong; everything is closed again then.
+   */
+  static async open(world: World, config: Config, options: SiteOptions = {}): Promise<Site> {
+    const onEvent = options.onEvent ?? (() => {});
+    const storage = await openStorage(world, config, {
+      overwrite: options.overwrite ?? false,
+      onArrayEvent: (array, event) => onEvent({ kind: "array", array, event }),
+    });
+    try {
+      const alarms = new Alarms(onEvent);
+      const built =
+        config.role === "primary"
+          ? openPrimary(world, config, storage, alarms, onEvent)
+          : await openFed(world, config, storage, alarms, onEvent);
+      for (const error of storage.missing) alarms.raise(error);
+      redoneWhenReplayed(built.pipeline, storage);
+      return new Site(world, config, storage, built, alarms, onEvent);
+    } catch (error) {
+      await storage.close();
+      throw error;
+    }
+  }
+
+  /** Resolves when hosts are served, or at once where hosts are not this site's business. */
+  async serve(): Promise<void> {
+    if (this.feed.kind !== "hosts") return;
+    await this.feed.controller.start();
+    await this.feed.port.listen();
+    this.#onEvent({ kind: "serving", epoch: this.feed.controller.epoch, portals: this.feed.port.portals });
+  }
+
+  /** Stops in order: hosts, links, storing, drives. What is journalled stays journalled. */
+  async close(): Promise<void> {
+    if (this.feed.kind === "hosts") {
+      const closed = this.feed.port.close();
+      this.feed.controller.stop();
+      await closed;
+      for (const leg of this.feed.controller.legs) leg.sender.stop();
+    } else {
+      this.feed.listener.close();
+      this.feed.downstream.next?.stop();
+    }
+    await this.pipeline.close();
+    await this.storage.close();
+  }
+}
+
+interface Built {
+  readonly pipeline: Pipeline;
+  readonly feed: Feed;
+}
+
+function openPrimary(
+  world: World,
+  config: PrimaryConfig,
+  storage: Storage,
+  alarms: Alarms,
+  onEvent: (event: SiteEvent) => void,
+): Built {
+  const stores = storage.volumes.size > 0;
+  const remotes = new Map<VolumeId, RemoteVolume>();
+  for (const volume of Object.values(config.volumes)) {
+    if (!stores) remotes.set(volume.id, new RemoteVolume(volume.id, volume.size / BLOCK_BYTES));
+  }
+  const pipeline = openPipeline(world, storage, stores ? storage.volumes : remotes, stores);
+  const controller = new MirrorController(world, config.site.name, pipeline);
+  controller.onState = (state) => onEvent({ kind: "controller", state });
+  controller.onFailed = (error) => alarms.raise(error);
+  controller.legs = config.mirror.legs.map((sites) => {
+    const leg: Leg = {
+      sites,
+      sender: new LinkSender(world, {
+        ...senderOptions(config, sites[0]),
+        source: storage.journal,
+        epoch: () => controller.epoch,
+        committed: () => controller.committed,
+        resume: (position) => controller.resume(leg, position),
+        onAck: () => controller.legAcknowledged(),
+        onFenced: (by) => controller.fenced(by),
+        onState: (state) => {
+          controller.legChanged();
+          onEvent({ kind: "link", site: sites[0], state });
+        },
+      }),
+    };
+    return leg;
+  });
+  for (const remote of remotes.values()) remote.legs = controller.legs;
+  return { pipeline, feed: { kind: "hosts", controller, port: new HostPort(world, config, controller, onEvent) } };
+}
+
+async function openFed(
+  world: World,
+  config: Exclude<Config, PrimaryConfig>,
+  storage: Storage,
+  alarms: Alarms,
+  onEvent: (event: SiteEvent) => void,
+): Promise<Built> {
+  const stores = storage.volumes.size > 0;
+  const pipeline = openPipeline(world, storage, storage.volumes, stores);
+  pipeline.onFailed = (error) => alarms.raise(error);
+  const downstream = new Downstream(world, {
+    site: config.site.name,
+    pipeline,
+    journal: storage.journal,
+    acknowledge: config.role === "relay" && config.relay.acknowledge === "end" ? "end" : config.journal.acknowledge,
+    stores,
+  });
+  if (config.role === "relay") {
+    const next = config.relay.forward[0];
+    downstream.forwardTo(
+      new LinkSender(world, {
+        ...senderOptions(config, next),
+        source: durableSource(storage.journal),
+        epoch: () => pipeline.position.promised,
+        committed: () => pipeline.committed,
+        resume: (position) => downstream.resumeNext(position),
+        onAck: () => downstream.nextAcknowledged(),
+        onFenced: (by) =>
+          alarms.raise(
+            new OperatingError(
+              "cascade.fenced",
+              `Site ${next} has promised epoch ${by}, this relay point only ${pipeline.position.promised}.`,
+              "Check whether another primary feeds that site past this relay point.",
+            ),
+          ),
+        onState: (state) => onEvent({ kind: "link", site: next, state }),
+      }),
+    );
+  }
+  const listener = await LinkListener.listen(world, {
+    site: config.site.name,
+    group: config.group,
+    address: config.link.listen,
+    upstreams: config.link.from,
+    volumes: volumeIdentities(config),
+    sink: downstream,
+    timings: timings(config.link),
+  });
+  downstream.listen(listener);
+  return { pipeline, feed: { kind: "link", downstream, listener } };
+}
+
+/** After an unclean stop the arrays wait to hear that all that they may have half written is written again. */
+function redoneWhenReplayed(pipeline: Pipeline, storage: Storage): void {
+  const redone = () => {
+    for (const array of storage.arrays.values()) array.redone();
+  };
+  if (pipeline.isReplayed) redone();
+  else pipeline.onReplayed = redone;
+}
+
+function openPipeline(
+  world: World,
+  storage: Storage,
+  volumes: ReadonlyMap<VolumeId, BlockDevice>,
+  stores: boolean,
+): Pipeline {
+  return new Pipeline(world, { journal: storage.journal, cache: storage.cache, volumes, stores });
+}
+
+/** What a link to another site needs whatever the role. */
+function senderOptions(
+  config: Config,
+  remote: string,
+): Pick<LinkSenderOptions, "site" | "group" | "remote" | "volumes" | "timings"> {
+  return {
+    site: config.site.name,
+    group: config.group,
+    remote: { site: remote, address: config.sites[remote].address },
+    volumes: volumeIdentities(config),
+    timings: config.link === undefined ? {} : timings(config.link),
+  };
+}
+
+function timings(link: LinkConfig): { heartbeat: LinkConfig["heartbeat"]; silence: LinkConfig["silence"] } {
+  return { heartbeat: link.heartbeat, silence: link.silence };
+}
+
+function volumeIdentities(config: Config): readonly VolumeIdentity[] {
+  return Object.values(config.volumes).map(({ id, name, size }) => ({ id, name, blocks: size / BLOCK_BYTES }));
+}

@@ -1,0 +1,113 @@
+/** What a site tells about itself: one snapshot for the console, `ctl`, and machines. Every figure says its unit. */
+
+export interface Alarm {
+  readonly code: string;
+  readonly what: string;
+  readonly remedy: string;
+}
+
+export interface JournalStatus {
+  readonly device: string;
+  readonly capacityBytes: number;
+  readonly usedBytes: number;
+  readonly oldestMs: number;
+  readonly promisedEpoch: number;
+  readonly lastEpoch: number;
+  /** Sequences: how far each watermark has come. */
+  readonly appended: number;
+  readonly durable: number;
+  readonly committed: number;
+  readonly stored: number;
+  readonly retired: number;
+  /** What the last start found, if it had to truncate a torn tail. */
+  readonly tornTail?: { readonly position: number; readonly bytes: number; readonly firstSequence: number };
+}
+
+export interface CacheStatus {
+  readonly capacityBytes: number;
+  readonly hits: number;
+  readonly misses: number;
+}
+
+export interface MemberStatus {
+  readonly slot: number;
+  readonly path?: string;
+  readonly state: string;
+  readonly errors: { readonly read: number; readonly write: number; readonly checksum: number };
+}
+
+export interface ArrayStatus {
+  readonly name: string;
+  readonly level: number;
+  readonly chunkBytes: number;
+  readonly state: string;
+  readonly capacityBytes: number;
+  readonly allocatedBytes: number;
+  readonly members: readonly MemberStatus[];
+}
+
+/** A link to the next site, of a leg of the primary or of a relay point. */
+export interface ForwardStatus {
+  readonly sites: readonly string[];
+  readonly state: string;
+  /** Why it is not streaming, if it is not. */
+  readonly reason?: string;
+  /** Sequences: what the first site has, and what the last site has. */
+  readonly hop: number;
+  readonly end: number;
+  /** Requests that the first site lacks, and that the last site lacks. */
+  readonly behindHop: number;
+  readonly behindEnd: number;
+  readonly unackedBytes: number;
+  readonly roundTripMs?: number;
+}
+
+export interface UpstreamStatus {
+  readonly site: string;
+  readonly state: string;
+  readonly remote?: string;
+  readonly epoch: number;
+  readonly requests: number;
+  readonly bytes: number;
+  readonly lastError?: string;
+}
+
+export interface VolumeStatus {
+  readonly name: string;
+  readonly lun: number;
+  readonly bytes: number;
+  readonly blockSize: number;
+  readonly array?: string;
+}
+
+export interface SessionStatus {
+  readonly initiator: string;
+  readonly kind: string;
+  readonly remote: string;
+}
+
+export interface SiteStatus {
+  readonly version: string;
+  readonly site: string;
+  readonly group: string;
+  readonly role: string;
+  /** One word, and one sentence that says why and what is waited for. */
+  readonly state: string;
+  readonly reason: string;
+  readonly epoch: number;
+  readonly uptimeMs: number;
+  readonly journal: JournalStatus;
+  readonly cache: CacheStatus;
+  readonly arrays: readonly ArrayStatus[];
+  readonly volumes: readonly VolumeStatus[];
+  readonly target?: {
+    readonly iqn: string;
+    readonly portals: readonly string[];
+    readonly sessions: readonly SessionStatus[];
+  };
+  /** Host writes without an acknowledgement, and those that wait for room before them. */
+  readonly hostWrites?: { readonly unacknowledged: number; readonly waiting: number };
+  readonly forwards: readonly ForwardStatus[];
+  readonly upstreams: readonly UpstreamStatus[];
+  readonly alarms: readonly Alarm[];
+}

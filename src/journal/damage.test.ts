@@ -3,7 +3,7 @@
 import { describe, expect, test } from "vitest";
 import { BLOCK_BYTES, epoch, MiB, sequence } from "../base/units.ts";
 import { plainArithmetic } from "../platform/plain-arithmetic.ts";
-import { BatchHeaderLayout } from "./batch-header.ts";
+import { BatchHeaderLayout, decodeHeader, sealHeader } from "./batch-header.ts";
 import { Journal } from "./journal.ts";
 import { Bench, content, GROUP, same, writeRequest } from "./journal-testing.ts";
 import { RING_START_BYTES, SUPERBLOCK_COPIES, SuperblockLayout } from "./superblock.ts";
@@ -100,6 +100,24 @@ describe("damage in the log is told from a torn tail", () => {
     checkpointed.drive.flipBit(RING + 10, 3);
     const error = await refusedUntouched(checkpointed);
     expect([error.code, error.what.includes("requests 5")]).toEqual(["journal.corrupt", true]);
+  });
+
+  test.each([
+    ["does not follow the one before it", { previousHash: 1 }],
+    ["is of a later opening than the superblock knows", { opening: 9 }],
+    ["claims to be durable before", { durablePosition: 12 * BLOCK_BYTES + 1 }],
+    ["requests 5 to 6 are missing", { firstSequence: sequence(7) }],
+    ["request 4 is there twice", { firstSequence: sequence(4) }],
+  ])("a last batch that is whole but does not fit: it %s", async (what, change) => {
+    const bench = await five(what);
+    const block = bench.drive.contents(RING + 12, 1);
+    const uuid = block.slice(16, 32);
+    const header = decodeHeader(plainArithmetic, block, uuid, 12 * BLOCK_BYTES, 4 * MiB);
+    if (typeof header === "string") throw new Error(header);
+    sealHeader(plainArithmetic, block, uuid, { ...header, ...change });
+    bench.drive.overwrite(RING + 12, block);
+    const error = await refusedUntouched(bench);
+    expect([error.code, error.what]).toEqual(["journal.corrupt", expect.stringContaining(what)]);
   });
 
   test("the data of a request that is retired does not matter", async () => {

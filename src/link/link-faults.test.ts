@@ -413,6 +413,23 @@ describe("a live listener", () => {
     expect(down.listener.peers[0]).toMatchObject({ state: "down", lastError: { code: "link.timeout" } });
   });
 
+  it("ends the old session of a site when a new one begins", async () => {
+    const universe = new MemoryUniverse(14);
+    const down = await downstream(universe);
+    const first = [await dial(universe), await dial(universe)];
+    first[0].connection.write(hello("data"));
+    first[1].connection.write(hello("control"));
+    await universe.run(() => down.listener.peers[0].state === "up");
+    const second = [await dial(universe), await dial(universe)];
+    second[0].connection.write(hello("data", "f".repeat(32)));
+    await universe.advance(10);
+    expect(first.some((raw) => raw.closed)).toBe(false);
+    second[1].connection.write(hello("control", "f".repeat(32)));
+    await universe.run(() => first.every((raw) => raw.closed), { deadline: 10 });
+    await universe.run(() => down.listener.peers[0].counters.sessions === 2, { deadline: 10 });
+    expect(second.some((raw) => raw.closed)).toBe(false);
+  });
+
   it("answers no more calls at once than there may be", async () => {
     const universe = new MemoryUniverse(12);
     const down = await downstream(universe);

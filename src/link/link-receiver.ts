@@ -133,8 +133,7 @@ export class LinkReceiver implements ChannelOwner {
   /** Makes the promise that the session needs, then tells the upstream site where this one stands. */
   begin(): void {
     this.#position = this.#sink.position();
-    if (this.#epoch < this.#position.promised) this.#endFenced(this.#position.promised);
-    else if (this.#epoch > this.#position.promised) this.#promise(this.#epoch);
+    if (this.#epoch > this.#position.promised) this.#promise(this.#epoch);
     else this.#welcome();
   }
 

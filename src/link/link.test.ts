@@ -451,7 +451,7 @@ describe("fencing", () => {
     old.source.fill(3);
     old.sender.start();
     await universe.run(() => old.sender.hop === 3);
-    const next = upstream(universe, { site: "springs" });
+    const next = upstream(universe, { site: "springs", resume: () => "hold" });
     next.source.fill(3);
     next.epoch = epoch(2);
     next.source.fill(2, 1, 2);
@@ -459,6 +459,7 @@ describe("fencing", () => {
     // At once: not when the old primary's next heartbeat comes.
     await universe.run(() => old.fencedBy.length > 0, { deadline: 30 });
     expect(old.fencedBy[0]).toBe(2);
+    next.sender.stream(sequence(4));
     await universe.run(() => next.sender.hop === 5);
     old.source.fill(1);
     old.sender.notify();

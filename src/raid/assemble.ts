@@ -14,7 +14,7 @@ import type { ArrayEvent } from "./events.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { Member } from "./member.ts";
 import { zonesOf } from "./member-layout.ts";
-import { look } from "./signatures.ts";
+import { lookForSuperblock } from "./signatures.ts";
 import type { Superblock } from "./superblock.ts";
 
 export interface AssembleOptions {
@@ -99,7 +99,7 @@ async function candidatesOf(
   const sightings = await Promise.all(
     drives.map(async (drive) => {
       try {
-        return { drive, sighting: await look(drive, world.memory, world.arithmetic) };
+        return { drive, sighting: await lookForSuperblock(drive, world.memory, world.arithmetic) };
       } catch (error) {
         return { drive, reason: `cannot be read (${error instanceof Error ? error.message : error})` };
       }

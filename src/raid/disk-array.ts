@@ -39,24 +39,12 @@ import { Membership } from "./membership.ts";
 import { RangeLock } from "./range-lock.ts";
 import { readLog } from "./stripe-log.ts";
 import { VOLUMES_MAX, type VolumeEntry } from "./superblock.ts";
+import { type ArrayRequest, ArrayVolume } from "./volume.ts";
 
 export type { AssembleOptions } from "./assemble.ts";
 export type { CreateOptions } from "./create.ts";
 export type { ArrayEvent, ArrayState, ArrayStatus, MemberState, MemberStatus } from "./events.ts";
 export type { ArrayLevel } from "./geometry.ts";
-
-type Kind = "read" | "write" | "unmap";
-
-/** One request of a volume, in the array's addresses. `buffer` is there to read and to write. */
-interface Request {
-  readonly kind: Kind;
-  readonly extent: Extent;
-  readonly first: number;
-  readonly count: number;
-  readonly buffer: Uint8Array | undefined;
-  readonly fua: boolean;
-  readonly signal: AbortSignal | undefined;
-}
 
 export class DiskArray {
   onEvent: (event: ArrayEvent) => void;
@@ -226,7 +214,7 @@ export class DiskArray {
   // What volumes call.
 
   /** Carries out a request; the volume has checked its range. */
-  request(request: Request): Pending {
+  request(request: ArrayRequest): Pending {
     const stripes = request.kind === "unmap" ? unmapStripes(this.#core.geometry) : partStripes(this.#core.geometry);
     if (this.#partEnd(request.first, stripes) >= request.first + request.count) return this.#part(request);
     return this.#parts(request, stripes);
@@ -242,7 +230,7 @@ export class DiskArray {
     return (Math.floor(first / this.stripeBlocks) + stripes) * this.stripeBlocks;
   }
 
-  async #parts(request: Request, stripes: number): Promise<void> {
+  async #parts(request: ArrayRequest, stripes: number): Promise<void> {
     const end = request.first + request.count;
     let next = request.first;
     const work = async (): Promise<void> => {
@@ -257,7 +245,7 @@ export class DiskArray {
     await allSettled(Array.from({ length: PARTS_MAX }, work));
   }
 
-  async #part(request: Request): Promise<void> {
+  async #part(request: ArrayRequest): Promise<void> {
     const { kind, first, count, signal } = request;
     const membership = this.#membership;
     this.#assertOpen();
@@ -289,7 +277,7 @@ export class DiskArray {
     }
   }
 
-  #carryOut(request: Request): Promise<void> {
+  #carryOut(request: ArrayRequest): Promise<void> {
     const { kind, first, count, buffer, fua, extent } = request;
     if (kind === "unmap") return this.#level.unmap(first, count, extent);
     assert(buffer !== undefined, "a read or a write has a buffer");
@@ -375,50 +363,5 @@ export class DiskArray {
       await this.#membership.flush();
       core.emit({ kind: "log-replayed", blocks: pieces.length });
     });
-  }
-}
-
-/** A volume: a run of the array's blocks. */
-class ArrayVolume implements BlockDevice {
-  readonly blockSize = BLOCK_BYTES;
-  readonly blockCount: number;
-  readonly #array: DiskArray;
-  readonly #extent: Extent;
-
-  constructor(array: DiskArray, volume: VolumeEntry) {
-    this.#array = array;
-    this.#extent = volume;
-    this.blockCount = volume.blocks;
-  }
-
-  read(lba: Lba, into: Uint8Array, signal?: AbortSignal): Pending {
-    return this.#request("read", lba, into.length / BLOCK_BYTES, into, false, signal);
-  }
-
-  write(lba: Lba, from: Uint8Array, options?: WriteOptions): Pending {
-    return this.#request("write", lba, from.length / BLOCK_BYTES, from, options?.fua === true, options?.signal);
-  }
-
-  flush(): Pending {
-    return this.#array.flush();
-  }
-
-  unmap(lba: Lba, count: number, signal?: AbortSignal): Pending {
-    return this.#request("unmap", lba, count, undefined, false, signal);
-  }
-
-  #request(
-    kind: Kind,
-    lba: Lba,
-    count: number,
-    buffer: Uint8Array | undefined,
-    fua: boolean,
-    signal: AbortSignal | undefined,
-  ): Pending {
-    assert(Number.isInteger(count) && count >= 0, "whole blocks");
-    assert(lba + count <= this.blockCount, `blocks ${lba} to ${lba + count} of volume ${this.#extent.name}`);
-    if (count === 0) return undefined;
-    const first = this.#extent.first + lba;
-    return this.#array.request({ kind, extent: this.#extent, first, count, buffer, fua, signal });
   }
 }

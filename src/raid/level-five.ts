@@ -17,9 +17,11 @@ import { BLOCK_BYTES } from "../base/units.ts";
 import { entriesOf, entryOf, LOST, NEVER_WRITTEN, UNKNOWN } from "./checksum.ts";
 import { type ArrayCore, allSettled, allZero, blocks, type Extent, equal, type Level, Pins } from "./core.ts";
 import { chunkOf, coveredFrom, coveredTo, type Geometry, type Rows, touchedRows } from "./geometry.ts";
+import { LOG_BLOCKS_MAX, type LogPiece } from "./log-part.ts";
 import type { BadBlock, Member, ReadPurpose } from "./member.ts";
 import { ZONE_DATA_BLOCKS, zoneOf } from "./member-layout.ts";
-import { LOG_BLOCKS_MAX, type LogPiece, StripeLog } from "./stripe-log.ts";
+import { RowReader } from "./row-reader.ts";
+import { StripeLog } from "./stripe-log.ts";
 
 const zeros = new Uint32Array(ZONE_DATA_BLOCKS);
 
@@ -45,14 +47,13 @@ export class LevelFive implements Level {
   readonly #core: ArrayCore;
   readonly #geometry: Geometry;
   readonly #log: StripeLog;
-  /** One block for each member, and two to compare; used under the core's repair gate. */
-  readonly #repairBuffer: Uint8Array;
+  readonly #rows: RowReader;
 
   constructor(core: ArrayCore) {
     this.#core = core;
     this.#geometry = core.geometry;
     this.#log = new StripeLog(core);
-    this.#repairBuffer = core.world.memory.allocate((core.members.length + 2) * BLOCK_BYTES);
+    this.#rows = new RowReader(core);
   }
 
   settle(): Promise<void> {
@@ -61,7 +62,7 @@ export class LevelFive implements Level {
 
   close(): void {
     this.#log.close();
-    this.#core.world.memory.free(this.#repairBuffer);
+    this.#rows.close();
   }
 
   // Reads.
@@ -75,117 +76,10 @@ export class LevelFive implements Level {
       const row = (lba + done) % chunkBlocks;
       const run = Math.min(chunkBlocks - row, count - done);
       const stripe = Math.floor(chunk / width);
-      waits.push(this.#readRun(stripe, chunk % width, row, blocks(into, done, run), extent));
+      waits.push(this.#rows.readRun(stripe, chunk % width, row, blocks(into, done, run), extent));
       done += run;
     }
     return waits.length === 1 ? waits[0] : allSettled(waits);
-  }
-
-  async #readRun(stripe: number, chunk: number, row: number, into: Uint8Array, extent: Extent): Promise<void> {
-    const { chunkBlocks, stripeBlocks } = this.#geometry;
-    const member = this.#core.members[this.#geometry.dataMember(stripe, chunk, 0)];
-    const address = stripe * stripeBlocks + chunk * chunkBlocks + row;
-    if (!member.usable) return this.#reconstruct(stripe, row, member, into, extent, address);
-    const bad = await member.read(this.#core.checksums, stripe * chunkBlocks + row, into);
-    if (bad === undefined) return;
-    for (const { offset } of bad) {
-      if (!(await this.#repair(stripe, row + offset, member, blocks(into, offset, 1)))) {
-        throw this.#core.unreadable(extent, address + offset);
-      }
-    }
-  }
-
-  /** Rebuilds a run of a member that is not there from the others, each block of which must be good. */
-  async #reconstruct(
-    stripe: number,
-    row: number,
-    missing: Member,
-    into: Uint8Array,
-    extent: Extent,
-    address: number,
-  ): Promise<void> {
-    const core = this.#core;
-    const count = into.length / BLOCK_BYTES;
-    const others = core.members.filter((member) => member !== missing);
-    const most = Math.floor(core.stagingBytes / (others.length * BLOCK_BYTES));
-    for (let done = 0; done < count; ) {
-      const run = Math.min(most, count - done);
-      const staging = await core.stage(others.length * run * BLOCK_BYTES);
-      try {
-        const index = stripe * this.#geometry.chunkBlocks + row + done;
-        const sources = others.map((_, i) => blocks(staging, i * run, run));
-        const bad = await Promise.all(others.map((member, i) => this.#readInput(member, index, sources[i], "parity")));
-        for (const list of bad) {
-          if (list !== undefined) throw core.unreadable(extent, address + done + list[0].offset);
-        }
-        core.world.arithmetic.xor(sources, blocks(into, done, run));
-      } finally {
-        core.unstage(staging);
-      }
-      done += run;
-    }
-  }
-
-  /** Verified blocks of a member; all bad where it is not usable. */
-  async #readInput(
-    member: Member,
-    index: number,
-    into: Uint8Array,
-    purpose: ReadPurpose,
-  ): Promise<readonly BadBlock[] | undefined> {
-    if (member.usable) return member.read(this.#core.checksums, index, into, purpose);
-    return Array.from({ length: into.length / BLOCK_BYTES }, (_, offset) => ({ offset, cause: "read" as const }));
-  }
-
-  /**
-   * Looks again at a bad block, rebuilds it from its row and writes it again.
-   *
-   * @returns whether `into` holds the block
-   */
-  async #repair(stripe: number, row: number, member: Member, into: Uint8Array): Promise<boolean> {
-    const core = this.#core;
-    const index = stripe * this.#geometry.chunkBlocks + row;
-    await core.repairing.enter();
-    const pins = new Pins(core.checksums);
-    try {
-      const held = blocks(this.#repairBuffer, core.members.length, 1);
-      const rebuilt = blocks(this.#repairBuffer, core.members.length + 1, 1);
-      let readable = false;
-      if (member.usable) {
-        const bad = await member.read(core.checksums, index, held, "again");
-        if (bad === undefined) {
-          into.set(held);
-          return true;
-        }
-        readable = bad[0].cause === "checksum";
-      }
-      const others = core.members.filter((other) => other !== member);
-      const sources = others.map((other) => blocks(this.#repairBuffer, other.slot, 1));
-      const bad = await Promise.all(others.map((other, i) => this.#readInput(other, index, sources[i], "parity")));
-      if (bad.some((list) => list !== undefined)) return false;
-      core.world.arithmetic.xor(sources, rebuilt);
-      if (member.usable) {
-        await pins.add(member.slot, index, 1);
-        const entry = pins.frame(member.slot, zoneOf(index)).entries[index % ZONE_DATA_BLOCKS];
-        const crc = entryOf(core.world.arithmetic.crc32c(rebuilt));
-        const same = readable && equal(rebuilt, held);
-        const empty = entry === UNKNOWN && allZero(rebuilt);
-        if (entry === LOST) return false;
-        if (entry !== crc && !same && !empty) return false;
-        if (!core.readOnly) {
-          const waits: Promise<void>[] = [];
-          const right = Uint32Array.of(empty ? NEVER_WRITTEN : crc);
-          core.put(pins, member, index, 1, same || empty ? undefined : rebuilt, right, false, waits);
-          await Promise.all(waits);
-          if (member.usable) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
-        }
-      }
-      into.set(rebuilt);
-      return true;
-    } finally {
-      pins.release();
-      core.repairing.leave();
-    }
   }
 
   // Writes.
@@ -424,11 +318,11 @@ export class LevelFive implements Level {
   ): Promise<void> {
     const member = this.#core.members[this.#geometry.dataMember(stripe, chunk, 0)];
     const index = stripe * this.#geometry.chunkBlocks + first;
-    const list = await this.#readInput(member, index, into, "data");
+    const list = await this.#rows.readInput(member, index, into, "data");
     if (list === undefined) return;
     for (const { offset } of list) {
       const block = blocks(into, offset, 1);
-      if (await this.#repair(stripe, first + offset, member, block)) continue;
+      if (await this.#rows.repair(stripe, first + offset, member, block)) continue;
       if (missing >= 0) this.#giveUp(member.slot, index + offset, block, bad);
       else bad.unknown.add(first + offset);
     }
@@ -445,7 +339,9 @@ export class LevelFive implements Level {
     const missing = chunkOf(this.#geometry, write.stripe, missingSlot);
     const others = core.members.filter((member) => member.slot !== missingSlot);
     const sources = others.map((member) => blocks(staging, member.slot * count, count));
-    const lists = await Promise.all(others.map((member, i) => this.#readInput(member, index, sources[i], "parity")));
+    const lists = await Promise.all(
+      others.map((member, i) => this.#rows.readInput(member, index, sources[i], "parity")),
+    );
     const bad: BadInputs = { unknown: new Set(), lost: [] };
     for (const [i, list] of lists.entries()) {
       if (list === undefined) continue;
@@ -516,7 +412,7 @@ export class LevelFive implements Level {
         const areas = usable.map((_, i) => blocks(staging, i * count, count));
         const sum = blocks(staging, core.members.length * count, count);
         const bad = await Promise.all(
-          usable.map((member, i) => this.#readInput(member, stripe * chunkBlocks + first, areas[i], "data")),
+          usable.map((member, i) => this.#rows.readInput(member, stripe * chunkBlocks + first, areas[i], "data")),
         );
         const whole = usable.length === core.members.length;
         if (whole) core.world.arithmetic.xor(areas, sum);

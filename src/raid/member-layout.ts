@@ -20,6 +20,8 @@ export const ZONES_FIRST_BLOCK = 512;
 export const ZONE_DATA_BLOCKS = 1024;
 export const ZONE_BLOCKS = 1 + ZONE_DATA_BLOCKS;
 export const SUPERBLOCK_BLOCKS = 4;
+/** Where the two copies of the head, and those of the tail, begin and end within it. */
+export const SUPERBLOCK_COPIES = { first: 16, apart: 16, count: 20 } as const;
 export const CHUNK_BLOCKS_MAX = 256;
 /** Blocks of the smallest drive that can be a member. */
 export const MEMBER_BLOCKS_MIN = ZONES_FIRST_BLOCK + ZONE_BLOCKS + TAIL_BLOCKS;
@@ -55,5 +57,5 @@ export function runInZone(index: number, count: number): number {
  */
 export function superblockCopy(driveBlocks: number, generation: number, end: "head" | "tail"): Lba {
   const base = end === "head" ? 0 : driveBlocks - TAIL_BLOCKS;
-  return lba(base + 16 + (generation % 2) * 16);
+  return lba(base + SUPERBLOCK_COPIES.first + (generation % 2) * SUPERBLOCK_COPIES.apart);
 }

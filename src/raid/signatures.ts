@@ -3,11 +3,11 @@
  * overwrite. It never decides that a drive is blank: any nonzero byte makes it not.
  */
 
-import { BLOCK_BYTES, type Lba, lba, MiB } from "../base/units.ts";
+import { BLOCK_BYTES, type Lba, lba } from "../base/units.ts";
 import type { Arithmetic } from "../platform/arithmetic.ts";
 import type { Drive } from "../platform/drive.ts";
 import type { Memory } from "../platform/memory.ts";
-import { HEAD_BLOCKS, TAIL_BLOCKS } from "./member-layout.ts";
+import { HEAD_BLOCKS, SUPERBLOCK_COPIES, TAIL_BLOCKS } from "./member-layout.ts";
 import { decodeSuperblock, looksLikeSuperblock, type Superblock } from "./superblock.ts";
 
 interface Signature {
@@ -93,14 +93,34 @@ export function judge(head: Uint8Array, tail: Uint8Array, arithmetic: Arithmetic
 
 /** Reads both ends of a drive and judges them. Rejects as the drive's reads do. */
 export async function look(drive: Drive, memory: Memory, arithmetic: Arithmetic): Promise<Sighting> {
-  const headBlocks = Math.min(HEAD_BLOCKS, drive.blockCount);
-  const tailBlocks = Math.min(TAIL_BLOCKS, drive.blockCount);
-  const buffer = memory.allocate(2 * MiB);
+  return judgeEnds(drive, memory, arithmetic, 0, Math.min(HEAD_BLOCKS, drive.blockCount));
+}
+
+/** As `look`, but reads no more than the superblock copies where there is one. */
+export async function lookForSuperblock(drive: Drive, memory: Memory, arithmetic: Arithmetic): Promise<Sighting> {
+  if (drive.blockCount >= HEAD_BLOCKS + TAIL_BLOCKS) {
+    const { first, count } = SUPERBLOCK_COPIES;
+    const sighting = await judgeEnds(drive, memory, arithmetic, first, count);
+    if (sighting.superblock !== undefined) return sighting;
+  }
+  return look(drive, memory, arithmetic);
+}
+
+/** Judges `count` blocks, `skip` blocks into the head and as many into the tail. */
+async function judgeEnds(
+  drive: Drive,
+  memory: Memory,
+  arithmetic: Arithmetic,
+  skip: number,
+  count: number,
+): Promise<Sighting> {
+  const bytes = count * BLOCK_BYTES;
+  const buffer = memory.allocate(2 * bytes);
   try {
-    const head = buffer.subarray(0, headBlocks * BLOCK_BYTES);
-    const tail = buffer.subarray(MiB, MiB + tailBlocks * BLOCK_BYTES);
-    await readTolerantly(drive, lba(0), head);
-    await readTolerantly(drive, lba(drive.blockCount - tailBlocks), tail);
+    const head = buffer.subarray(0, bytes);
+    const tail = buffer.subarray(bytes);
+    await readTolerantly(drive, lba(skip), head);
+    await readTolerantly(drive, lba(Math.max(0, drive.blockCount - TAIL_BLOCKS) + skip), tail);
     return judge(head, tail, arithmetic);
   } finally {
     memory.free(buffer);

@@ -13,55 +13,18 @@
 
 import { assert } from "../base/assert.ts";
 import type { Pending } from "../base/block-device.ts";
-import { layout, raw, u8, u16, u32, u64 } from "../base/layout.ts";
-import { BLOCK_BYTES, lba } from "../base/units.ts";
-import type { Arithmetic } from "../platform/arithmetic.ts";
-import { entriesOf, isChecksum } from "./checksum.ts";
+import { lba } from "../base/units.ts";
 import { type ArrayCore, blocks } from "./core.ts";
-import { LOG_AREA_BLOCKS, LOG_FIRST_BLOCK } from "./member-layout.ts";
-import type { Superblock } from "./superblock.ts";
-
-/** Data blocks of one part, at the most. */
-export const LOG_BLOCKS_MAX = 128;
-
-const PART_BYTES = (1 + LOG_BLOCKS_MAX) * BLOCK_BYTES;
-const MAGIC = new TextEncoder().encode("ANTISLOG");
-const FORMAT_VERSION = 1;
-
-export const PartHeader = layout("stripe log part", 64, {
-  magic: [0, raw(8)],
-  version: [8, u16],
-  slot: [10, u8],
-  reserved: [11, u8],
-  /** Bit s: slot s has a part of this update. */
-  participants: [12, u32],
-  arrayUuid: [16, raw(16)],
-  session: [32, raw(16)],
-  update: [48, u64],
-  /** Entries that follow; the blocks of those that have a CRC follow the header's block, in order. */
-  count: [56, u32],
-  /** CRC32C of the header's block, with this field zero. */
-  checksum: [60, u32],
-});
-
-export const PartEntry = layout("stripe log entry", 16, {
-  index: [0, u64],
-  /** Its new entry in the checksum block; see checksum.ts. */
-  entry: [8, u32],
-  reserved: [12, raw(4)],
-});
-
-assert(PartHeader.size + LOG_BLOCKS_MAX * PartEntry.size <= BLOCK_BYTES, "a part's entries fit its header block");
-assert(1 + LOG_BLOCKS_MAX <= LOG_AREA_BLOCKS, "a part fits the log area");
-
-/** New blocks of one member, in one run. */
-export interface LogPiece {
-  readonly slot: number;
-  readonly index: number;
-  /** `undefined` where only the entries change. */
-  readonly bytes: Uint8Array | undefined;
-  readonly entries: Uint32Array;
-}
+import {
+  decodePart,
+  encodePart,
+  LOG_BLOCKS_MAX,
+  type LogPart,
+  type LogPiece,
+  looksLikePart,
+  PART_BYTES,
+} from "./log-part.ts";
+import { LOG_FIRST_BLOCK } from "./member-layout.ts";
 
 /** Updates that were logged together. */
 interface Batch {
@@ -93,7 +56,7 @@ export class StripeLog {
   readonly #core: ArrayCore;
   readonly #waiting: Update[] = [];
   #clearing: Clearing[] = [];
-  /** Stripes of the batch that the log holds, finished or not. */
+  /** Stripes of the batches that a crash could replay, finished or not. */
   #stripes = new Set<number>();
   readonly #buffers = new Map<number, Uint8Array>();
   #running: Promise<void> | undefined;
@@ -191,7 +154,8 @@ export class StripeLog {
       let participants = 0;
       for (const { pieces } of batch.updates) for (const { slot } of pieces) participants |= 1 << slot;
       const number = this.#nextUpdate++;
-      this.#stripes = new Set(batch.updates.map((update) => update.stripe));
+      // Until the new parts are durable a crash may still replay the batch before.
+      for (const update of batch.updates) this.#stripes.add(update.stripe);
       await Promise.all(
         members.map((member) => {
           if ((participants & (1 << member.slot)) === 0) return undefined;
@@ -200,6 +164,7 @@ export class StripeLog {
       );
       await membership.fenced();
       durable = true;
+      this.#stripes = new Set(batch.updates.map((update) => update.stripe));
       await new Promise<void>((resolve) => {
         batch.onPlaced = resolve;
         for (const update of batch.updates) {
@@ -227,39 +192,15 @@ export class StripeLog {
     }
   }
 
-  #encode(batch: Batch, slot: number, participants: number, number: number): Uint8Array {
-    const { arrayUuid, session } = this.#core.membership.superblock;
-    const buffer = this.#buffer(slot);
-    const header = blocks(buffer, 0, 1);
-    header.fill(0);
-    const view = new DataView(header.buffer, header.byteOffset, header.length);
-    let count = 0;
-    let filled = 1;
-    for (const { pieces } of batch.updates) {
-      for (const piece of pieces) {
-        if (piece.slot !== slot) continue;
-        for (let i = 0; i < piece.entries.length; i++) {
-          const at = PartHeader.size + count * PartEntry.size;
-          PartEntry.index.set(view, at, piece.index + i);
-          PartEntry.entry.set(view, at, piece.entries[i]);
-          count++;
-          if (!isChecksum(piece.entries[i])) continue;
-          assert(piece.bytes !== undefined, "a block with a CRC has its content");
-          blocks(buffer, filled, 1).set(blocks(piece.bytes, i, 1));
-          filled++;
-        }
-      }
-    }
-    PartHeader.magic.set(view, 0, MAGIC);
-    PartHeader.version.set(view, 0, FORMAT_VERSION);
-    PartHeader.slot.set(view, 0, slot);
-    PartHeader.participants.set(view, 0, participants);
-    PartHeader.arrayUuid.set(view, 0, arrayUuid);
-    PartHeader.session.set(view, 0, session);
-    PartHeader.update.set(view, 0, number);
-    PartHeader.count.set(view, 0, count);
-    PartHeader.checksum.set(view, 0, this.#core.world.arithmetic.crc32c(header));
-    return blocks(buffer, 0, filled);
+  #encode(batch: Batch, slot: number, participants: number, update: number): Uint8Array {
+    const pieces = batch.updates.flatMap((one) => one.pieces.filter((piece) => piece.slot === slot));
+    const { superblock } = this.#core.membership;
+    return encodePart(
+      { slot, participants, update, pieces },
+      superblock,
+      this.#buffer(slot),
+      this.#core.world.arithmetic,
+    );
   }
 
   #buffer(slot: number): Uint8Array {
@@ -276,58 +217,6 @@ function fits(taken: Uint32Array, piece: LogPiece): boolean {
   return taken[piece.slot] + piece.entries.length <= LOG_BLOCKS_MAX;
 }
 
-/** One member's part as found. */
-interface FoundPart {
-  readonly slot: number;
-  readonly update: number;
-  readonly participants: number;
-  /** One for each entry, in order. */
-  readonly pieces: readonly LogPiece[];
-}
-
-/** @returns the part, or `undefined` where there is no whole one of this array, slot and session */
-function decodePart(
-  bytes: Uint8Array,
-  slot: number,
-  superblock: Superblock,
-  arithmetic: Arithmetic,
-): FoundPart | undefined {
-  const header = bytes.slice(0, BLOCK_BYTES);
-  const view = new DataView(header.buffer);
-  const same = (a: Uint8Array, b: Uint8Array): boolean => a.every((byte, at) => byte === b[at]);
-  if (!same(PartHeader.magic.get(view, 0), MAGIC) || PartHeader.version.get(view, 0) !== FORMAT_VERSION) {
-    return undefined;
-  }
-  const checksum = PartHeader.checksum.get(view, 0);
-  PartHeader.checksum.set(view, 0, 0);
-  if (arithmetic.crc32c(header) !== checksum || PartHeader.slot.get(view, 0) !== slot) return undefined;
-  if (!same(PartHeader.arrayUuid.get(view, 0), superblock.arrayUuid)) return undefined;
-  if (!same(PartHeader.session.get(view, 0), superblock.session)) return undefined;
-  const count = PartHeader.count.get(view, 0);
-  if (count > LOG_BLOCKS_MAX) return undefined;
-  const pieces: LogPiece[] = [];
-  const crc = new Uint32Array(1);
-  let filled = 1;
-  for (let i = 0; i < count; i++) {
-    const at = PartHeader.size + i * PartEntry.size;
-    const entry = PartEntry.entry.get(view, at);
-    let content: Uint8Array | undefined;
-    if (isChecksum(entry)) {
-      content = blocks(bytes, filled, 1);
-      filled++;
-      entriesOf(arithmetic, content, crc);
-      if (crc[0] !== entry) return undefined;
-    }
-    pieces.push({ slot, index: PartEntry.index.get(view, at), bytes: content, entries: Uint32Array.of(entry) });
-  }
-  return {
-    slot,
-    update: PartHeader.update.get(view, 0),
-    participants: PartHeader.participants.get(view, 0),
-    pieces,
-  };
-}
-
 /**
  * Reads the log of an array that was not closed. `use` gets what is to be made in place: nothing, unless every part of
  * the newest update is there. The pieces are valid until it resolves.
@@ -336,10 +225,12 @@ export async function readLog(core: ArrayCore, use: (pieces: readonly LogPiece[]
   const usable = core.members.filter((member) => member.usable);
   const buffer = core.world.memory.allocate(usable.length * PART_BYTES);
   try {
-    const parts: FoundPart[] = [];
+    const parts: LogPart[] = [];
     for (const [i, member] of usable.entries()) {
       const bytes = buffer.subarray(i * PART_BYTES, (i + 1) * PART_BYTES);
       try {
+        await member.drive.read(lba(LOG_FIRST_BLOCK), blocks(bytes, 0, 1));
+        if (!looksLikePart(bytes)) continue;
         await member.drive.read(lba(LOG_FIRST_BLOCK), bytes);
       } catch {
         member.errors.read++;

@@ -27,8 +27,8 @@ program
   .description("run a whole system on this machine: primary, backup, two mirror sites, a relay point and one site more")
   .option("--dir <folder>", "where it keeps everything", "demo")
   .option("--port <number>", "the iSCSI portal's port on 127.0.0.1", "3260")
-  .option("--size <size>", "size of LUN 0", "1GiB")
-  .option("--journal <size>", "size of each site's journal", "256MiB")
+  .option("--size <size>", "size of LUN 0", "512MiB")
+  .option("--journal <size>", "size of each site's journal", "128MiB")
   .action(demo);
 
 program

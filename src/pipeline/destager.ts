@@ -19,10 +19,12 @@ const BATCH_BYTES = 8 * MiB;
 const BATCH_BLOCKS = BATCH_BYTES / BLOCK_BYTES;
 /** Requests in one batch: bounds the batch where they carry little or no data. */
 const BATCH_REQUESTS_MAX = 8192;
+/** Writes to the array under way at once. */
+const WRITES_MAX = 128;
 /** How long requests gather before they are stored, so that overwrites and neighbours meet in one batch. */
-const GATHER_DELAY = millis(500);
+const GATHER_DELAY = millis(1000);
 /** Above this share of the journal, storing does not wait. */
-const GATHER_LIMIT = 0.25;
+const GATHER_LIMIT = 0.5;
 
 /** Volume and block in one number: 16 bits of volume above 36 bits of block address (256 TiB). */
 const VOLUME_STRIDE = 2 ** 36;
@@ -147,6 +149,7 @@ export class Destager {
       const data = this.#buffer.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
       const write = this.#device(volume).write(lba(keys[start] % VOLUME_STRIDE), data);
       if (write !== undefined) writes.push(write);
+      if (writes.length === WRITES_MAX) await allSettled(writes.splice(0));
     }
     await allSettled(writes);
   }

@@ -14,6 +14,6 @@ export interface Drives {
    * Rejects with `drive.missing`, `drive.busy`, `drive.denied` or `drive.unusable`.
    */
   open(path: string, access: "read-write" | "read-only"): Promise<Drive>;
-  /** Makes a file of zeros, its space reserved, to open as a drive. Rejects with `drive.exists` where one is there. */
+  /** Makes a file of zeros, all of it written, to open as a drive. Rejects with `drive.exists` where one is there. */
   create(path: string, size: ByteCount): Promise<void>;
 }

@@ -11,9 +11,9 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
+import type { BlockDevice, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
-import { BLOCK_BYTES, byteCount, type Lba } from "../base/units.ts";
+import { BLOCK_BYTES, byteCount } from "../base/units.ts";
 import type { Drive } from "../platform/drive.ts";
 import type { World } from "../platform/world.ts";
 import { type AssembleOptions, type Found, findMembers } from "./assemble.ts";
@@ -22,7 +22,6 @@ import {
   allSettled,
   blocks,
   CHECKSUM_CACHE_BYTES,
-  type Extent,
   type Level,
   PARTS_MAX,
   Pins,

@@ -14,12 +14,11 @@
  */
 
 import { BLOCK_BYTES } from "../base/units.ts";
-import { entriesOf, entryOf, LOST, NEVER_WRITTEN, UNKNOWN } from "./checksum.ts";
-import { type ArrayCore, allSettled, allZero, blocks, type Extent, equal, type Level, Pins } from "./core.ts";
+import { entriesOf, LOST, UNKNOWN } from "./checksum.ts";
+import { type ArrayCore, allSettled, allZero, blocks, type Extent, type Level, Pins } from "./core.ts";
 import { chunkOf, coveredFrom, coveredTo, type Geometry, type Rows, touchedRows } from "./geometry.ts";
 import { LOG_BLOCKS_MAX, type LogPiece } from "./log-part.ts";
-import type { BadBlock, Member, ReadPurpose } from "./member.ts";
-import { ZONE_DATA_BLOCKS, zoneOf } from "./member-layout.ts";
+import { ZONE_DATA_BLOCKS } from "./member-layout.ts";
 import { RowReader } from "./row-reader.ts";
 import { StripeLog } from "./stripe-log.ts";
 

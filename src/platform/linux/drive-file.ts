@@ -79,7 +79,7 @@ export async function openDriveFile(path: string, options: OpenOptions): Promise
     if (blockCount === 0) throw unusable(path, `it has ${bytes} bytes, less than one block of ${BLOCK_BYTES}`);
     const syncFlags = flags | directFlag | constants.O_DSYNC;
     const syncFd = options.sync && writable ? await openAsync(`/proc/self/fd/${fd}`, syncFlags) : fd;
-    return { path, fd, syncFd, writable, direct, blockCount };
+    return { path, fd, syncFd, writable, direct, blockCount, isBlockDevice };
   } catch (error) {
     closeSync(fd);
     throw translated(path, error);
@@ -93,8 +93,10 @@ export async function createDriveFile(path: string, size: ByteCount): Promise<vo
   const fd = await attempt(path, () => openAsync(path, flags, 0o600));
   try {
     const result = fallocate(fd, 0, 0, size);
-    if (result === -EOPNOTSUPP) await writeZeros(fd, size);
-    else if (result < 0) throw errnoError(-result);
+    if (result < 0 && result !== -EOPNOTSUPP) throw errnoError(-result);
+    // Space that is only reserved makes the file system write metadata at the first write of each part, and a durable
+    // write then takes several times as long.
+    await writeZeros(fd, size);
     await fsyncAsync(fd);
   } catch (error) {
     await unlinkAsync(path).catch(() => {});

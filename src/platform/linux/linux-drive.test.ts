@@ -47,7 +47,7 @@ function fixture(blockCount = 64) {
   const engine = new HandEngine();
   const bounce = new BouncePool(memory);
   const fd = openSync("/dev/null", "r");
-  const file = { path: "/dev/test", fd, syncFd: fd, writable: true, direct: true, blockCount };
+  const file = { path: "/dev/test", fd, syncFd: fd, writable: true, direct: true, blockCount, isBlockDevice: true };
   return { engine, bounce, fd, drive: new LinuxDrive(file, { engine, memory, bounce }) };
 }
 

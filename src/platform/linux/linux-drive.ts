@@ -36,11 +36,13 @@ const REPEATS_MAX = 1000;
 /** Zeros written at a time where a drive can neither punch holes nor zero ranges. */
 const ZEROS_BYTES = MiB;
 
-/** How a drive may make blocks read as zeros, best first; after the last, zeros are written. */
-const UNMAP_MODES: readonly number[] = [
+/** How blocks may be made to read as zeros, best first; after the last, zeros are written. */
+const DEVICE_UNMAP_MODES: readonly number[] = [
   FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
   FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE,
 ];
+/** A file keeps its space: a hole in it could not be filled again where the file system is full by then. */
+const FILE_UNMAP_MODES: readonly number[] = [FALLOC_FL_ZERO_RANGE | FALLOC_FL_KEEP_SIZE];
 
 const NO_MEMORY = new Uint8Array(0);
 const ZEROS = new Uint8Array(ZEROS_BYTES);
@@ -52,6 +54,7 @@ export interface OpenedFile {
   /** The same file opened for synchronous writes; `fd` again where the drive is read-only. */
   readonly syncFd: number;
   readonly writable: boolean;
+  readonly isBlockDevice: boolean;
   /** I/O bypasses the page cache, so buffers must be page-aligned. */
   readonly direct: boolean;
   readonly blockCount: number;
@@ -183,10 +186,11 @@ export class LinuxDrive implements Drive {
   }
 
   async #unmapRange(lba: Lba, blocks: number, signal: AbortSignal | undefined): Promise<void> {
-    while (this.#unmapMode < UNMAP_MODES.length) {
+    const modes = this.#file.isBlockDevice ? DEVICE_UNMAP_MODES : FILE_UNMAP_MODES;
+    while (this.#unmapMode < modes.length) {
       const tried = this.#unmapMode;
       try {
-        const mode = UNMAP_MODES[tried];
+        const mode = modes[tried];
         return await this.#ask("fallocate", "unmap", lba * BLOCK_BYTES, blocks * BLOCK_BYTES, mode, signal);
       } catch (error) {
         if (!(error instanceof OperatingError && error.cause === EOPNOTSUPP)) throw error;

@@ -46,6 +46,9 @@ export type AcknowledgePolicy =
 const CATCH_UP_MAX = millis(20_000);
 
 export class Downstream implements RequestSink {
+  /** Requests from `first` to `last` were dropped, since the primary's log goes on without them. None was acknowledged. */
+  onCut: (first: Sequence, last: Sequence) => void = () => {};
+
   readonly #world: World;
   readonly #site: string;
   readonly #pipeline: Pipeline;
@@ -146,10 +149,11 @@ export class Downstream implements RequestSink {
   }
 
   resumeNext(position: { lastEpoch: Epoch; appended: Sequence }): Sequence | "hold" {
-    const from = resumeFrom(this.#durablePosition(), position);
-    if (from !== undefined) return from;
-    void this.#alignNext();
-    return "hold";
+    return resumeFrom(this.#durablePosition(), position) ?? "hold";
+  }
+
+  nextChanged(): void {
+    if (this.#next?.state.kind === "holding") void this.#alignNext();
   }
 
   #durablePosition(): LogPosition {
@@ -164,7 +168,8 @@ export class Downstream implements RequestSink {
       next.stream(await align(next.remote, this.#callNext(next), () => this.#durablePosition()));
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      next.refuse(error);
+      // A link that was lost meanwhile is aligned when it is back.
+      if (!error.code.startsWith("link.")) next.refuse(error);
     }
   }
 
@@ -223,9 +228,13 @@ export class Downstream implements RequestSink {
         "Compare the sites before anything is dropped; the asker lacks acknowledged writes.",
       );
     }
-    if (to < this.#pipeline.appended) await this.#pipeline.cut(to);
-    // The next hop may have what was dropped here: its link compares positions anew.
-    this.#next?.reconnect();
+    const last = this.#pipeline.appended;
+    if (to < last) {
+      await this.#pipeline.cut(to);
+      this.onCut(sequence(to + 1), last);
+    }
+    // The next hop may have what was dropped here: its link compares the logs anew.
+    this.#next?.cut(to);
   }
 
   async #checksums(question: ChecksumQuestion): Promise<readonly SiteChecksums[]> {

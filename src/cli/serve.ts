@@ -62,6 +62,12 @@ function logEvent(log: pino.Logger, event: SiteEvent): void {
     case "serving":
       log.info({ epoch: event.epoch, portals: event.portals }, "serving hosts");
       return;
+    case "cut":
+      log.warn(
+        { first: event.first, last: event.last },
+        "unacknowledged requests were cut: the primary goes on without them",
+      );
+      return;
     case "session":
       log.info(event.text);
   }

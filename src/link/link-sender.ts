@@ -112,7 +112,7 @@ export class LinkSender {
   get state(): LinkState {
     return this.#state;
   }
-  /** Best ACKs of the next hop, and of the end of the leg, in any session. */
+  /** Best ACKs of the next hop, and of the end of the leg, that still hold. */
   get hop(): Sequence {
     return this.#hop;
   }
@@ -176,8 +176,12 @@ export class LinkSender {
     this.#dispatch({ kind: "refused", error });
   }
 
-  /** Ends the present session: `resume` is asked again when the link is back. */
-  reconnect(): void {
+  /**
+   * The log here was cut after `to`: what the other site has ACKed beyond that was of requests that are gone. Ends the
+   * present session; `resume` is asked again when the link is back.
+   */
+  cut(to: Sequence): void {
+    this.#lowerAcks(to);
     const what = `The link to site ${this.#options.remote.site} begins anew, since the log here was cut.`;
     this.#lose(new OperatingError("link.realign", what, "Nothing: the sites compare their logs and go on."));
   }
@@ -376,6 +380,11 @@ export class LinkSender {
     if (session?.dialled.data === undefined) return;
     this.#pump.begin(session.dialled.data, from);
     this.#countAcks(session);
+  }
+
+  #lowerAcks(to: Sequence): void {
+    if (this.#hop > to) this.#hop = to;
+    if (this.#end > to) this.#end = to;
   }
 
   #onTimer(name: TimerName): void {

@@ -123,7 +123,18 @@ export class MirrorController implements VolumeService {
    */
   async start(): Promise<void> {
     assert(this.#state.kind === "idle", "a controller starts once");
-    await takeEpoch({
+    try {
+      await this.#takeEpoch();
+    } catch (error) {
+      if (error instanceof OperatingError && this.state.kind === "starting")
+        this.#stop({ kind: "failed", error }, error);
+      throw error;
+    }
+    this.#setState({ kind: "serving", epoch: this.#epoch, since: this.#world.clock.now() });
+  }
+
+  #takeEpoch(): Promise<void> {
+    return takeEpoch({
       world: this.#world,
       site: this.#site,
       pipeline: this.#pipeline,
@@ -137,7 +148,6 @@ export class MirrorController implements VolumeService {
         this.#resuming = true;
       },
     });
-    this.#setState({ kind: "serving", epoch: this.#epoch, since: this.#world.clock.now() });
   }
 
   /** Stops serving; host writes that are not acknowledged are rejected. */
@@ -196,16 +206,15 @@ export class MirrorController implements VolumeService {
   }
 
   /** For a leg's link: where to go on streaming after it has connected. */
-  resume(leg: Leg, position: { lastEpoch: Epoch; appended: Sequence }): Sequence | "hold" {
+  resume(position: { lastEpoch: Epoch; appended: Sequence }): Sequence | "hold" {
     if (!this.#resuming) return "hold";
-    const from = resumeFrom(this.#pipeline.position, position);
-    if (from !== undefined) return from;
-    void this.#alignLeg(leg);
-    return "hold";
+    return resumeFrom(this.#pipeline.position, position) ?? "hold";
   }
 
   /** For a leg's link: its state changed. */
-  legChanged(): void {
+  legChanged(leg: Leg): void {
+    // What is held now the takeover did not hold: its log has to be compared with this one first.
+    if (this.#resuming && leg.sender.state.kind === "holding") void this.#alignLeg(leg);
     this.#progress.poke();
   }
 
@@ -215,7 +224,8 @@ export class MirrorController implements VolumeService {
       leg.sender.stream(await align(leg.sites[0], call, () => this.#pipeline.position));
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      leg.sender.refuse(error);
+      // A link that was lost meanwhile is aligned when it is back.
+      if (!error.code.startsWith("link.")) leg.sender.refuse(error);
     }
   }
 

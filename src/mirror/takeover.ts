@@ -132,7 +132,10 @@ async function rollForward(takeover: Takeover, leg: Leg, source: LogPosition): P
       "Check whether the journal of one of them was replaced; do not format any journal before both are compared.",
     );
   }
-  if (own.appended > shared) await pipeline.cut(shared);
+  if (own.appended > shared) {
+    await pipeline.cut(shared);
+    for (const each of takeover.legs) each.sender.cut(shared);
+  }
   takeover.setPhase(`fetching sequences ${shared + 1} to ${source.appended} from ${leg.sites[0]}`);
   while (pipeline.appended < source.appended) {
     for (const request of await askFetch(callOf(leg), sequence(pipeline.appended + 1))) {

@@ -6,7 +6,7 @@
  * again, whatever the crash left.
  *
  * A block is rebuilt from its row only if every other block of the row is good, and the result is believed only if
- * it has the block's own checksum, or is what the drive holds. A row that fails that was torn by a crash, or has two bad
+ * it has the block's own checksum, or is what the drive holds, or the drive gives neither block nor checksum. A row that fails that was torn by a crash, or has two bad
  * blocks: its block stays unreadable until it is written. Where a write finds such a row, its data is stored and
  * its parity marked unknown; or, where the parity has to stand for a missing member, the bad block is marked lost.
  *

@@ -116,8 +116,10 @@ export class RowReader {
         const crc = entryOf(core.world.arithmetic.crc32c(rebuilt));
         const same = readable && equal(rebuilt, held);
         const empty = entry === UNKNOWN && allZero(rebuilt);
+        // A drive that gives neither the block nor its checksum says nothing against its row, unless that may be torn.
+        const silent = entry === UNKNOWN && !readable && !core.membership.recovering;
         if (entry === LOST) return false;
-        if (entry !== crc && !same && !empty) return false;
+        if (entry !== crc && !same && !empty && !silent) return false;
         if (!core.readOnly) {
           const waits: Promise<void>[] = [];
           const right = Uint32Array.of(empty ? NEVER_WRITTEN : crc);

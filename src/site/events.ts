@@ -1,7 +1,7 @@
 /** What happens at a site, typed, for those who log, count or show it. */
 
 import type { OperatingError } from "../base/operating-error.ts";
-import type { Epoch } from "../base/units.ts";
+import type { Epoch, Sequence } from "../base/units.ts";
 import type { LinkState } from "../link/link-state.ts";
 import type { ControllerState } from "../mirror/mirror-controller.ts";
 import type { ArrayEvent } from "../raid/disk-array.ts";
@@ -11,5 +11,7 @@ export type SiteEvent =
   | { readonly kind: "serving"; readonly epoch: Epoch; readonly portals: readonly string[] }
   | { readonly kind: "link"; readonly site: string; readonly state: LinkState }
   | { readonly kind: "array"; readonly array: string; readonly event: ArrayEvent }
+  /** In-doubt requests that the primary's log goes on without were dropped from the journal. */
+  | { readonly kind: "cut"; readonly first: Sequence; readonly last: Sequence }
   | { readonly kind: "alarm"; readonly error: OperatingError }
   | { readonly kind: "session"; readonly text: string };

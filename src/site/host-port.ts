@@ -1,5 +1,6 @@
 /** Where SAN hosts come in: the iSCSI target of a primary, with a LUN for each volume. */
 
+import { AssertionError } from "../base/assert.ts";
 import { isOperatingError } from "../base/operating-error.ts";
 import type { PrimaryConfig } from "../config/config.ts";
 import { mediumError, type Sense, Senses, type TargetEvent, TargetServer } from "../iscsi/index.ts";
@@ -29,6 +30,7 @@ export class HostPort {
       random: world.random,
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
       onEvent: (event) => {
+        if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);
         const text = describe(event);
         if (text !== undefined) onEvent({ kind: "session", text });
       },
@@ -77,6 +79,13 @@ export class HostPort {
       })),
     };
   }
+}
+
+/** A site that no longer understands its own state stops before it answers a host from it. */
+function crash(world: World, error: AssertionError): void {
+  world.clock.afterTurn(() => {
+    throw error;
+  });
 }
 
 /** What a host is told: that the LUN is not ready while it is not served here, and a medium error for lost blocks. */

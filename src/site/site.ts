@@ -131,11 +131,11 @@ function openPrimary(
         source: storage.journal,
         epoch: () => controller.epoch,
         committed: () => controller.committed,
-        resume: (position) => controller.resume(leg, position),
+        resume: (position) => controller.resume(position),
         onAck: () => controller.legAcknowledged(),
         onFenced: (by) => controller.fenced(by),
         onState: (state) => {
-          controller.legChanged();
+          controller.legChanged(leg);
           onEvent({ kind: "link", site: sites[0], state });
         },
       }),
@@ -163,6 +163,7 @@ async function openFed(
     acknowledge: config.role === "relay" && config.relay.acknowledge === "end" ? "end" : config.journal.acknowledge,
     stores,
   });
+  downstream.onCut = (first, last) => onEvent({ kind: "cut", first, last });
   if (config.role === "relay") {
     const next = config.relay.forward[0];
     downstream.forwardTo(
@@ -181,7 +182,10 @@ async function openFed(
               "Check whether another primary feeds that site past this relay point.",
             ),
           ),
-        onState: (state) => onEvent({ kind: "link", site: next, state }),
+        onState: (state) => {
+          downstream.nextChanged();
+          onEvent({ kind: "link", site: next, state });
+        },
       }),
     );
   }

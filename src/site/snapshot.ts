@@ -75,8 +75,11 @@ function controllerState(state: ControllerState, legs: readonly Leg[]): { state:
     case "idle":
       return { state: "stopped", reason: "not started" };
     case "starting": {
-      const last = state.lastError === undefined ? "" : `; the attempt before failed: ${state.lastError.what}`;
-      return { state: "starting", reason: `${state.phase}${last}` };
+      const lost = legs
+        .filter((leg) => !isUp(leg))
+        .map((leg) => `${leg.sites[0]}: ${linkReason(leg.sender) ?? "not up"}`);
+      const last = state.lastError === undefined ? [] : [`the attempt before failed: ${state.lastError.what}`];
+      return { state: "starting", reason: [state.phase, ...lost, ...last].join("; ") };
     }
     case "serving": {
       const lost = legs.filter((leg) => !isUp(leg));

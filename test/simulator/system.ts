@@ -71,6 +71,12 @@ export class SimulatedSystem {
     return new MirroredVolume(this.controller, config.id, config.size, blockSize);
   }
 
+  /** LUN 0 as a host sees it, while the primary is up and serves. */
+  served(): MirroredVolume | undefined {
+    if (!this.sites.has(PRIMARY) || this.controller.state.kind !== "serving") return undefined;
+    return this.volume();
+  }
+
   /** Starts every site and waits until the primary serves. */
   async start(): Promise<void> {
     for (const name of this.names) await this.boot(name);
@@ -79,11 +85,17 @@ export class SimulatedSystem {
 
   /** Starts one site, on a machine that runs or is down. The primary begins to take its epoch. */
   async boot(name: string): Promise<Site> {
+    const site = await this.universe.result(this.open(name), { deadline: DEADLINE });
+    if (name === PRIMARY) this.controller.start().catch(() => {});
+    return site;
+  }
+
+  /** As `boot`, for use while the universe runs: opens the site, and starts nothing more. */
+  async open(name: string): Promise<Site> {
     const machine = this.universe.machine(name);
     const world = machine.state === "running" ? machine.world : machine.restart();
-    const site = await this.universe.result(Site.open(world, this.#config(name)), { deadline: DEADLINE });
+    const site = await Site.open(world, this.#config(name));
     this.sites.set(name, site);
-    if (name === PRIMARY) this.controller.start().catch(() => {});
     return site;
   }
 

@@ -18,7 +18,8 @@ const HANDSHAKE_MAGIC = 0x4e42444d41474943n; // "NBDMAGIC"
 const OPTION_MAGIC = 0x49484156454f5054n; // "IHAVEOPT"
 const REQUEST_MAGIC = 0x25609513;
 const REPLY_MAGIC = 0x67446698;
-const FIXED_NEWSTYLE_NO_ZEROES = 3;
+/** NBD_FLAG_C_FIXED_NEWSTYLE and NBD_FLAG_C_NO_ZEROES. */
+const CLIENT_FLAGS = 3;
 const OPTION_EXPORT_NAME = 1;
 const COMMAND = { read: 0, write: 1, disconnect: 2, flush: 3 } as const;
 const HANDSHAKE_BYTES = 18;
@@ -51,8 +52,8 @@ export class NbdInitiator {
     this.#path = path;
     this.bytes = handshake.bytes;
     this.#received = handshake.rest;
-    socket.on("data", (data) => this.#receive(data));
-    socket.once("close", () => this.#fail(new Error(`qemu-nbd went away\n${readFileSync(`${path}.log`, "utf8")}`)));
+    socket.on("data", (data: Buffer) => this.#receive(data));
+    socket.once("close", () => this.#fail(new Error(`qemu-nbd went away\n${this.#log()}`)));
   }
 
   /** @param path of the Unix socket that is made; a log stands beside it */
@@ -120,21 +121,26 @@ export class NbdInitiator {
 
   #receive(data: Buffer): void {
     this.#received = this.#received.length === 0 ? data : Buffer.concat([this.#received, data]);
-    for (;;) {
-      if (this.#received.length < REPLY_BYTES) return;
-      if (this.#received.readUInt32BE(0) !== REPLY_MAGIC) return this.#fail(new Error("qemu-nbd sent no NBD reply"));
-      const error = this.#received.readUInt32BE(4);
-      const handle = this.#received.readBigUInt64BE(8);
-      const waiting = this.#waiting.get(handle);
-      if (waiting === undefined) return this.#fail(new Error("qemu-nbd answered what nobody asked"));
-      const end = REPLY_BYTES + (error === 0 ? waiting.bytes : 0);
-      if (this.#received.length < end) return;
-      this.#waiting.delete(handle);
-      const answer = this.#received.subarray(REPLY_BYTES, end);
-      this.#received = this.#received.subarray(end);
-      if (error === 0) waiting.resolve(answer);
-      else waiting.reject(new Error(`the LUN failed a request with NBD error ${error}\n${this.#log()}`));
+    while (this.#received.length >= REPLY_BYTES && this.#takeReply()) {}
+  }
+
+  /** @returns false where the next reply is not whole yet, or is none */
+  #takeReply(): boolean {
+    const error = this.#received.readUInt32BE(4);
+    const handle = this.#received.readBigUInt64BE(8);
+    const waiting = this.#waiting.get(handle);
+    if (this.#received.readUInt32BE(0) !== REPLY_MAGIC || waiting === undefined) {
+      this.#fail(new Error("qemu-nbd sent what is no reply to a request"));
+      return false;
     }
+    const end = REPLY_BYTES + (error === 0 ? waiting.bytes : 0);
+    if (this.#received.length < end) return false;
+    this.#waiting.delete(handle);
+    const answer = this.#received.subarray(REPLY_BYTES, end);
+    this.#received = this.#received.subarray(end);
+    if (error === 0) waiting.resolve(answer);
+    else waiting.reject(new Error(`the LUN failed a request with NBD error ${error}\n${this.#log()}`));
+    return true;
   }
 
   #log(): string {
@@ -169,7 +175,7 @@ function shakeHands(socket: Socket): Promise<Handshake> {
         greeted = true;
         received = received.subarray(HANDSHAKE_BYTES);
         const answer = Buffer.alloc(20);
-        answer.writeUInt32BE(FIXED_NEWSTYLE_NO_ZEROES, 0);
+        answer.writeUInt32BE(CLIENT_FLAGS, 0);
         answer.writeBigUInt64BE(OPTION_MAGIC, 4);
         answer.writeUInt32BE(OPTION_EXPORT_NAME, 12);
         socket.write(answer);

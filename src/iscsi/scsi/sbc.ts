@@ -257,18 +257,18 @@ function unmapExtents(unit: LogicalUnit, command: Command, data: Uint8Array): Pe
   return extents.length === 0 ? undefined : unmapAll(unit, command, extents);
 }
 
+/** All at once, since each may wait for the same flush: extents that overlap come out the same in any order. */
 async function unmapAll(
   unit: LogicalUnit,
   command: Command,
   extents: readonly (readonly [number, number])[],
 ): Promise<void> {
-  for (const [lba, blocks] of extents) {
-    await unit.writeTurn();
-    try {
-      await unit.device.unmap(lba, blocks, command.signal);
-    } finally {
-      unit.endWrite();
-    }
+  await unit.writeTurn();
+  try {
+    const parts = extents.map(async ([lba, blocks]) => unit.device.unmap(lba, blocks, command.signal));
+    for (const part of await Promise.allSettled(parts)) if (part.status === "rejected") throw part.reason;
+  } finally {
+    unit.endWrite();
   }
 }
 

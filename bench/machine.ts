@@ -31,7 +31,7 @@ export interface Machine {
 export function requireTools(): void {
   // Where Debian keeps tgtd, and what the PATH of users other than root leaves out.
   process.env.PATH = `${process.env.PATH}:/usr/sbin`;
-  const missing = Object.entries(TOOLS).filter(([tool]) => Bun.which(tool) === null);
+  const missing = Object.entries(TOOLS).filter(([tool]) => Bun.which(tool, { PATH: process.env.PATH }) === null);
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
   throw new BenchFailure(

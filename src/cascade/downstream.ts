@@ -56,6 +56,8 @@ export class Downstream implements RequestSink {
   readonly #acknowledge: AcknowledgePolicy;
   readonly #stores: boolean;
   readonly #progress = new Condition();
+  /** The cut that was asked for last: a link that was lost during one asks for another when it is back. */
+  #cutting: Promise<void> = Promise.resolve();
   #next: LinkSender | undefined;
   #listener: LinkListener | undefined;
   readonly #handlers: CallHandlers;
@@ -168,8 +170,8 @@ export class Downstream implements RequestSink {
       next.stream(await align(next.remote, this.#callNext(next), () => this.#durablePosition()));
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      // A link that was lost meanwhile is aligned when it is back.
-      if (!error.code.startsWith("link.")) next.refuse(error);
+      // A link that was lost meanwhile is aligned when it is back; one that is still up would hold for ever.
+      if (error.code !== "link.lost") next.refuse(error);
     }
   }
 
@@ -220,7 +222,14 @@ export class Downstream implements RequestSink {
     );
   }
 
-  async #cut(to: Sequence): Promise<void> {
+  /** One cut after another. */
+  #cut(to: Sequence): Promise<void> {
+    const cut = this.#cutting.then(() => this.#cutNow(to));
+    this.#cutting = cut.catch(() => {});
+    return cut;
+  }
+
+  async #cutNow(to: Sequence): Promise<void> {
     if (to < this.#pipeline.committed) {
       throw new OperatingError(
         "mirror.cut-refused",

@@ -53,8 +53,11 @@ export class Admission {
   readonly #gate: AdmissionGate;
   readonly #queue: Waiting[] = [];
   #front = 0;
-  #merging = false;
-  #paused = false;
+  /** The write that is being completed, until it has entered the order. */
+  #merging: Promise<void> | undefined;
+  /** Tells it that there may be room. */
+  #onRoom: () => void = () => {};
+  #pauses = 0;
   #stopped: Error | undefined;
 
   constructor(gate: AdmissionGate) {
@@ -77,18 +80,20 @@ export class Admission {
     });
   }
 
-  /** Lets nothing enter until `unpause`. */
-  pause(): void {
-    this.#paused = true;
+  /** Lets nothing enter until `unpause`, once for each time. Resolves when a write that was on its way has entered. */
+  async pause(): Promise<void> {
+    this.#pauses++;
+    await this.#merging;
   }
 
   unpause(): void {
-    this.#paused = false;
+    this.#pauses--;
     this.resume();
   }
 
   /** Tries again: there may be room now. */
   resume(): void {
+    this.#onRoom();
     if (this.#stopped !== undefined) {
       this.stop(this.#stopped);
       return;
@@ -105,9 +110,8 @@ export class Admission {
         resolve(this.#gate.acknowledged(this.#admit(write)));
       } else {
         const waiting = this.#shift();
-        this.#merging = true;
-        this.#merge(waiting).finally(() => {
-          this.#merging = false;
+        this.#merging = this.#merge(waiting).finally(() => {
+          this.#merging = undefined;
           this.resume();
         });
       }
@@ -117,11 +121,12 @@ export class Admission {
   /** Rejects all that wait and all that come: none of them enters the order. */
   stop(error: Error): void {
     this.#stopped = error;
+    this.#onRoom();
     while (this.waiting > 0) this.#shift().reject(error);
   }
 
   #isOpen(): boolean {
-    return !this.#merging && !this.#paused && this.#stopped === undefined;
+    return this.#merging === undefined && this.#pauses === 0 && this.#stopped === undefined;
   }
 
   #shift(): Waiting {
@@ -155,14 +160,21 @@ export class Admission {
         const last = blocks - 1;
         await this.#gate.readNewest(write.volume, lba(first + last), data.subarray(last * BLOCK_BYTES));
       }
-      if (this.#stopped !== undefined) return reject(this.#stopped);
       data.set(write.data, write.offset - first * BLOCK_BYTES);
-      assert(this.#gate.hasRoom(blocks), "room that was there stays while nothing else is admitted");
+      // The batch that had room for it may be closed by now, and the next one needs a header.
+      while (this.#stopped === undefined && !this.#gate.hasRoom(blocks)) await this.#roomOffered();
+      if (this.#stopped !== undefined) return reject(this.#stopped);
       const sequence = this.#gate.admit({ kind: "write", volume: write.volume, lba: lba(first), blocks, data });
       resolve(this.#gate.acknowledged(sequence));
     } catch (error) {
       reject(error);
     }
+  }
+
+  #roomOffered(): Promise<void> {
+    return new Promise((resolve) => {
+      this.#onRoom = resolve;
+    });
   }
 }
 

@@ -62,7 +62,7 @@ export class MirrorController implements VolumeService {
   #epoch: Epoch = epoch(0);
   /** Whether legs that come back may go on by themselves: from the end of the takeover on. */
   #resuming = false;
-  #watch: ((write: AdmittedWrite) => void) | undefined;
+  readonly #observers = new Set<(write: AdmittedWrite) => void>();
 
   constructor(world: World, site: string, pipeline: Pipeline) {
     this.#world = world;
@@ -130,6 +130,8 @@ export class MirrorController implements VolumeService {
         this.#stop({ kind: "failed", error }, error);
       throw error;
     }
+    // Journal or array may have failed in the turn in which the last ACK came.
+    if (this.state.kind !== "starting") throw this.#unavailable();
     this.#setState({ kind: "serving", epoch: this.#epoch, since: this.#world.clock.now() });
   }
 
@@ -142,6 +144,7 @@ export class MirrorController implements VolumeService {
       progress: this.#progress,
       setEpoch: (taken) => {
         this.#epoch = taken;
+        this.#resuming = false;
       },
       setPhase: (phase, lastError) => this.#setState({ kind: "starting", phase, lastError }),
       letResume: () => {
@@ -171,8 +174,8 @@ export class MirrorController implements VolumeService {
 
   /** Lets host writes wait while `body` runs: for comparing an extent that never comes to rest. */
   async quiesce<T>(body: () => Promise<T>): Promise<T> {
-    this.#admission.pause();
     try {
+      await this.#admission.pause();
       await this.#committedUpTo(this.#pipeline.appended);
       return await body();
     } finally {
@@ -180,9 +183,13 @@ export class MirrorController implements VolumeService {
     }
   }
 
-  /** Tells `observer` of each write as it enters the order. One observer at a time. */
-  watch(observer: ((write: AdmittedWrite) => void) | undefined): void {
-    this.#watch = observer;
+  /** Tells `observer` of each write as it enters the order, until `unwatch`. */
+  watch(observer: (write: AdmittedWrite) => void): void {
+    this.#observers.add(observer);
+  }
+
+  unwatch(observer: (write: AdmittedWrite) => void): void {
+    this.#observers.delete(observer);
   }
 
   /** For a leg's link: a better ACK has come. */
@@ -224,8 +231,8 @@ export class MirrorController implements VolumeService {
       leg.sender.stream(await align(leg.sites[0], call, () => this.#pipeline.position));
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      // A link that was lost meanwhile is aligned when it is back.
-      if (!error.code.startsWith("link.")) leg.sender.refuse(error);
+      // A link that was lost meanwhile is aligned when it is back; one that is still up would hold for ever.
+      if (error.code !== "link.lost") leg.sender.refuse(error);
     }
   }
 
@@ -242,7 +249,7 @@ export class MirrorController implements VolumeService {
       checksums: write.kind === "write" ? checksums : NO_CHECKSUMS,
       data: write.kind === "write" ? write.data : NO_DATA,
     };
-    this.#watch?.(write);
+    for (const observer of this.#observers) observer(write);
     this.#pipeline.accept(request);
     return request.sequence;
   }

@@ -29,6 +29,7 @@ export interface Takeover {
   readonly legs: readonly Leg[];
   /** Poked when a leg's state, the room in the journal or a watermark changed. */
   readonly progress: Condition;
+  /** From now on, messages carry this epoch, and legs that come back wait to be brought in line. */
   setEpoch(taken: Epoch): void;
   setPhase(phase: string, lastError?: OperatingError): void;
   /** From now on, legs that come back go on by themselves. */
@@ -40,7 +41,7 @@ const RETRY_DELAY_MIN_MS = 200;
 const RETRY_DELAY_SPREAD_MS = 800;
 
 /** Failures that another attempt may well not meet. Everything else wants an operator. */
-const TRANSIENT = new Set(["link.lost", "link.timeout", "takeover.superseded"]);
+const TRANSIENT = new Set(["link.lost", "link.timeout", "link.busy", "takeover.superseded"]);
 
 /** Resolves when the epoch is taken and every leg has its epoch-start; the caller may serve. */
 export async function takeEpoch(takeover: Takeover): Promise<void> {
@@ -59,6 +60,8 @@ export async function takeEpoch(takeover: Takeover): Promise<void> {
 
 async function attempt(takeover: Takeover, lastError: OperatingError | undefined): Promise<void> {
   const { pipeline, legs, progress } = takeover;
+  // Rejects if the controller was stopped during the pause: the journal is closed then.
+  await progress.until(() => true);
   const taken = epoch(Math.max(pipeline.position.promised, ...legs.map((leg) => leg.sender.fencedBy)) + 1);
   takeover.setEpoch(taken);
   await pipeline.promise(taken);
@@ -69,10 +72,12 @@ async function attempt(takeover: Takeover, lastError: OperatingError | undefined
   if (source !== undefined) await rollForward(takeover, source.leg, source.position);
 
   takeover.setPhase(`bringing every leg to sequence ${pipeline.appended}`, lastError);
-  for (const leg of legs) leg.sender.stream(await align(leg.sites[0], callOf(leg), () => pipeline.position));
+  // The log here is settled. A leg that comes back while another is brought in line goes on by itself already now.
   takeover.letResume();
+  for (const leg of legs) leg.sender.stream(await align(leg.sites[0], callOf(leg), () => pipeline.position));
 
-  await progress.until(() => pipeline.hasRoom(0));
+  await progress.until(() => pipeline.hasRoom(0) || isOvertaken(takeover, taken));
+  if (isOvertaken(takeover, taken)) throw superseded(takeover, taken);
   const start = sequence(pipeline.appended + 1);
   pipeline.accept(epochStart(taken, start));
   takeover.setPhase(`waiting for every leg to acknowledge the start of epoch ${taken}`, lastError);

@@ -80,14 +80,15 @@ async function settled<T>(
 ): Promise<T> {
   for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
     let touched = false;
-    controller.watch((write: AdmittedWrite) => {
+    const observer = (write: AdmittedWrite) => {
       touched ||= write.volume === volume && write.lba < lba + blocks && write.lba + write.blocks > lba;
-    });
+    };
+    controller.watch(observer);
     try {
       const answer = await ask();
       if (!touched) return answer;
     } finally {
-      controller.watch(undefined);
+      controller.unwatch(observer);
     }
   }
   return controller.quiesce(ask);

@@ -8,9 +8,11 @@
 
 import { assert } from "../base/assert.ts";
 import type { BlockDevice } from "../base/block-device.ts";
+import { REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, lba, MiB, millis, type Sequence, sequence, type VolumeId, volumeId } from "../base/units.ts";
-import type { Journal } from "../journal/journal.ts";
+import type { Journal, RequestHead } from "../journal/journal.ts";
+import type { ReadCache } from "../journal/read-cache.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { World } from "../platform/world.ts";
 
@@ -23,8 +25,6 @@ const BATCH_REQUESTS_MAX = 8192;
 const WRITES_MAX = 128;
 /** How long requests gather before they are stored, so that overwrites and neighbours meet in one batch. */
 const GATHER_DELAY = millis(1000);
-/** Above this share of the journal, storing does not wait. */
-const GATHER_LIMIT = 0.5;
 
 /** Volume and block in one number: 16 bits of volume above 36 bits of block address (256 TiB). */
 const VOLUME_STRIDE = 2 ** 36;
@@ -41,8 +41,11 @@ export class Destager {
 
   readonly #world: World;
   readonly #journal: Journal;
+  readonly #cache: ReadCache;
   readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
+  readonly #gatherBytes: number;
   readonly #buffer: Uint8Array;
+  readonly #checksums = new Uint32Array(REQUEST_BLOCKS_MAX);
   #stored: Sequence;
   #target: Sequence;
   #running: Promise<void> | undefined;
@@ -50,10 +53,19 @@ export class Destager {
   #closed = false;
   #failed = false;
 
-  constructor(world: World, journal: Journal, volumes: ReadonlyMap<VolumeId, BlockDevice>) {
+  /** @param gatherBytes requests gather no longer once the journal holds this much */
+  constructor(
+    world: World,
+    journal: Journal,
+    cache: ReadCache,
+    volumes: ReadonlyMap<VolumeId, BlockDevice>,
+    gatherBytes: number,
+  ) {
     this.#world = world;
     this.#journal = journal;
+    this.#cache = cache;
     this.#volumes = volumes;
+    this.#gatherBytes = gatherBytes;
     this.#buffer = world.memory.allocate(BATCH_BYTES);
     this.#stored = journal.retired;
     this.#target = journal.retired;
@@ -68,7 +80,7 @@ export class Destager {
     if (upTo <= this.#target) return;
     this.#target = upTo;
     if (this.#running !== undefined) return;
-    if (this.#journal.usedBytes > this.#journal.capacityBytes * GATHER_LIMIT) this.#start();
+    if (this.#journal.usedBytes > this.#gatherBytes) this.#start();
     else this.#timer ??= this.#world.clock.after(GATHER_DELAY, () => this.#start());
   }
 
@@ -163,8 +175,22 @@ export class Destager {
     const head = this.#journal.head(from);
     assert(head !== undefined, `request ${from} is being stored, so it is in the journal`);
     const target = this.#buffer.subarray(at * BLOCK_BYTES, end * BLOCK_BYTES);
-    await this.#journal.readData(from, (keys[at] % VOLUME_STRIDE) - head.lba, end - at, target);
+    const firstBlock = (keys[at] % VOLUME_STRIDE) - head.lba;
+    if (this.#journal.windowData(from) !== undefined || !this.#loadCached(head, firstBlock, target)) {
+      await this.#journal.readData(from, firstBlock, end - at, target);
+    }
     return end;
+  }
+
+  /** Takes the blocks from the read cache, if it has them as this request made them: that spares reading the journal. */
+  #loadCached(head: RequestHead, firstBlock: number, target: Uint8Array): boolean {
+    const blocks = target.length / BLOCK_BYTES;
+    if (this.#cache.readRun(head.volume, lba(head.lba + firstBlock), blocks, target) < blocks) return false;
+    this.#world.arithmetic.crc32cBlocks(target, this.#checksums);
+    for (let block = 0; block < blocks; block++) {
+      if (this.#checksums[block] !== head.checksums[firstBlock + block]) return false;
+    }
+    return true;
   }
 
   #device(volume: VolumeId): BlockDevice {

@@ -39,6 +39,8 @@ export interface PipelineOptions {
   readonly volumes: ReadonlyMap<VolumeId, BlockDevice>;
   /** False for a site without storage of its own. */
   readonly stores: boolean;
+  /** Requests gather for storing until the journal holds this much: what is stored then is still in memory. */
+  readonly gatherBytes: number;
 }
 
 /** Retirement is made durable at least this often, so that a restart replays little. */
@@ -77,7 +79,7 @@ export class Pipeline {
     this.#replayed = this.#replayEnd === options.journal.retired;
     this.#reader = new Reader(options.journal, options.cache, options.volumes);
     if (options.stores) {
-      this.#destager = new Destager(world, options.journal, options.volumes);
+      this.#destager = new Destager(world, options.journal, options.cache, options.volumes, options.gatherBytes);
       this.#destager.onStored = () => {
         this.#progress();
         this.#checkpoint();

@@ -78,7 +78,7 @@ export class Membership {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** The slot of the one usable member that a level-5 array may lack, or -1. */
+  /** The first slot whose member is not usable, or -1: the one slot that a level-5 array can lack and serve. */
   missingSlot(): number {
     for (const member of this.members) if (!member.usable) return member.slot;
     return -1;

@@ -119,7 +119,7 @@ function openPrimary(
   for (const volume of Object.values(config.volumes)) {
     if (!stores) remotes.set(volume.id, new RemoteVolume(volume.id, volume.size / BLOCK_BYTES));
   }
-  const pipeline = openPipeline(world, storage, stores ? storage.volumes : remotes, stores);
+  const pipeline = openPipeline(world, config, storage, stores ? storage.volumes : remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
   controller.onFailed = (error) => alarms.raise(error);
@@ -154,7 +154,7 @@ async function openFed(
   onEvent: (event: SiteEvent) => void,
 ): Promise<Built> {
   const stores = storage.volumes.size > 0;
-  const pipeline = openPipeline(world, storage, storage.volumes, stores);
+  const pipeline = openPipeline(world, config, storage, storage.volumes);
   pipeline.onFailed = (error) => alarms.raise(error);
   const downstream = new Downstream(world, {
     site: config.site.name,
@@ -211,13 +211,20 @@ function redoneWhenReplayed(pipeline: Pipeline, storage: Storage): void {
   else pipeline.onReplayed = redone;
 }
 
+/** @param volumes where volumes are read from: this site's own, or its legs' */
 function openPipeline(
   world: World,
+  config: Config,
   storage: Storage,
   volumes: ReadonlyMap<VolumeId, BlockDevice>,
-  stores: boolean,
 ): Pipeline {
-  return new Pipeline(world, { journal: storage.journal, cache: storage.cache, volumes, stores });
+  return new Pipeline(world, {
+    journal: storage.journal,
+    cache: storage.cache,
+    volumes,
+    stores: storage.volumes.size > 0,
+    gatherBytes: config.journal.window / 2,
+  });
 }
 
 /** What a link to another site needs whatever the role. */

@@ -47,3 +47,12 @@ export const EXPECTED: Expectations = {
     "iSCSIResiduals.WriteVerify16Residuals": NO_WRITE_AND_VERIFY,
   },
 };
+
+const ONE_BLOCK = "a logical block is a physical one, so there is nothing to be out of line with";
+
+/** What is skipped besides where the LUN's blocks are of 4096 bytes. */
+export const EXPECTED_SKIPS_4096: Expectations["skips"] = {
+  "CompareAndWrite.InvalidDataOutSize": ONE_BLOCK,
+  "WriteSame10.InvalidDataOutSize": ONE_BLOCK,
+  "WriteSame16.InvalidDataOutSize": ONE_BLOCK,
+};

@@ -22,10 +22,12 @@ export async function tool(bench: Workbench, program: string, ...args: readonly 
 }
 
 const PROMPT = "qemu-io> ";
+const FAILURE = /fail|error|invalid/i;
 
 /** A session that stays logged in while something else goes on. */
 export class OpenSession {
   readonly #process: Running;
+  #failed = false;
 
   private constructor(process: Running) {
     this.#process = process;
@@ -37,18 +39,26 @@ export class OpenSession {
     return session;
   }
 
-  /** Runs one command and expects it to succeed. */
-  async command(line: string): Promise<void> {
+  /** Runs one command. @returns what was said to it */
+  async attempt(line: string): Promise<string> {
     const before = this.#process.text.length;
     this.#process.tell(`${line}\n`);
     await this.#process.says(new RegExp(`^[^]{${before}}[^]*${PROMPT}$`));
     const answer = this.#process.text.slice(before);
-    expect(answer, line).not.toMatch(/fail|error|invalid/i);
+    if (FAILURE.test(answer)) this.#failed = true;
+    return answer;
+  }
+
+  /** Runs one command and expects it to succeed. */
+  async command(line: string): Promise<void> {
+    const answer = await this.attempt(line);
+    expect(answer, line).not.toMatch(FAILURE);
     expect(answer, line).toMatch(/bytes at offset/);
   }
 
+  /** Logs out. QEMU then says by its exit code whether one of the commands failed. */
   async close(): Promise<void> {
     this.#process.tell("quit\n");
-    expect(await this.#process.stop("SIGCONT")).toBe(0);
+    expect(await this.#process.ends(), this.#process.text).toBe(this.#failed ? 1 : 0);
   }
 }

@@ -19,9 +19,9 @@ export function parseSuite(text: string): SuiteResult {
     for (const part of suite.split(/^ {2}Test: /m).slice(1)) {
       const test = `${name}.${part.slice(0, part.indexOf(" ..."))}`;
       // What a suite says as it ends stands on the line of its last verdict, behind it.
-      const verdict = /(^|\.\.\.|\n)(passed|FAILED)/.exec(part);
-      const said = verdict === null ? part : part.slice(0, verdict.index);
-      outcomes.set(test, { outcome: outcomeOf(verdict?.[2], said), said: said.trim() });
+      const verdict = /(?<=\.\.\.|\n)(passed|FAILED)/.exec(part);
+      const said = part.slice(part.indexOf(" ...") + " ...".length, verdict?.index);
+      outcomes.set(test, { outcome: outcomeOf(verdict?.[1], said), said: said.trim() });
     }
   }
   const tests = /^\s+tests\s+(\d+)\s+(\d+)/m.exec(text);

@@ -95,14 +95,19 @@ export class Running {
     if (this.running) this.#child.kill(signal);
   }
 
-  /** Ends it in order. @returns its exit code; -1 where a signal ended it */
-  async stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
-    this.signal(signal);
+  /** Waits until it ends. @returns its exit code; -1 where a signal ended it */
+  async ends(): Promise<number> {
     await until(
       () => !this.running,
-      () => `process ${this.pid} to end at ${signal}:\n${this.#text}`,
+      () => `process ${this.pid} to end:\n${this.#text}`,
     );
     return this.#exit?.code ?? -1;
+  }
+
+  /** Tells it to end. @returns as `ends` */
+  stop(signal: NodeJS.Signals = "SIGTERM"): Promise<number> {
+    this.signal(signal);
+    return this.ends();
   }
 }
 

@@ -68,7 +68,7 @@ export function dataBlocks(request: DataWriteRequest): number {
 /** @returns the bytes written: `descriptorBytes(dataBlocks(request))` */
 export function encodeDescriptor(view: DataView, at: number, request: DataWriteRequest): number {
   const carried = dataBlocks(request);
-  assert(carried <= REQUEST_BLOCKS_MAX, `request carries ${carried} blocks`);
+  assert(carried <= REQUEST_BLOCKS_MAX, "a request carries no more blocks than fit in one");
   assert(request.checksums.length === carried, "a request has one checksum for each block it carries");
   assert(request.data.length === carried * BLOCK_BYTES, "a request's data is as long as its blocks");
   Descriptor.kind.set(view, at, KINDS.indexOf(request.kind));

@@ -30,7 +30,9 @@ function numeric(
       width,
       get: (view, base) => read(view, base + offset),
       set: (view, base, value) => {
-        assert(value >= 0 && value <= max && Number.isInteger(value), `field value out of range: ${value}`);
+        // Set for every request: the message is only put together where it is needed.
+        if (!(value >= 0 && value <= max && Number.isInteger(value)))
+          assert(false, `field value out of range: ${value}`);
         write(view, base + offset, value);
       },
     }),

@@ -23,7 +23,8 @@ export type Millis = Unit<"Millis">;
 export type Instant = Unit<"Instant">;
 
 function integer<T extends number>(value: number, name: string, max = Number.MAX_SAFE_INTEGER): T {
-  assert(Number.isInteger(value) && value >= 0 && value <= max, `${name} out of range: ${value}`);
+  // Made for every block of every request: the message is only put together where it is needed.
+  if (!(Number.isInteger(value) && value >= 0 && value <= max)) assert(false, `${name} out of range: ${value}`);
   return value as T;
 }
 

@@ -56,8 +56,7 @@ export class Downstream implements RequestSink {
   readonly #acknowledge: AcknowledgePolicy;
   readonly #stores: boolean;
   readonly #progress = new Condition();
-  /** The cut that was asked for last: a link that was lost during one asks for another when it is back. */
-  #cutting: Promise<void> = Promise.resolve();
+  #cutting = false;
   #next: LinkSender | undefined;
   #listener: LinkListener | undefined;
   readonly #handlers: CallHandlers;
@@ -167,7 +166,7 @@ export class Downstream implements RequestSink {
     const next = this.#next;
     if (next === undefined) return;
     try {
-      next.stream(await align(next.remote, this.#callNext(next), () => this.#durablePosition()));
+      await align(next, () => this.#durablePosition());
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       // A link that was lost meanwhile is aligned when it is back; one that is still up would hold for ever.
@@ -222,14 +221,24 @@ export class Downstream implements RequestSink {
     );
   }
 
-  /** One cut after another. */
-  #cut(to: Sequence): Promise<void> {
-    const cut = this.#cutting.then(() => this.#cutNow(to));
-    this.#cutting = cut.catch(() => {});
-    return cut;
+  /** One at a time: one that waited for another could drop what came after it was asked for. */
+  async #cut(to: Sequence): Promise<void> {
+    if (this.#cutting) {
+      throw new OperatingError(
+        "mirror.cutting",
+        `Site ${this.#site} is still dropping the end of its log, as it was asked to before.`,
+        "Nothing: it is asked again.",
+      );
+    }
+    this.#cutting = true;
+    try {
+      await this.#cutAfter(to);
+    } finally {
+      this.#cutting = false;
+    }
   }
 
-  async #cutNow(to: Sequence): Promise<void> {
+  async #cutAfter(to: Sequence): Promise<void> {
     if (to < this.#pipeline.committed) {
       throw new OperatingError(
         "mirror.cut-refused",

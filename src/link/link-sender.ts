@@ -2,7 +2,7 @@
  * The dialling end of a link: keeps a link to one downstream site up, and sends it data write requests over it.
  *
  * Invariants: the link is up only while both connections are; nothing of an earlier session is listened to; `hop` and
- * `end` never go back, and never count a request that was not sent in the present session or agreed on when it began; a
+ * `end` only go back where a log was, and never count a request that was not sent in the present session or agreed on when it began; a
  * higher epoch than ours is reported before anything else is done.
  */
 
@@ -177,12 +177,12 @@ export class LinkSender {
   }
 
   /**
-   * The log here was cut after `to`: what the other site has ACKed beyond that was of requests that are gone. Ends the
+   * The log here, or the other site's, was cut after `to`: ACKs of what was beyond that no longer hold. Ends the
    * present session; `resume` is asked again when the link is back.
    */
   cut(to: Sequence): void {
     this.#lowerAcks(to);
-    const what = `The link to site ${this.#options.remote.site} begins anew, since the log here was cut.`;
+    const what = `The link to site ${this.#options.remote.site} begins anew, since a log was cut.`;
     this.#lose(new OperatingError("link.realign", what, "Nothing: the sites compare their logs and go on."));
   }
 
@@ -378,6 +378,8 @@ export class LinkSender {
   #stream(from: Sequence): void {
     const session = this.#session;
     if (session?.dialled.data === undefined) return;
+    // The other site may have lost what it ACKed: the end of a journal that was damaged, say.
+    this.#lowerAcks(sequence(from - 1));
     this.#pump.begin(session.dialled.data, from);
     this.#countAcks(session);
   }

@@ -226,9 +226,8 @@ export class MirrorController implements VolumeService {
   }
 
   async #alignLeg(leg: Leg): Promise<void> {
-    const call = leg.sender.call.bind(leg.sender);
     try {
-      leg.sender.stream(await align(leg.sites[0], call, () => this.#pipeline.position));
+      await align(leg.sender, () => this.#pipeline.position);
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       // A link that was lost meanwhile is aligned when it is back; one that is still up would hold for ever.

@@ -41,7 +41,7 @@ const RETRY_DELAY_MIN_MS = 200;
 const RETRY_DELAY_SPREAD_MS = 800;
 
 /** Failures that another attempt may well not meet. Everything else wants an operator. */
-const TRANSIENT = new Set(["link.lost", "link.timeout", "link.busy", "takeover.superseded"]);
+const TRANSIENT = new Set(["link.lost", "link.timeout", "link.busy", "mirror.cutting", "takeover.superseded"]);
 
 /** Resolves when the epoch is taken and every leg has its epoch-start; the caller may serve. */
 export async function takeEpoch(takeover: Takeover): Promise<void> {
@@ -74,7 +74,7 @@ async function attempt(takeover: Takeover, lastError: OperatingError | undefined
   takeover.setPhase(`bringing every leg to sequence ${pipeline.appended}`, lastError);
   // The log here is settled. A leg that comes back while another is brought in line goes on by itself already now.
   takeover.letResume();
-  for (const leg of legs) leg.sender.stream(await align(leg.sites[0], callOf(leg), () => pipeline.position));
+  for (const leg of legs) await align(leg.sender, () => pipeline.position);
 
   await progress.until(() => pipeline.hasRoom(0) || isOvertaken(takeover, taken));
   if (isOvertaken(takeover, taken)) throw superseded(takeover, taken);

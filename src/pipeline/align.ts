@@ -5,6 +5,7 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import { type Epoch, type Sequence, sequence } from "../base/units.ts";
+import type { LinkSender } from "../link/link-sender.ts";
 import { askCut, askPosition, type Call } from "./calls.ts";
 import { epochAt, type LogPosition, sharedPoint } from "./history.ts";
 
@@ -22,20 +23,28 @@ export function resumeFrom(
 }
 
 /**
- * @param own asked again at each use, since it moves
- * @returns the sequence to stream from
- * Rejects with `mirror.resync-needed` where the journal no longer reaches back to the shared point.
+ * Lets the link stream, once the next site's log is in line.
+ *
+ * @param next a link that is up
+ * @param own  asked again at each use, since it moves
+ * Rejects with `mirror.resync-needed` where the journal no longer reaches back to the shared point, or as a call does.
  */
-export async function align(site: string, call: Call, own: () => LogPosition): Promise<Sequence> {
-  const next = await askPosition(call);
-  const shared = sharedPoint(own(), next);
+export async function align(next: Pick<LinkSender, "remote" | "call" | "stream" | "cut">, own: () => LogPosition) {
+  const call: Call = (method, body, deadline) => next.call(method, body, deadline);
+  const theirs = await askPosition(call);
+  const shared = sharedPoint(own(), theirs);
   if (shared < own().retired) {
     throw new OperatingError(
       "mirror.resync-needed",
-      `Site ${site} shares this site's log up to sequence ${shared} only (it has ${next.appended} requests), and the journal here begins at ${own().retired + 1}.`,
-      `Site ${site} must be resynced from scratch: set up every site of the group anew and copy the volumes back through the primary.`,
+      `Site ${next.remote} shares this site's log up to sequence ${shared} only (it has ${theirs.appended} requests), and the journal here begins at ${own().retired + 1}.`,
+      `Site ${next.remote} must be resynced from scratch: set up every site of the group anew and copy the volumes back through the primary.`,
     );
   }
-  if (next.appended > shared) await askCut(call, shared);
-  return sequence(shared + 1);
+  if (theirs.appended === shared) {
+    next.stream(sequence(shared + 1));
+    return;
+  }
+  await askCut(call, shared);
+  // In a new session, since ACKs of what was dropped may still be under way in this one.
+  next.cut(shared);
 }

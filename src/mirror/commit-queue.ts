@@ -1,9 +1,10 @@
 /** Host writes that wait for their acknowledgement, in sequence. */
 
-import type { Sequence } from "../base/units.ts";
+import type { Instant, Sequence } from "../base/units.ts";
 
 interface Entry {
   readonly at: Sequence;
+  readonly since: Instant;
   readonly resolve: () => void;
   readonly reject: (error: unknown) => void;
 }
@@ -19,10 +20,15 @@ export class CommitQueue {
     return this.#entries.length - this.#front;
   }
 
+  /** Since when the oldest waits; undefined where none does. */
+  get oldest(): Instant | undefined {
+    return this.#entries[this.#front]?.since;
+  }
+
   /** Resolves when everything up to `at` is committed. Called with rising sequences. */
-  wait(at: Sequence): Promise<void> {
+  wait(at: Sequence, since: Instant): Promise<void> {
     return new Promise((resolve, reject) => {
-      this.#entries.push({ at, resolve, reject });
+      this.#entries.push({ at, since, resolve, reject });
     });
   }
 

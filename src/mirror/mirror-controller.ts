@@ -21,12 +21,15 @@ import {
   epoch,
   type Instant,
   type Lba,
+  type Millis,
+  millis,
   type Sequence,
   sequence,
   type VolumeId,
 } from "../base/units.ts";
 import { align, resumeFrom } from "../pipeline/align.ts";
 import type { Pipeline } from "../pipeline/pipeline.ts";
+import { elapsed } from "../platform/clock.ts";
 import type { World } from "../platform/world.ts";
 import { Admission, type AdmittedWrite, type HostWrite } from "./admission.ts";
 import { CommitQueue } from "./commit-queue.ts";
@@ -111,6 +114,10 @@ export class MirrorController implements VolumeService {
   /** Host writes whose order is given and whose acknowledgement waits. */
   get unacknowledged(): number {
     return this.#commits.length;
+  }
+  /** How long the oldest unacknowledged host write waits. */
+  get oldestWait(): Millis {
+    return this.#commits.oldest === undefined ? millis(0) : elapsed(this.#world.clock, this.#commits.oldest);
   }
   /** Host writes that wait for room, or for the writes before them. */
   get waiting(): number {
@@ -254,7 +261,7 @@ export class MirrorController implements VolumeService {
   }
 
   #acknowledged(at: Sequence): Promise<void> {
-    return this.#commits.wait(at);
+    return this.#commits.wait(at, this.#world.clock.now());
   }
 
   #advance(): void {

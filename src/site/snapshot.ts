@@ -1,10 +1,10 @@
 /** The status snapshot of a site, taken from its parts. Takes no time to speak of and changes nothing. */
 
-import { BLOCK_BYTES } from "../base/units.ts";
+import { BLOCK_BYTES, millis } from "../base/units.ts";
 import type { PeerStatus } from "../link/contract.ts";
 import type { LinkSender } from "../link/link-sender.ts";
 import { isUp, type Leg } from "../mirror/leg.ts";
-import type { ControllerState } from "../mirror/mirror-controller.ts";
+import type { MirrorController } from "../mirror/mirror-controller.ts";
 import { elapsed } from "../platform/clock.ts";
 import type { Site } from "./site.ts";
 import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, UpstreamStatus } from "./status.ts";
@@ -60,7 +60,7 @@ function forwards(site: Site): readonly Leg[] {
 function siteState(site: Site): { readonly state: string; readonly reason: string } {
   const { feed, pipeline } = site;
   if (pipeline.failure !== undefined) return { state: "failed", reason: pipeline.failure.what };
-  if (feed.kind === "hosts") return controllerState(feed.controller.state, feed.controller.legs);
+  if (feed.kind === "hosts") return controllerState(feed.controller);
   const up = feed.listener.peers.find((peer) => peer.state === "up");
   if (up === undefined) return { state: "waiting", reason: `no upstream site is connected (${fedBy(site)})` };
   return { state: "following", reason: `fed by ${up.site}` };
@@ -70,7 +70,8 @@ function fedBy(site: Site): string {
   return site.config.link === undefined ? "none is configured" : `expects ${site.config.link.from.join(" or ")}`;
 }
 
-function controllerState(state: ControllerState, legs: readonly Leg[]): { state: string; reason: string } {
+function controllerState(controller: MirrorController): { state: string; reason: string } {
+  const { state, legs } = controller;
   switch (state.kind) {
     case "idle":
       return { state: "stopped", reason: "not started" };
@@ -83,15 +84,31 @@ function controllerState(state: ControllerState, legs: readonly Leg[]): { state:
     }
     case "serving": {
       const lost = legs.filter((leg) => !isUp(leg));
-      if (lost.length === 0) return { state: "serving", reason: "hosts are served, every leg is up" };
-      const names = lost.map((leg) => leg.sites[0]).join(", ");
-      return { state: "suspended", reason: `host writes wait for ${names}: ${linkReason(lost[0].sender) ?? "not up"}` };
+      if (lost.length > 0) {
+        const names = lost.map((leg) => leg.sites[0]).join(", ");
+        return {
+          state: "suspended",
+          reason: `host writes wait for ${names}: ${linkReason(lost[0].sender) ?? "not up"}`,
+        };
+      }
+      if (controller.oldestWait > SLOW) return { state: "suspended", reason: slowReason(controller) };
+      const ups = legs.length === 0 ? "there is no leg" : "every leg is up";
+      return { state: "serving", reason: `hosts are served, ${ups}` };
     }
     case "fenced":
       return { state: "fenced", reason: `epoch ${state.by} was taken by another primary` };
     case "failed":
       return { state: "failed", reason: state.error.what };
   }
+}
+
+/** A host write that waits so long is worth a word, although every link is up. */
+const SLOW = millis(5000);
+
+function slowReason({ legs, pipeline, oldestWait }: MirrorController): string {
+  const behind = legs.filter(({ sender }) => sender.hop <= pipeline.committed).map(({ sites }) => sites[0]);
+  if (pipeline.durable <= pipeline.committed) behind.push("the local journal");
+  return `a host write waits since ${Math.round(oldestWait / 1000)} s for the ACK of ${behind.join(", ")}; see its status`;
 }
 
 function journalStatus(site: Site): JournalStatus {

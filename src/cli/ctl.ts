@@ -1,7 +1,8 @@
 /** `antipode ctl`: one command of the console's grammar, asked of a running site over its local socket. */
 
 import { OperatingError } from "../base/operating-error.ts";
-import { millis } from "../base/units.ts";
+import { type Millis, millis } from "../base/units.ts";
+import type { Timer } from "../platform/clock.ts";
 import { listFolder } from "../platform/linux/host-files.ts";
 import { linuxWorld } from "../platform/linux/linux-world.ts";
 import type { World } from "../platform/world.ts";
@@ -21,11 +22,16 @@ export interface CtlOptions {
 const SOCKET_FOLDERS = ["/run/antipode", "demo"];
 const SOCKET_ENDING = ".sock";
 const CONNECT_DEADLINE = millis(5000);
+/** A command that takes long tells of its progress; the longest step of one, at a site that is lost, takes a minute. */
+const SILENCE_MAX = millis(120_000);
+/** A status is there at once; a site that does not give it so soon is frozen, and is passed over. */
+const STATUS_DEADLINE = millis(2000);
 
 /** @returns the exit code */
 export async function ctl(words: readonly string[], options: CtlOptions): Promise<number> {
   const world = linuxWorld();
-  const answer = await ask(world, await findSocket(world, options), words, (progress) => {
+  const socket = await findSocket(world, options);
+  const answer = await ask(world, socket, words, SILENCE_MAX, (progress) => {
     if (process.stderr.isTTY) process.stderr.write(`\r${progress.what}: ${percent(progress.done, progress.total)} `);
   });
   if (process.stderr.isTTY) process.stderr.write("\r");
@@ -50,7 +56,9 @@ async function findSocket(world: World, options: CtlOptions): Promise<string> {
     );
   }
   // Of several sites on one machine, as in the demo, the primary is the one that is meant.
-  for (const path of named) if ((await statusAt(world, path))?.role === "primary") return path;
+  const statuses = await Promise.all(named.map((path) => statusAt(world, path)));
+  const primary = statuses.findIndex((status) => status?.role === "primary");
+  if (primary >= 0) return named[primary];
   const names = named.map(siteOf).join(", ");
   throw new OperatingError("command.which-site", `Several sites run here: ${names}.`, "Name one by --site NAME.");
 }
@@ -67,10 +75,10 @@ function siteOf(path: string): string {
   return name.endsWith(SOCKET_ENDING) ? name.slice(0, -SOCKET_ENDING.length) : name;
 }
 
-/** @returns the status of the site behind a socket; undefined where nothing answers */
+/** @returns the status of the site behind a socket; undefined where nothing answers, or not in time */
 export async function statusAt(world: World, socket: string): Promise<SiteStatus | undefined> {
   try {
-    const answer = await ask(world, socket, ["show", "status"], () => {});
+    const answer = await ask(world, socket, ["show", "status"], STATUS_DEADLINE, () => {});
     return answer.kind === "result" ? (answer.value as SiteStatus) : undefined;
   } catch (error) {
     if (error instanceof OperatingError) return undefined;
@@ -78,25 +86,32 @@ export async function statusAt(world: World, socket: string): Promise<SiteStatus
   }
 }
 
-/** Asks one question. @returns the last answer: a result or an error */
+/**
+ * Asks one question. Rejects where the site is silent for longer than `silenceMax`.
+ * @returns the last answer: a result or an error
+ */
 async function ask(
   world: World,
   socket: string,
   words: readonly string[],
+  silenceMax: Millis,
   onProgress: (progress: ControlAnswer & { kind: "progress" }) => void,
 ): Promise<ControlAnswer> {
-  let ended: (answer: ControlAnswer | undefined) => void = () => {};
-  const answered = new Promise<ControlAnswer | undefined>((resolve) => {
-    ended = resolve;
-  });
+  const { promise: answered, resolve: ended } = Promise.withResolvers<ControlAnswer | "closed" | "silent">();
   const decoder = new TextDecoder();
   let received = "";
   const unanswered = new AbortController();
   const deadline = world.clock.after(CONNECT_DEADLINE, () => unanswered.abort());
+  let silence: Timer | undefined;
+  const listen = () => {
+    silence?.cancel();
+    silence = world.clock.after(silenceMax, () => ended("silent"));
+  };
   const connection = await world.network.connect(
     { path: socket },
     () => ({
       onData: (bytes) => {
+        listen();
         const lines = (received + decoder.decode(bytes, { stream: true })).split("\n");
         received = lines.pop() ?? "";
         for (const line of lines) {
@@ -106,15 +121,19 @@ async function ask(
         }
       },
       onDrain: () => {},
-      onClose: () => ended(undefined),
+      onClose: () => ended("closed"),
     }),
     unanswered.signal,
   );
   deadline.cancel();
   connection.write(new TextEncoder().encode(`${JSON.stringify({ words })}\n`));
+  listen();
   const answer = await answered;
-  connection.close();
-  if (answer === undefined) throw brokenOff(siteOf(socket));
+  silence?.cancel();
+  if (answer === "silent") connection.abort();
+  else connection.close();
+  if (answer === "closed") throw brokenOff(siteOf(socket));
+  if (answer === "silent") throw silent(siteOf(socket), silenceMax);
   return answer;
 }
 
@@ -123,6 +142,14 @@ function brokenOff(site: string): OperatingError {
     "command.broken-off",
     `Site ${site} closed the connection without an answer.`,
     "See its log.",
+  );
+}
+
+function silent(site: string, silenceMax: Millis): OperatingError {
+  return new OperatingError(
+    "command.silent",
+    `Site ${site} has not answered for ${silenceMax / 1000} s.`,
+    "Its process is frozen or overloaded: look at it, or stop it and start it again.",
   );
 }
 

@@ -9,6 +9,9 @@ import { formatPath, type KeyPath, type Problem } from "./problem.ts";
 /** Copies that aliases (`*name`) may make, so that a small file cannot fill memory. */
 const ALIAS_COPIES_MAX = 100;
 
+/** Faults of the text that are told of: after one, the others often follow from it. */
+const FAULTS_MAX = 20;
+
 /** For what the YAML library tells to programmers, or what is valid YAML and no configuration. */
 const OWN_WORDS: Readonly<Record<string, string>> = {
   DUPLICATE_KEY: "this key stands here twice; keep one of the two",
@@ -31,7 +34,8 @@ export class ConfigDocument {
       stringKeys: true,
       logLevel: "error",
     });
-    const problems = [...this.#document.errors, ...this.#document.warnings].map(({ code, message, pos }) => {
+    const faults = [...this.#document.errors, ...this.#document.warnings].slice(0, FAULTS_MAX);
+    const problems = faults.map(({ code, message, pos }) => {
       const { line, col } = this.#lines.linePos(pos[0]);
       return { line, column: col, path: "", message: OWN_WORDS[code] ?? `not valid YAML: ${message}` };
     });

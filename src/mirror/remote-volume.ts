@@ -1,6 +1,6 @@
 /**
- * A volume of a controller without storage, read from the first leg that answers. Every leg has all that is
- * committed, and the controller itself holds back what is not.
+ * A volume of a site without storage, read from the first of its next sites that answers. Every one of them has all
+ * that has left the journal here; a controller holds back what is not committed.
  */
 
 import { assert } from "../base/assert.ts";
@@ -31,7 +31,7 @@ export class RemoteVolume implements BlockDevice {
   }
 
   write(): Pending {
-    assert(false, "a controller without storage stores nothing");
+    assert(false, "a site without storage stores nothing");
   }
 
   flush(): Pending {
@@ -39,7 +39,7 @@ export class RemoteVolume implements BlockDevice {
   }
 
   unmap(): Pending {
-    assert(false, "a controller without storage stores nothing");
+    assert(false, "a site without storage stores nothing");
   }
 
   async #readFromAny(lba: Lba, into: Uint8Array): Promise<void> {
@@ -57,8 +57,8 @@ export class RemoteVolume implements BlockDevice {
       last ??
       new OperatingError(
         "mirror.no-source",
-        "This site stores nothing itself, and no leg is up to read from.",
-        "Bring up the link to one remote site (show mirror).",
+        "This site stores nothing itself, and no link is up to a site to read from.",
+        "Bring up the link to the next site, of one leg at least (show mirror).",
       )
     );
   }

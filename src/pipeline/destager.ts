@@ -21,8 +21,8 @@ const BATCH_BYTES = 8 * MiB;
 const BATCH_BLOCKS = BATCH_BYTES / BLOCK_BYTES;
 /** Requests in one batch: bounds the batch where they carry little or no data. */
 const BATCH_REQUESTS_MAX = 8192;
-/** Writes to the array under way at once. */
-const WRITES_MAX = 128;
+/** Writes to the array under way at once: few, so that they do not hold up what hosts wait for. */
+const WRITES_MAX = 8;
 /** How long requests gather before they are stored, so that overwrites and neighbours meet in one batch. */
 const GATHER_DELAY = millis(1000);
 
@@ -182,9 +182,15 @@ export class Destager {
     return end;
   }
 
-  /** Takes the blocks from the read cache, if it has them as this request made them: that spares reading the journal. */
+  /**
+   * Takes the blocks from the read cache, if it has them as this request made them: that spares reading the journal.
+   * A checksum alone does not tell that, and what a later request made of them may still have to be cut.
+   */
   #loadCached(head: RequestHead, firstBlock: number, target: Uint8Array): boolean {
     const blocks = target.length / BLOCK_BYTES;
+    for (let block = firstBlock; block < firstBlock + blocks; block++) {
+      if (this.#journal.newest(head.volume, lba(head.lba + block)) !== head.sequence) return false;
+    }
     if (this.#cache.readRun(head.volume, lba(head.lba + firstBlock), blocks, target) < blocks) return false;
     this.#world.arithmetic.crc32cBlocks(target, this.#checksums);
     for (let block = 0; block < blocks; block++) {

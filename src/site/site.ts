@@ -115,10 +115,7 @@ function openPrimary(
   onEvent: (event: SiteEvent) => void,
 ): Built {
   const stores = storage.volumes.size > 0;
-  const remotes = new Map<VolumeId, RemoteVolume>();
-  for (const volume of Object.values(config.volumes)) {
-    if (!stores) remotes.set(volume.id, new RemoteVolume(volume.id, volume.size / BLOCK_BYTES));
-  }
+  const remotes = remoteVolumes(config);
   const pipeline = openPipeline(world, config, storage, stores ? storage.volumes : remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
@@ -154,7 +151,9 @@ async function openFed(
   onEvent: (event: SiteEvent) => void,
 ): Promise<Built> {
   const stores = storage.volumes.size > 0;
-  const pipeline = openPipeline(world, config, storage, storage.volumes);
+  // What has left the journal of a relay point without storage is at the next site.
+  const remotes = remoteVolumes(config);
+  const pipeline = openPipeline(world, config, storage, stores ? storage.volumes : remotes);
   pipeline.onFailed = (error) => alarms.raise(error);
   const downstream = new Downstream(world, {
     site: config.site.name,
@@ -166,28 +165,28 @@ async function openFed(
   downstream.onCut = (first, last) => onEvent({ kind: "cut", first, last });
   if (config.role === "relay") {
     const next = config.relay.forward[0];
-    downstream.forwardTo(
-      new LinkSender(world, {
-        ...senderOptions(config, next),
-        source: durableSource(storage.journal),
-        epoch: () => pipeline.position.promised,
-        committed: () => pipeline.committed,
-        resume: (position) => downstream.resumeNext(position),
-        onAck: () => downstream.nextAcknowledged(),
-        onFenced: (by) =>
-          alarms.raise(
-            new OperatingError(
-              "cascade.fenced",
-              `Site ${next} has promised epoch ${by}, this relay point only ${pipeline.position.promised}.`,
-              "Check whether another primary feeds that site past this relay point.",
-            ),
+    const sender = new LinkSender(world, {
+      ...senderOptions(config, next),
+      source: durableSource(storage.journal),
+      epoch: () => pipeline.position.promised,
+      committed: () => pipeline.committed,
+      resume: (position) => downstream.resumeNext(position),
+      onAck: () => downstream.nextAcknowledged(),
+      onFenced: (by) =>
+        alarms.raise(
+          new OperatingError(
+            "cascade.fenced",
+            `Site ${next} has promised epoch ${by}, this relay point only ${pipeline.position.promised}.`,
+            "Check whether another primary feeds that site past this relay point.",
           ),
-        onState: (state) => {
-          downstream.nextChanged();
-          onEvent({ kind: "link", site: next, state });
-        },
-      }),
-    );
+        ),
+      onState: (state) => {
+        downstream.nextChanged();
+        onEvent({ kind: "link", site: next, state });
+      },
+    });
+    for (const remote of remotes.values()) remote.legs = [{ sites: [next], sender }];
+    downstream.forwardTo(sender);
   }
   const listener = await LinkListener.listen(world, {
     site: config.site.name,
@@ -209,6 +208,13 @@ function redoneWhenReplayed(pipeline: Pipeline, storage: Storage): void {
   };
   if (pipeline.isReplayed) redone();
   else pipeline.onReplayed = redone;
+}
+
+/** The volumes as a site without storage reads them: from the sites that it sends them to. */
+function remoteVolumes(config: Config): ReadonlyMap<VolumeId, RemoteVolume> {
+  return new Map(
+    Object.values(config.volumes).map(({ id, size }) => [id, new RemoteVolume(id, size / BLOCK_BYTES)] as const),
+  );
 }
 
 /** @param volumes where volumes are read from: this site's own, or its legs' */

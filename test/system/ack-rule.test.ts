@@ -41,38 +41,44 @@ afterEach(async () => {
   await system.untilServing();
 });
 
-describe.each(["springs", "boulder", "pueblo", "relay-east"] as const)("with %s frozen", (name) => {
-  it("host writes wait, the status says for whom, and they finish when it goes on", async () => {
-    await host.write(0, content(1));
-    freeze(name);
-    let completed = 0;
-    const writes = Array.from({ length: WRITES }, async (_, at) => {
-      await host.write(at * BLOCK, content(at + 2));
-      completed++;
-    });
-    const all = Promise.all(writes);
-    all.catch(() => {});
-    await system
-      .site(PRIMARY)
-      .untilStatus("says that it is suspended", SILENCE_MS + 30_000, ({ state, reason, hostWrites }) => {
-        const waits = hostWrites !== undefined && hostWrites.unacknowledged + hostWrites.waiting >= WRITES;
-        return state === "suspended" && new RegExp(`host writes wait for ${name}: \\S+`).test(reason) && waits;
+const DEADLINE_MS = 90_000;
+
+describe.each(["springs", "boulder", "pueblo", "relay-east"] as const)(
+  "with %s frozen",
+  { timeout: DEADLINE_MS },
+  (name) => {
+    it("host writes wait, the status says for whom, and they finish when it goes on", async () => {
+      await host.write(0, content(1));
+      freeze(name);
+      let completed = 0;
+      const writes = Array.from({ length: WRITES }, async (_, at) => {
+        await host.write(at * BLOCK, content(at + 2));
+        completed++;
       });
-    await pause(4 * HEARTBEAT_MS);
-    expect(completed).toBe(0);
-    const { stdout } = await system.ctl(["show", "status"]);
-    expect(stdout).toMatch(new RegExp(`SUSPENDED: host writes wait for ${name}: \\S+`));
+      const all = Promise.all(writes);
+      all.catch(() => {});
+      await system
+        .site(PRIMARY)
+        .untilStatus("says that it is suspended", SILENCE_MS + 30_000, ({ state, reason, hostWrites }) => {
+          const waits = hostWrites !== undefined && hostWrites.unacknowledged + hostWrites.waiting >= WRITES;
+          return state === "suspended" && new RegExp(`host writes wait for ${name}: \\S+`).test(reason) && waits;
+        });
+      await pause(4 * HEARTBEAT_MS);
+      expect(completed).toBe(0);
+      const { stdout } = await system.ctl(["show", "status"]);
+      expect(stdout).toMatch(new RegExp(`SUSPENDED: host writes wait for ${name}: \\S+`));
 
-    thaw();
-    await until("the writes finish", 60_000, () => completed === WRITES || `${completed} of ${WRITES}`);
-    await all;
-    expect(await host.read(0, BLOCK)).toEqual(Buffer.from(content(2)));
-    await system.untilServing();
-    expect((await system.verify()).verdicts).toEqual(ALL_IDENTICAL);
-  });
-});
+      thaw();
+      await until("the writes finish", 60_000, () => completed === WRITES || `${completed} of ${WRITES}`);
+      await all;
+      expect(await host.read(0, BLOCK)).toEqual(Buffer.from(content(2)));
+      await system.untilServing();
+      expect((await system.verify()).verdicts).toEqual(ALL_IDENTICAL);
+    });
+  },
+);
 
-describe("with the end of the relay leg frozen", () => {
+describe("with the end of the relay leg frozen", { timeout: DEADLINE_MS }, () => {
   it("host writes go on into the relay point's journal, which drains when the end goes on", async () => {
     const relay = system.site("relay-east");
     await system.settle();

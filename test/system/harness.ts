@@ -233,12 +233,10 @@ export class SiteProcess {
 export interface SystemOptions {
   readonly sizeBytes: number;
   readonly journalBytes: number;
-  /** Changes a site's configuration before it is written. */
-  readonly edit?: (name: SiteName, config: SiteYaml) => void;
 }
 
-/** As much of a site's YAML as tests change. */
-export interface SiteYaml {
+/** As much of a site's YAML as tests look at or change. */
+interface SiteYaml {
   readonly sites: Record<string, { address: string }>;
 }
 
@@ -262,9 +260,7 @@ export class System {
       const site = SITES.find((known) => known === name);
       if (site === undefined) throw new Error(`the demo has a site ${name} that these tests do not know`);
       mkdirSync(`${dir}/${name}`);
-      const config = parse(yaml);
-      options.edit?.(site, config);
-      writeFileSync(file, stringify(config));
+      writeFileSync(file, yaml);
       return new SiteProcess(dir, site, file);
     });
     if (sites.length !== SITES.length) throw new Error("the demo lacks a site that these tests count on");
@@ -280,6 +276,20 @@ export class System {
     const site = this.sites.get(name);
     if (site === undefined) throw new Error(`no site ${name}`);
     return site;
+  }
+
+  /** Where `from` looks for `site`, as HOST:PORT. */
+  addressOf(site: SiteName, from: SiteName): string {
+    const { sites }: SiteYaml = parse(readFileSync(this.site(from).file, "utf8"));
+    return sites[site].address;
+  }
+
+  /** Lets `from` look for `site` elsewhere, from its next start on. */
+  redirect(from: SiteName, site: SiteName, address: string): void {
+    const { file } = this.site(from);
+    const config: SiteYaml = parse(readFileSync(file, "utf8"));
+    config.sites[site].address = address;
+    writeFileSync(file, stringify(config));
   }
 
   /** Starts every site, in this order, and waits until hosts are served and all legs are up. */

@@ -95,6 +95,23 @@ describe("the network of this machine", () => {
     held.stop(true);
   });
 
+  it("accepts a connection that its peer has reset already, and tells of its end", async () => {
+    const closed = Promise.withResolvers<string>();
+    const listener = await network.listen({ host: "127.0.0.1", port: 0 }, ({ remote }) => ({
+      ...deaf,
+      onClose: () => closed.resolve(remote),
+    }));
+    const script = `
+      const socket = { open(socket) { socket.terminate(); process.exit(0); }, data() {} };
+      await Bun.connect({ ...${JSON.stringify(listener.address)}, hostname: "127.0.0.1", socket });
+    `;
+    // This process accepts nothing while it waits for the other one to end.
+    const { status } = spawnSync(process.execPath, ["-e", script], { timeout: 10_000 });
+    expect(status).toBe(0);
+    await expect(closed.promise).resolves.toBe("an address that is gone");
+    listener.close();
+  });
+
   it("ends the process where a handler throws", () => {
     const module = JSON.stringify(join(import.meta.dirname, "linux-network.ts"));
     const clock = JSON.stringify(join(import.meta.dirname, "linux-clock.ts"));

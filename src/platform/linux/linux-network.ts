@@ -54,8 +54,8 @@ class LinuxConnection implements Connection {
     } else {
       socket.setNoDelay(true);
       socket.setKeepAlive(true, KEEPALIVE_AFTER);
-      this.remote = formatAddress({ host: socket.remoteAddress, port: socket.remotePort });
-      this.local = formatAddress({ host: socket.localAddress, port: socket.localPort });
+      this.remote = endpoint(socket.remoteAddress, socket.remotePort);
+      this.local = endpoint(socket.localAddress, socket.localPort);
     }
   }
 
@@ -123,6 +123,11 @@ class LinuxConnection implements Connection {
       this.handlers?.onData(bytes);
     }
   }
+}
+
+/** A peer that has reset the connection before it was accepted has no address any more; its end follows as any other. */
+function endpoint(host: string | undefined, port: number): string {
+  return host === undefined ? "an address that is gone" : formatAddress({ host, port });
 }
 
 export function linuxNetwork(clock: Clock): Network {

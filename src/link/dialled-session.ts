@@ -143,7 +143,9 @@ export class DialledSession {
 
   #onFrame(name: ChannelName, channel: Channel, frame: Frame): void {
     const { site } = this.#options.remote;
-    if (frame.epoch > this.#options.epoch()) {
+    const epoch = this.#options.epoch();
+    // FENCED for the very epoch: another site has carried the same number.
+    if (frame.epoch > epoch || (frame.type === FrameType.FENCED && frame.epoch === epoch)) {
       this.#owner.onFenced(frame.epoch);
     } else if (frame.type === FrameType.HELLO) {
       this.#onHello(name, channel, frame);
@@ -182,7 +184,7 @@ export class DialledSession {
 export function fencedError(site: string, promised: number): OperatingError {
   return new OperatingError(
     "link.fenced",
-    `Site ${site} has promised epoch ${promised}, which is higher than this site's.`,
+    `Site ${site} has promised epoch ${promised}, which is not this site's.`,
     "Another site has become the primary; this one must rejoin it.",
   );
 }

@@ -171,11 +171,22 @@ export class LinkListener {
     }
     const carried = epoch(frame.epoch);
     const { promised } = this.#options.sink.position();
-    peer.epoch = carried;
     if (carried < promised) {
-      this.#fence(channel, peer, promised);
+      peer.epoch = carried;
+      this.#fence(
+        channel,
+        peer,
+        promised,
+        `Site ${peer.site} carries epoch ${carried}, this site has promised ${promised}.`,
+      );
       return;
     }
+    const rival = this.#rival(peer, carried);
+    if (rival !== undefined) {
+      this.#fence(channel, peer, carried, sameEpoch(peer.site, rival.site, carried));
+      return;
+    }
+    peer.epoch = carried;
     this.#join(peer, hello, channel, carried);
   }
 
@@ -212,10 +223,10 @@ export class LinkListener {
         timings: this.#timings,
         volumes: this.#volumes,
         counters: peer.counters,
-        promise: (wanted) => this.#promise(wanted),
+        promise: (wanted) => this.#promise(peer, wanted),
         onUp: () => this.#tell(peer),
         onEnd: (receiver, error) => {
-          peer.epoch = receiver.epoch;
+          if (this.#rival(peer, receiver.epoch) === undefined) peer.epoch = receiver.epoch;
           peer.lastError = error;
           if (peer.candidate === receiver) peer.candidate = undefined;
           if (peer.current === receiver) peer.current = undefined;
@@ -226,18 +237,30 @@ export class LinkListener {
     );
   }
 
-  async #promise(wanted: Epoch): Promise<void> {
+  /**
+   * The other site that has carried this epoch. Two primaries may have taken the same number, each without knowing of
+   * the other; served side by side, the requests of one would pass for repetitions of the other's.
+   */
+  #rival(peer: Peer, carried: Epoch): Peer | undefined {
+    if (carried === 0) return undefined;
+    for (const other of this.#peers.values()) if (other !== peer && other.epoch === carried) return other;
+    return undefined;
+  }
+
+  async #promise(peer: Peer, wanted: Epoch): Promise<void> {
+    const rival = this.#rival(peer, wanted);
+    if (rival !== undefined) throw fenced(sameEpoch(peer.site, rival.site, wanted));
+    peer.epoch = wanted;
     await this.#options.sink.promise(wanted);
     const { promised } = this.#options.sink.position();
-    for (const peer of this.#peers.values()) {
-      peer.candidate?.fence(promised);
-      peer.current?.fence(promised);
+    for (const each of this.#peers.values()) {
+      each.candidate?.fence(promised);
+      each.current?.fence(promised);
     }
   }
 
-  #fence(channel: Channel, peer: Peer, promised: Epoch): void {
-    const what = `Site ${peer.site} carries epoch ${peer.epoch}, this site has promised ${promised}.`;
-    peer.lastError = new OperatingError("link.fenced", what, "That site must rejoin before it can send here again.");
+  #fence(channel: Channel, peer: Peer, promised: Epoch, what: string): void {
+    peer.lastError = fenced(what);
     this.#forget(channel);
     channel.put(FrameType.FENCED, promised, new Uint8Array(0));
     channel.linger();
@@ -289,4 +312,12 @@ function status(peer: Peer): PeerStatus {
     lastError: peer.lastError,
     counters: peer.counters,
   };
+}
+
+function sameEpoch(site: string, rival: string, carried: Epoch): string {
+  return `Site ${site} carries epoch ${carried}, which site ${rival} has taken.`;
+}
+
+function fenced(what: string): OperatingError {
+  return new OperatingError("link.fenced", what, "That site must rejoin before it can send here again.");
 }

@@ -363,6 +363,7 @@ export class LinkSender {
 
   #onFenced(promised: Epoch): void {
     const error = fencedError(this.#options.remote.site, promised);
+    if (promised > this.#fencedBy) this.#fencedBy = promised;
     this.#options.onFenced(promised);
     this.#dispatch({ kind: "refused", error });
   }

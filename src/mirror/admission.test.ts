@@ -107,14 +107,62 @@ describe("admission", () => {
     expect(gate.admitted).toHaveLength(0);
   });
 
-  it("lets nothing in while it is paused", async () => {
+  it("waits, where the room for a write was gone when it had been completed, and lets nothing overtake it", async () => {
+    for (const end of ["room", "stop"]) {
+      const gate = new FakeGate();
+      const admission = new Admission(gate);
+      gate.heldReads = [];
+      const part = admission.submit(write(0, 512, 1));
+      const next = admission.submit(write(0, BLOCK_BYTES, 2));
+      gate.room = false;
+      gate.heldReads.shift()?.();
+      await turn();
+      admission.resume();
+      expect(gate.admitted).toHaveLength(0);
+      gate.room = true;
+      if (end === "stop") admission.stop(new Error("stopped"));
+      else admission.resume();
+      const outcomes = await Promise.allSettled([part, next]);
+      const expected = end === "stop" ? "rejected" : "fulfilled";
+      expect(outcomes.map(({ status }) => status)).toEqual([expected, expected]);
+      expect(gate.admitted.map(({ data }) => data[0])).toEqual(end === "stop" ? [] : [1, 2]);
+    }
+  });
+
+  it("lets nothing in while it is paused, by anybody", async () => {
     const gate = new FakeGate();
     const admission = new Admission(gate);
-    admission.pause();
+    await admission.pause();
+    await admission.pause();
     const waiting = admission.submit(write(0, BLOCK_BYTES, 1));
+    admission.unpause();
     expect(gate.admitted).toHaveLength(0);
     admission.unpause();
     await waiting;
     expect(gate.admitted).toHaveLength(1);
   });
+
+  it("is paused only when a write that was being completed has entered", async () => {
+    const gate = new FakeGate();
+    const admission = new Admission(gate);
+    gate.heldReads = [];
+    const part = admission.submit(write(0, 512, 1));
+    let paused = false;
+    const pausing = admission.pause().then(() => {
+      paused = true;
+    });
+    await turn();
+    expect(paused).toBe(false);
+    gate.heldReads.shift()?.();
+    await pausing;
+    expect(gate.admitted).toHaveLength(1);
+    await part;
+  });
 });
+
+/** Lets everything that is under way go as far as it comes. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => {
+    setTimeout(resolve, 0);
+  });
+}

@@ -97,7 +97,8 @@ async function promised(
   await takeover.progress.until(() => isUp(leg) || isOvertaken(takeover, taken));
   if (isOvertaken(takeover, taken)) throw superseded(takeover, taken);
   const position = await askPosition(callOf(leg));
-  if (position.promised !== taken) throw superseded(takeover, taken);
+  // An epoch that a log has already is another primary's, though the leg could not tell: it carried the same number.
+  if (position.promised !== taken || position.lastEpoch >= taken) throw superseded(takeover, taken);
   return position;
 }
 

@@ -29,6 +29,8 @@ const GATHER_DELAY = millis(1000);
 /** Volume and block in one number: 16 bits of volume above 36 bits of block address (256 TiB). */
 const VOLUME_STRIDE = 2 ** 36;
 
+const IGNORE = () => {};
+
 interface Unmap {
   readonly volume: VolumeId;
   readonly lba: number;
@@ -152,18 +154,23 @@ export class Destager {
   async #storeBlocks(latest: ReadonlyMap<number, Sequence>): Promise<void> {
     const keys = Float64Array.from(latest.keys()).sort();
     const writes: Promise<void>[] = [];
-    for (let at = 0; at < keys.length; ) {
-      const start = at;
-      const volume = volumeId(Math.floor(keys[start] / VOLUME_STRIDE));
-      while (at < keys.length && keys[at] === keys[start] + (at - start)) {
-        at = await this.#load(keys, at, latest);
+    try {
+      for (let at = 0; at < keys.length; ) {
+        const start = at;
+        const volume = volumeId(Math.floor(keys[start] / VOLUME_STRIDE));
+        while (at < keys.length && keys[at] === keys[start] + (at - start)) {
+          at = await this.#load(keys, at, latest);
+        }
+        const data = this.#buffer.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
+        const write = this.#device(volume).write(lba(keys[start] % VOLUME_STRIDE), data);
+        if (write !== undefined) writes.push(write);
+        // One that fails while the next is loaded is heard of below; until then it is nobody's.
+        write?.catch(IGNORE);
+        if (writes.length === WRITES_MAX) await allSettled(writes.splice(0));
       }
-      const data = this.#buffer.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
-      const write = this.#device(volume).write(lba(keys[start] % VOLUME_STRIDE), data);
-      if (write !== undefined) writes.push(write);
-      if (writes.length === WRITES_MAX) await allSettled(writes.splice(0));
+    } finally {
+      await allSettled(writes);
     }
-    await allSettled(writes);
   }
 
   /** Loads the run of neighbouring blocks from `at` on that come from one request. @returns the index after it */

@@ -38,7 +38,7 @@ afterAll(async () => {
 });
 afterEach(async () => {
   thaw();
-  await system.untilServing();
+  await system.untilWhole();
 });
 
 const DEADLINE_MS = 90_000;
@@ -72,7 +72,7 @@ describe.each(["springs", "boulder", "pueblo", "relay-east"] as const)(
       await until("the writes finish", 60_000, () => completed === WRITES || `${completed} of ${WRITES}`);
       await all;
       expect(await host.read(0, BLOCK)).toEqual(Buffer.from(content(2)));
-      await system.untilServing();
+      await system.untilWhole();
       expect((await system.verify()).verdicts).toEqual(ALL_IDENTICAL);
     });
   },

@@ -19,7 +19,7 @@ import type { ForwardStatus, SiteStatus } from "../../src/site/status.ts";
 export const MiB = 1024 * 1024;
 export const GiB = 1024 * MiB;
 
-const COMMAND = join(import.meta.dirname, "../../bin/antipode");
+export const COMMAND = join(import.meta.dirname, "../../bin/antipode");
 const UP_DEADLINE_MS = 90_000;
 const STOP_DEADLINE_MS = 45_000;
 const ASK_DEADLINE_MS = 10_000;
@@ -292,10 +292,17 @@ export class System {
     writeFileSync(file, stringify(config));
   }
 
-  /** Starts every site, in this order, and waits until hosts are served and all legs are up. */
+  /** Starts every site, in this order, and waits until hosts are served and all legs are up to their ends. */
   async start(order: readonly SiteName[] = SITES): Promise<void> {
     for (const name of order) this.site(name).start();
+    await this.untilWhole();
+  }
+
+  /** As `untilServing`, and the relay point is connected to the end of its leg. */
+  async untilWhole(): Promise<void> {
     await this.untilServing();
+    const isStreaming = (status: SiteStatus) => forwardTo(status, "boston").state === "streaming";
+    await this.site("relay-east").untilStatus("streams to the end of its leg", UP_DEADLINE_MS, isStreaming);
   }
 
   async untilServing(deadlineMs = UP_DEADLINE_MS): Promise<void> {
@@ -378,7 +385,7 @@ export function forwardTo(status: SiteStatus, name: SiteName): ForwardStatus {
 }
 
 /** A port for the portal such that the ports which the demo derives from it are free as well. */
-async function freeDemoPort(): Promise<number> {
+export async function freeDemoPort(): Promise<number> {
   for (let attempt = 0; attempt < 50; attempt++) {
     const port = await listenOnce(0);
     if (port === undefined || port >= 61_000) continue;

@@ -83,7 +83,7 @@ describe("a system that is stopped and started", () => {
         written.catch(() => {});
         system.site(name).start();
         await written;
-        await system.untilServing();
+        await system.untilWhole();
       }
       expect(await readsBack(host)).toBe(true);
     });
@@ -112,7 +112,7 @@ describe.each(["springs", "relay-east"] as const)("a primary that is started whi
     expect(verify.stderr).toContain(name);
 
     system.site(name).start();
-    await system.untilServing();
+    await system.untilWhole();
     await withHost(async (host) => {
       expect(await readsBack(host)).toBe(true);
     });

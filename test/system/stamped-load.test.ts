@@ -36,6 +36,7 @@ describe("the stamped load", () => {
     const memory = new Memory();
     const load = await loaded(memory);
     load.assertHolds(memory.content, "memory");
+    load.assertHoldsAcknowledged(memory.content, "memory");
   });
 
   it("finds an acknowledged write that is not there", async () => {
@@ -43,6 +44,7 @@ describe("the stamped load", () => {
     const load = await loaded(memory);
     memory.content.fill(0, 0, SECTOR_BYTES);
     expect(() => load.assertHolds(memory.content, "memory")).toThrow(/sector 0 holds version 0/);
+    expect(() => load.assertHoldsAcknowledged(memory.content, "memory")).toThrow(/sector 0 holds version 0/);
   });
 
   it("finds a copy that mixes two versions", async () => {

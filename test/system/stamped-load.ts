@@ -74,10 +74,20 @@ export class StampedLoad {
 
   /** Compares a copy of the LUN, with no write in flight. Throws where a sector is not its last acknowledged version. */
   assertHolds(copy: Uint8Array, whose: string): void {
+    this.#compare(copy, whose, this.#written);
+  }
+
+  /** As `assertHolds`, with writes in flight: of these the copy may have some. */
+  assertHoldsAcknowledged(copy: Uint8Array, whose: string): void {
+    this.#compare(copy, whose, this.#floor);
+  }
+
+  #compare(copy: Uint8Array, whose: string, oldest: Uint32Array): void {
     for (let sector = 0; sector < this.#sectors; sector++) {
       const found = this.#stamps.versionIn(copy, sector * SECTOR_BYTES, sector);
-      if (typeof found === "number" && found === this.#written[sector]) continue;
-      throw new Error(`${whose}: sector ${sector} holds ${say(found)}, not version ${this.#written[sector]}`);
+      const newest = this.#written[sector];
+      if (typeof found === "number" && found >= oldest[sector] && found <= newest) continue;
+      throw new Error(`${whose}: sector ${sector} holds ${say(found)}, not versions ${oldest[sector]} to ${newest}`);
     }
   }
 

@@ -1,0 +1,96 @@
+import { expect, it } from "vitest";
+import type { BlockDevice } from "../base/block-device.ts";
+import { crc32c } from "../base/crc32c.ts";
+import type { DataWriteRequest } from "../base/data-write-request.ts";
+import { BLOCK_BYTES, epoch, type Lba, lba, MiB, sequence, volumeId } from "../base/units.ts";
+import { Journal } from "../journal/journal.ts";
+import { ReadCache } from "../journal/read-cache.ts";
+import { MemoryUniverse } from "../platform/memory/memory-world.ts";
+import { Pipeline } from "./pipeline.ts";
+
+const VOLUME = volumeId(0);
+
+/** A volume that keeps its blocks in memory. */
+class Blocks implements BlockDevice {
+  readonly blockSize = BLOCK_BYTES;
+  readonly blockCount = 64;
+  readonly content = new Uint8Array(64 * BLOCK_BYTES);
+
+  read(at: Lba, into: Uint8Array): undefined {
+    into.set(this.content.subarray(at * BLOCK_BYTES, at * BLOCK_BYTES + into.length));
+  }
+  write(at: Lba, from: Uint8Array): undefined {
+    this.content.set(from, at * BLOCK_BYTES);
+  }
+  flush(): undefined {}
+  unmap(at: Lba, blocks: number): undefined {
+    this.content.fill(0, at * BLOCK_BYTES, (at + blocks) * BLOCK_BYTES);
+  }
+}
+
+function write(at: number, block: number, value: number): DataWriteRequest {
+  const data = new Uint8Array(BLOCK_BYTES).fill(value);
+  const common = { kind: "write", epoch: epoch(1), volume: VOLUME, lba: lba(block), blocks: 1 } as const;
+  return { ...common, sequence: sequence(at), checksums: Uint32Array.of(crc32c(data)), data };
+}
+
+async function openPipeline() {
+  const universe = new MemoryUniverse(1);
+  universe.addDrive("denver", "/journal", 16 * MiB);
+  const world = universe.world("denver");
+  const drive = await universe.result(world.drives.open("/journal", "read-write"));
+  await universe.result(Journal.format(world, drive, { group: "prod", overwrite: false }));
+  const journal = await universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  const device = new Blocks();
+  const pipeline = new Pipeline(world, {
+    journal,
+    cache: new ReadCache(world, MiB),
+    volumes: new Map([[VOLUME, device]]),
+    stores: true,
+    gatherBytes: MiB,
+  });
+  const read = async (block: number) => {
+    const into = new Uint8Array(BLOCK_BYTES);
+    await universe.result(pipeline.read(VOLUME, lba(block), into));
+    return into[0];
+  };
+  return { universe, pipeline, device, read };
+}
+
+it("reads a block as it was, once the newer write is cut", async () => {
+  const { universe, pipeline, read } = await openPipeline();
+  pipeline.accept(write(1, 5, 1));
+  pipeline.accept(write(2, 5, 2));
+  pipeline.accept(write(3, 6, 3));
+  await universe.run(() => pipeline.durable === 3);
+  expect([await read(5), await read(6)]).toEqual([2, 3]);
+  await universe.result(pipeline.cut(sequence(1)));
+  expect([await read(5), await read(6)]).toEqual([1, 0]);
+});
+
+it("stores a block as it was committed, while a newer write of it is in doubt", async () => {
+  const { universe, pipeline, device, read } = await openPipeline();
+  pipeline.accept(write(1, 5, 1));
+  await universe.run(() => pipeline.durable === 1);
+  pipeline.accept(write(2, 5, 2));
+  pipeline.commit(sequence(1));
+  await universe.run(() => pipeline.stored === 1);
+  expect(device.content[5 * BLOCK_BYTES]).toBe(1);
+  expect(await read(5)).toBe(2);
+});
+
+it("stores each block once, as its last write or unmap of the batch left it", async () => {
+  const { universe, pipeline, device } = await openPipeline();
+  device.content.fill(9);
+  pipeline.accept(write(1, 5, 1));
+  pipeline.accept(write(2, 6, 2));
+  pipeline.accept(write(3, 7, 3));
+  const none = { checksums: new Uint32Array(0), data: new Uint8Array(0) };
+  pipeline.accept({ ...write(4, 5, 0), ...none, kind: "unmap", blocks: 2 });
+  pipeline.accept(write(5, 6, 4));
+  pipeline.accept(write(6, 7, 5));
+  await universe.run(() => pipeline.durable === 6);
+  pipeline.commit(sequence(6));
+  await universe.run(() => pipeline.stored === 6);
+  expect([4, 5, 6, 7, 8].map((block) => device.content[block * BLOCK_BYTES])).toEqual([9, 0, 4, 5, 9]);
+});

@@ -79,6 +79,22 @@ it("stores a block as it was committed, while a newer write of it is in doubt", 
   expect(await read(5)).toBe(2);
 });
 
+it("stores it so also when it has to take it from elsewhere than the journal's memory", async () => {
+  const { universe, pipeline, device, read } = await openPipeline();
+  pipeline.accept(write(1, 5, 1));
+  const filler = new Uint8Array(MiB);
+  const checksums = new Uint32Array(256).fill(crc32c(filler.subarray(0, BLOCK_BYTES)));
+  for (let at = 2; at <= 6; at++) {
+    pipeline.accept({ ...write(at, 1000 * at, 0), blocks: 256, checksums, data: filler });
+    await universe.run(() => pipeline.durable === at);
+  }
+  pipeline.accept(write(7, 5, 2));
+  pipeline.commit(sequence(1));
+  await universe.run(() => pipeline.stored === 1);
+  expect(device.content[5 * BLOCK_BYTES]).toBe(1);
+  expect(await read(5)).toBe(2);
+});
+
 it("stores each block once, as its last write or unmap of the batch left it", async () => {
   const { universe, pipeline, device } = await openPipeline();
   device.content.fill(9);

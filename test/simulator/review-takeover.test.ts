@@ -77,7 +77,10 @@ describe("a leg that lost the end of its journal", () => {
     damageLastBlock(universe.machine("boulder").drive("/journal"));
     const site = await system.boot("boulder");
     expect(site.storage.journal.recovery.tornTail).toBeDefined();
-    await universe.run(() => boulder.state.kind === "streaming", { deadline: DEADLINE });
+    await universe.run(() => boulder.counters.sessions === 2 && boulder.state.kind === "streaming", {
+      deadline: DEADLINE,
+    });
+    expect(boulder.hop).toBeLessThan(last);
     await universe.run(() => boulder.hop === last, { deadline: DEADLINE });
     await system.boot("pueblo");
     await universe.result(Promise.all(writes), { deadline: DEADLINE });

@@ -20,7 +20,12 @@ program
   .description("run one site, any role")
   .argument("<config>", "the site's YAML")
   .option("--overwrite", "lay out journal and arrays anew: EVERYTHING on the configured drives is lost", false)
-  .action((config: string, options: { overwrite: boolean }) => serve(config, options));
+  .option(
+    "--accept-dirty-degraded",
+    "use an array that lost a drive in a crash: blocks in flight then may be torn",
+    false,
+  )
+  .action(serve);
 
 program
   .command("demo")

@@ -139,7 +139,7 @@ async function ask(
 
 function brokenOff(site: string): OperatingError {
   return new OperatingError(
-    "command.broken-off",
+    "control.broken-off",
     `Site ${site} closed the connection without an answer.`,
     "See its log.",
   );
@@ -147,7 +147,7 @@ function brokenOff(site: string): OperatingError {
 
 function silent(site: string, silenceMax: Millis): OperatingError {
   return new OperatingError(
-    "command.silent",
+    "control.silent",
     `Site ${site} has not answered for ${silenceMax / 1000} s.`,
     "Its process is frozen or overloaded: look at it, or stop it and start it again.",
   );

@@ -9,12 +9,16 @@ import { Site } from "../site/site.ts";
 import { readConfig } from "./config-file.ts";
 import { fail } from "./failure.ts";
 
-export async function serve(file: string, options: { overwrite: boolean }): Promise<void> {
+export async function serve(
+  file: string,
+  options: { overwrite: boolean; acceptDirtyDegraded: boolean },
+): Promise<void> {
   const config = readConfig(file);
   // Not a transport: those run in a worker, which a compiled binary does not have.
   const log = pino({ base: { site: config.site.name }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));
   const site = await Site.open(linuxWorld(), config, {
     overwrite: options.overwrite,
+    acceptDirtyDegraded: options.acceptDirtyDegraded,
     onEvent: (event) => logEvent(log, event),
   });
   makeFolder(config.control.socket.slice(0, config.control.socket.lastIndexOf("/")));

@@ -86,6 +86,11 @@ export class Destager {
     else this.#timer ??= this.#world.clock.after(GATHER_DELAY, () => this.#start());
   }
 
+  /** Does not wait for more to gather. */
+  hurry(): void {
+    if (this.#stored < this.#target) this.#start();
+  }
+
   /** Stores all that may be stored now. */
   async drain(): Promise<void> {
     this.#start();

@@ -128,7 +128,11 @@ export class Pipeline {
   }
 
   hasRoom(dataBlocks: number): boolean {
-    return this.#failure === undefined && this.#journal.hasRoom(dataBlocks);
+    if (this.#failure !== undefined) return false;
+    const hasRoom = this.#journal.hasRoom(dataBlocks);
+    // What could be stored must not gather while somebody waits for its room.
+    if (!hasRoom) this.#destager?.hurry();
+    return hasRoom;
   }
 
   /** Takes the next request in sequence; its data is copied. `hasRoom` must have said yes. */

@@ -220,7 +220,7 @@ function dirtyDegraded(
     "raid.dirty-degraded",
     `Array ${options.name} of group ${options.group} was not closed, and its slot ${missing.join(", ")} was lost ` +
       "while stripes may have been half written: they cannot be rebuilt.",
-    "Bring that drive back, resync the array from another site, or assemble it with acceptDirtyDegraded.",
+    "Bring that drive back, resync the array from another site, or accept what may be torn: antipode serve --accept-dirty-degraded.",
   );
 }
 

@@ -188,7 +188,7 @@ export class Membership {
       this.#failure = new OperatingError(
         "raid.dirty-degraded",
         `${name} lost its member at ${member.path} before the writes in flight at its last unclean stop were redone.`,
-        "Bring the drive back, resync the array from another site, or assemble it with acceptDirtyDegraded.",
+        "Bring the drive back, resync the array from another site, or accept what may be torn: antipode serve --accept-dirty-degraded.",
         { cause },
       );
     }

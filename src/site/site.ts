@@ -30,6 +30,8 @@ export type Feed =
 export interface SiteOptions {
   /** Lay out journal and arrays anew, whatever the drives hold. */
   readonly overwrite?: boolean;
+  /** Use a level 5 array that lost a member in a crash, although the stripes in flight then may be torn. */
+  readonly acceptDirtyDegraded?: boolean;
   readonly onEvent?: (event: SiteEvent) => void;
 }
 
@@ -61,6 +63,7 @@ export class Site {
     const onEvent = options.onEvent ?? (() => {});
     const storage = await openStorage(world, config, {
       overwrite: options.overwrite ?? false,
+      acceptDirtyDegraded: options.acceptDirtyDegraded ?? false,
       onArrayEvent: (array, event) => onEvent({ kind: "array", array, event }),
     });
     try {

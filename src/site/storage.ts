@@ -30,6 +30,8 @@ export interface Storage {
 export interface OpenOptions {
   /** Lay out journal and arrays anew, whatever the drives hold. */
   readonly overwrite: boolean;
+  /** Use a level 5 array that lost a member in a crash, although the stripes in flight then may be torn. */
+  readonly acceptDirtyDegraded: boolean;
   readonly onArrayEvent: (array: string, event: ArrayEvent) => void;
 }
 
@@ -45,7 +47,8 @@ export async function openStorage(world: World, config: Config, options: OpenOpt
     const arrays = new Map<string, DiskArray>();
     for (const [name, section] of Object.entries(config.arrays)) {
       const members = section.drives.map((index) => drives[index]).filter((drive) => drive !== undefined);
-      const array = await DiskArray.assemble(world, members, { name, group: config.group });
+      const { acceptDirtyDegraded } = options;
+      const array = await DiskArray.assemble(world, members, { name, group: config.group, acceptDirtyDegraded });
       array.onEvent = (event) => options.onArrayEvent(name, event);
       arrays.set(name, array);
       opened.push(array);

@@ -1,8 +1,4 @@
 import { describe, expect, test } from "vitest";
-import type { BlockDevice as ProjectBlockDevice } from "../../base/block-device.ts";
-import type { World } from "../../platform/world.ts";
-import type { BlockDevice } from "../interfaces.ts";
-import type { ServerOptions } from "../target.ts";
 import { bench, Initiator, pattern, read10, same, write10 } from "../testing/initiator.ts";
 import { RamDevice } from "../testing/world.ts";
 import { formatSense, Senses } from "./sense.ts";
@@ -43,18 +39,6 @@ const cdb16 = (opcode: number, lba: number, blocks: number, flags = 0) => [
   0,
 ];
 const ascii = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
-
-test("the project's devices and world fit as they are: this file does not compile otherwise", () => {
-  const device = (one: ProjectBlockDevice): BlockDevice => one;
-  const options = ({ network, clock, memory, random, arithmetic }: World): ServerOptions => ({
-    network,
-    timers: clock,
-    memory,
-    random,
-    crc32c: arithmetic.crc32c,
-  });
-  expect([device, options].every((one) => typeof one === "function")).toBe(true);
-});
 
 describe("SPC", () => {
   test("INQUIRY and its pages", async () => {

@@ -4,8 +4,8 @@
  *
  * Invariants (the relay rule):
  * - A request is forwarded only when this site's own journal has it, so the next site is never ahead of this one.
- * - Hop-acknowledged is what this site may tell the previous one is safe here: its journal has it, or its array
- *   has it, or, under the end-to-end policy, the last site of the leg has it.
+ * - Hop-acknowledged is what this site may tell the previous one is safe here: its journal has it, and,
+ *   under the end-to-end policy, the last site of the leg has it too.
  * - End-acknowledged is what the last site of the leg has.
  * - What is committed, the previous site says; this one passes it on.
  */
@@ -33,14 +33,8 @@ import type { Pipeline } from "../pipeline/pipeline.ts";
 import { sleep } from "../platform/clock.ts";
 import type { World } from "../platform/world.ts";
 
-/** When this site acknowledges the previous one. */
-export type AcknowledgePolicy =
-  /** Its journal has the request: write-back. */
-  | "journalled"
-  /** Its array has the request: write-through. */
-  | "stored"
-  /** The last site of the leg has the request. */
-  | "end";
+/** When this site acknowledges the previous one: when its journal has the request, or when the leg's last site has it. */
+export type AcknowledgePolicy = "journalled" | "end";
 
 /** How long a question about the state at a sequence waits for that sequence to arrive. */
 const CATCH_UP_MAX = millis(20_000);
@@ -180,18 +174,11 @@ export class Downstream implements RequestSink {
 
   #end(): Sequence {
     if (this.#next !== undefined) return sequence(Math.min(this.#next.end, this.#pipeline.durable));
-    return this.#acknowledge === "stored" ? this.#pipeline.stored : this.#pipeline.durable;
+    return this.#pipeline.durable;
   }
 
   #hop(end: Sequence): Sequence {
-    switch (this.#acknowledge) {
-      case "journalled":
-        return this.#pipeline.durable;
-      case "stored":
-        return sequence(Math.min(this.#pipeline.durable, this.#pipeline.stored));
-      case "end":
-        return end;
-    }
+    return this.#acknowledge === "end" ? end : this.#pipeline.durable;
   }
 
   #moved(): void {

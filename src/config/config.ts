@@ -197,8 +197,9 @@ function unknownKey(path: KeyPath): string {
 function valueNotYet(path: KeyPath, given: unknown): string | undefined {
   let found = given;
   for (const key of path) found = asObject(found)[key];
-  if (!lookUp(VALUE_NOT_YET, path)?.includes(found)) return undefined;
-  return `this version does not have ${show(found)} yet; ${path[path.length - 1] === "level" ? "use 1 or 5" : "use suspend"}`;
+  const known = lookUp(VALUE_NOT_YET, path);
+  if (!known?.values.includes(found)) return undefined;
+  return `this version does not have ${show(found)} yet; use ${known.instead}`;
 }
 
 function asObject(value: unknown): Readonly<Record<string, unknown>> {

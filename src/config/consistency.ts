@@ -93,20 +93,13 @@ function checkRole({ role }: Known, given: ReadonlySet<string>, { add, addKey }:
   }
 }
 
-function checkStorage(
-  { role, arrays, journal, mirror }: Known,
-  given: ReadonlySet<string>,
-  { add, namesIn }: Findings,
-): void {
+function checkStorage({ role, arrays, mirror }: Known, given: ReadonlySet<string>, { add, namesIn }: Findings): void {
   if (arrays === undefined || namesIn("arrays").length > 0) return;
   const sends = given.has("mirror") && mirror?.legs.length !== 0;
   if (role === "mirror" && given.has("arrays")) {
     add(["arrays"], "is empty: a mirror site needs an array to store on");
   }
   if (role === "primary" && !sends) add(["arrays"], "is missing: a primary without legs needs an array to store on");
-  if (journal?.acknowledge === "stored") {
-    add(["journal", "acknowledge"], "stored needs an array at this site; without one only journalled is possible");
-  }
 }
 
 function checkDrives({ drives, journal }: Known, { add, samePath }: Findings): void {

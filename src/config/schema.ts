@@ -21,6 +21,8 @@ const CHUNK_MAX = byteCount(1 * MiB);
 const MEMORY_MAX = byteCount(64 * GiB);
 /** A window holds at least a few of the largest data write requests. */
 const WINDOW_MIN = byteCount(4 * MiB);
+/** A cache smaller than the largest data write request would hold none of it. */
+const CACHE_MIN = byteCount(1 * MiB);
 const JOURNAL_SIZE_MIN = byteCount(16 * MiB);
 const DRIVE_SIZE_MIN = byteCount(16 * MiB);
 const HEARTBEAT_MIN = millis(10);
@@ -170,8 +172,8 @@ const journal = section("a section with device", {
   device: path,
   size: size("1GiB", JOURNAL_SIZE_MIN).optional(),
   window: size("64MiB", WINDOW_MIN, MEMORY_MAX).default(WINDOW_DEFAULT),
-  cache: size("128MiB", byteCount(0), MEMORY_MAX).default(CACHE_DEFAULT),
-  acknowledge: oneOf("journalled", "stored").default("journalled"),
+  cache: size("128MiB", CACHE_MIN, MEMORY_MAX).default(CACHE_DEFAULT),
+  acknowledge: oneOf("journalled").default("journalled"),
 });
 
 function iscsiName(expected: string, faultOf: (input: string) => string | undefined) {
@@ -251,9 +253,12 @@ export const NOT_YET: Readonly<Record<string, string>> = {
 };
 
 /** Values of the design that this version does not have yet, by the path of their key. */
-export const VALUE_NOT_YET: Readonly<Record<string, readonly unknown[]>> = {
-  "arrays.*.level": [0, 6, 10],
-  "mirror.onLegLoss": ["continue"],
+export const VALUE_NOT_YET: Readonly<
+  Record<string, { readonly values: readonly unknown[]; readonly instead: string }>
+> = {
+  "arrays.*.level": { values: [0, 6, 10], instead: "1 or 5" },
+  "mirror.onLegLoss": { values: ["continue"], instead: "suspend" },
+  "journal.acknowledge": { values: ["stored"], instead: "journalled" },
 };
 
 /** The keys of the section at `path`, or none if there is no section of fixed keys. */

@@ -11,9 +11,7 @@ class FakeGate implements AdmissionGate {
   room = true;
   heldReads: (() => void)[] | undefined;
 
-  hasRoom(): boolean {
-    return this.room;
-  }
+  hasRoom = (_blocks: number): boolean => this.room;
   admit(write: AdmittedWrite): Sequence {
     this.admitted.push(write);
     if (write.kind === "write") this.content.set(write.data, write.lba * BLOCK_BYTES);
@@ -76,6 +74,20 @@ describe("admission", () => {
     admission.resume();
     await Promise.all(writes);
     expect(gate.admitted.map(({ lba }) => lba)).toEqual([0, 1]);
+  });
+
+  it("lets no small write overtake a large one that waits for room", async () => {
+    const gate = new FakeGate();
+    const admission = new Admission(gate);
+    gate.hasRoom = (blocks) => gate.room || blocks === 1;
+    gate.room = false;
+    const large = admission.submit(write(0, 2 * BLOCK_BYTES, 1));
+    const small = admission.submit(write(0, BLOCK_BYTES, 2));
+    expect(gate.admitted).toHaveLength(0);
+    gate.room = true;
+    admission.resume();
+    await Promise.all([large, small]);
+    expect(gate.admitted.map(({ data }) => data[0])).toEqual([1, 2]);
   });
 
   it("drops an aborted write that waits, and rejects all when it stops", async () => {

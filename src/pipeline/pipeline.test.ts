@@ -34,13 +34,18 @@ function write(at: number, block: number, value: number): DataWriteRequest {
   return { ...common, sequence: sequence(at), checksums: Uint32Array.of(crc32c(data)), data };
 }
 
-async function openPipeline() {
+async function openPipeline(before: readonly DataWriteRequest[] = []) {
   const universe = new MemoryUniverse(1);
   universe.addDrive("denver", "/journal", 16 * MiB);
   const world = universe.world("denver");
   const drive = await universe.result(world.drives.open("/journal", "read-write"));
   await universe.result(Journal.format(world, drive, { group: "prod", overwrite: false }));
-  const journal = await universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  const open = () => universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  let journal = await open();
+  for (const request of before) journal.append(request);
+  await universe.run(() => journal.durable === before.length);
+  await universe.result(journal.close());
+  journal = await open();
   const device = new Blocks();
   const pipeline = new Pipeline(world, {
     journal,
@@ -109,4 +114,21 @@ it("stores each block once, as its last write or unmap of the batch left it", as
   pipeline.commit(sequence(6));
   await universe.run(() => pipeline.stored === 6);
   expect([4, 5, 6, 7, 8].map((block) => device.content[block * BLOCK_BYTES])).toEqual([9, 0, 4, 5, 9]);
+});
+
+it("says that all is replayed when everything that opening found is stored, and not before", async () => {
+  const { universe, pipeline, device } = await openPipeline([write(1, 5, 1), write(2, 6, 2), write(3, 7, 3)]);
+  let told = 0;
+  pipeline.onReplayed = () => {
+    told++;
+    expect(device.content[7 * BLOCK_BYTES]).toBe(3);
+  };
+  pipeline.accept(write(4, 8, 4));
+  await universe.run(() => pipeline.durable === 4);
+  pipeline.commit(sequence(2));
+  await universe.run(() => pipeline.stored === 2);
+  expect([pipeline.isReplayed, told]).toEqual([false, 0]);
+  pipeline.commit(sequence(4));
+  await universe.run(() => pipeline.stored === 4);
+  expect([pipeline.isReplayed, told]).toEqual([true, 1]);
 });

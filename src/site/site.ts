@@ -162,10 +162,19 @@ async function openFed(
     site: config.site.name,
     pipeline,
     journal: storage.journal,
-    acknowledge: config.role === "relay" && config.relay.acknowledge === "end" ? "end" : config.journal.acknowledge,
+    acknowledge: config.role === "relay" && config.relay.acknowledge === "end" ? "end" : "journalled",
     stores,
   });
   downstream.onCut = (first, last) => onEvent({ kind: "cut", first, last });
+  const listener = await LinkListener.listen(world, {
+    site: config.site.name,
+    group: config.group,
+    address: config.link.listen,
+    upstreams: config.link.from,
+    volumes: volumeIdentities(config),
+    sink: downstream,
+    timings: timings(config.link),
+  });
   if (config.role === "relay") {
     const next = config.relay.forward[0];
     const sender = new LinkSender(world, {
@@ -191,15 +200,6 @@ async function openFed(
     for (const remote of remotes.values()) remote.legs = [{ sites: [next], sender }];
     downstream.forwardTo(sender);
   }
-  const listener = await LinkListener.listen(world, {
-    site: config.site.name,
-    group: config.group,
-    address: config.link.listen,
-    upstreams: config.link.from,
-    volumes: volumeIdentities(config),
-    sink: downstream,
-    timings: timings(config.link),
-  });
   downstream.listen(listener);
   return { pipeline, feed: { kind: "link", downstream, listener } };
 }

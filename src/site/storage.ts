@@ -55,14 +55,19 @@ export async function openStorage(world: World, config: Config, options: OpenOpt
     }
     const volumes = await openVolumes(config, arrays);
     const cache = new ReadCache(world, config.journal.cache);
-    const close = async () => {
-      for (const each of opened.reverse()) await each.close();
-    };
+    const close = () => closeAll(opened);
     return { journalDrive, journal, cache, arrays, volumes, missing, close };
   } catch (error) {
-    for (const each of opened.reverse()) await each.close();
+    await closeAll(opened).catch(() => {});
     throw error;
   }
+}
+
+/** Closes all, last opened first, whatever fails on the way; then fails as the first did. */
+async function closeAll(opened: readonly { close(): Promise<void> }[]): Promise<void> {
+  const failures: unknown[] = [];
+  for (const each of [...opened].reverse()) await each.close().catch((error: unknown) => failures.push(error));
+  if (failures.length > 0) throw failures[0];
 }
 
 async function openDrives(

@@ -3,7 +3,7 @@ import { OperatingError } from "../../src/base/operating-error.ts";
 import { Hosts } from "./hosts.ts";
 import { FULL, SimulatedSystem, type Topology } from "./system.ts";
 
-const SEEDS = 40;
+const SEEDS = 32;
 /** Virtual milliseconds of load under faults, before everything is mended. */
 const UNREST = 25_000;
 

@@ -34,6 +34,23 @@ describe("taking an epoch", () => {
     }
   });
 
+  it("serves nobody before every leg has the start of the epoch", async () => {
+    const system = new SimulatedSystem(5, LEGS);
+    await system.start();
+    const { universe } = system;
+    await system.settle();
+    system.kill("denver");
+    await system.boot("denver");
+    const { pipeline } = system.site("pueblo");
+    await universe.run(() => pipeline.position.promised === 2, { deadline: DEADLINE });
+    const stall = universe.machine("pueblo").drive("/journal").inject({ on: "write", action: "stall" });
+    await universe.advance(2000);
+    expect(pipeline.appended).toBe(system.primary.pipeline.appended);
+    expect(system.controller.state.kind).toBe("starting");
+    stall.remove();
+    await system.serving();
+  });
+
   it("ends without a crash when the primary is closed in the pause between two attempts", async () => {
     for (let seed = 1; seed <= 10; seed++) {
       const system = new SimulatedSystem(seed, LEGS);

@@ -24,6 +24,7 @@ import {
   askChecksums,
   type Call,
   type CallHandlers,
+  CHECKSUM_BLOCKS_MAX,
   type ChecksumQuestion,
   FETCH_BYTES_MAX,
   type SiteChecksums,
@@ -54,6 +55,8 @@ export class Downstream implements RequestSink {
   #next: LinkSender | undefined;
   #listener: LinkListener | undefined;
   readonly #handlers: CallHandlers;
+  /** For the blocks of one question; whoever uses it takes it, and a failed read never gives it back. */
+  #checksumBuffer: Uint8Array | undefined;
 
   constructor(
     world: World,
@@ -251,10 +254,13 @@ export class Downstream implements RequestSink {
     if (!this.#stores) return { site: this.#site, state: "diskless" };
     try {
       await this.#caughtUp(question.atLeast);
-      const data = new Uint8Array(question.blocks * BLOCK_BYTES);
+      const buffer = this.#checksumBuffer ?? this.#world.memory.allocate(CHECKSUM_BLOCKS_MAX * BLOCK_BYTES);
+      this.#checksumBuffer = undefined;
+      const data = buffer.subarray(0, question.blocks * BLOCK_BYTES);
       await this.#pipeline.readStored(question.volume, asLba(question.lba), data);
       const checksums = new Uint32Array(question.blocks);
       this.#world.arithmetic.crc32cBlocks(data, checksums);
+      this.#checksumBuffer = buffer;
       return { site: this.#site, state: "stored", checksums: Array.from(checksums) };
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;

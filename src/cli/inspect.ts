@@ -35,9 +35,11 @@ async function exportTo(path: string, volume: string, inspection: Inspection): P
   const file = new SparseFile(path);
   try {
     await inspection.read(volume, async (offset, part) => file.write(offset, part));
-  } finally {
-    file.close();
+  } catch (error) {
+    file.discard();
+    throw error;
   }
+  file.close();
 }
 
 function render(report: InspectionReport): string {

@@ -21,8 +21,10 @@ const BATCH_BYTES = 8 * MiB;
 const BATCH_BLOCKS = BATCH_BYTES / BLOCK_BYTES;
 /** Requests in one batch: bounds the batch where they carry little or no data. */
 const BATCH_REQUESTS_MAX = 8192;
-/** Writes to the array under way at once: few, so that they do not hold up what hosts wait for. */
-const WRITES_MAX = 8;
+/** Writes to the array under way at once: few, so that they hold up no host that waits for the journal ... */
+const WRITES_CALM = 8;
+/** ... and many where the journal fills up, and hosts would soon wait for its room. */
+const WRITES_MAX = 128;
 /** How long requests gather before they are stored, so that overwrites and neighbours meet in one batch. */
 const GATHER_DELAY = millis(1000);
 
@@ -171,11 +173,15 @@ export class Destager {
         if (write !== undefined) writes.push(write);
         // One that fails while the next is loaded is heard of below; until then it is nobody's.
         write?.catch(IGNORE);
-        if (writes.length === WRITES_MAX) await allSettled(writes.splice(0));
+        while (writes.length >= this.#width()) await writes.shift();
       }
     } finally {
       await allSettled(writes);
     }
+  }
+
+  #width(): number {
+    return this.#journal.usedBytes > this.#gatherBytes ? WRITES_MAX : WRITES_CALM;
   }
 
   /** Loads the run of neighbouring blocks from `at` on that come from one request. @returns the index after it */

@@ -121,10 +121,9 @@ describe("with a remote site on a slow line", () => {
     expect(seconds).toBeGreaterThan((0.9 * writtenBytes) / bytesPerSecond);
   });
 
-  it.runIf(process.env.ANTIPODE_LONG === "1")(
-    "takes 8 GiB at 10 MB/s, in bounded memory",
-    { timeout: 40 * MINUTE_MS },
-    async () => {
+  // Declared only where it is asked for: a quarter of an hour is too long for every run.
+  if (process.env.ANTIPODE_LONG === "1") {
+    it("takes 8 GiB at 10 MB/s, in bounded memory", { timeout: 40 * MINUTE_MS }, async () => {
       const bytesPerSecond = 10 * MB;
       const writtenBytes = 8 * GiB;
       const { seconds } = await play({
@@ -136,8 +135,8 @@ describe("with a remote site on a slow line", () => {
         writtenBytes,
       });
       expect(seconds).toBeGreaterThan((0.95 * writtenBytes) / bytesPerSecond);
-    },
-  );
+    });
+  }
 });
 
 describe("with the end of the relay leg on a slow line", () => {

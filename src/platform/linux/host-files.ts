@@ -12,6 +12,7 @@ import {
   readdirSync,
   readFileSync,
   realpathSync,
+  unlinkSync,
   writeFileSync,
   writeSync,
 } from "node:fs";
@@ -80,5 +81,11 @@ export class SparseFile {
 
   close(): void {
     closeSync(this.#file);
+  }
+
+  /** Closes it and takes it away again: it did not come to its end. */
+  discard(): void {
+    this.close();
+    attempt("removed", this.#path, () => unlinkSync(this.#path));
   }
 }

@@ -7,12 +7,13 @@ import { isUp, type Leg } from "../mirror/leg.ts";
 import type { MirrorController } from "../mirror/mirror-controller.ts";
 import { elapsed } from "../platform/clock.ts";
 import type { Site } from "./site.ts";
-import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, UpstreamStatus } from "./status.ts";
+import type { Alarm, ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, UpstreamStatus } from "./status.ts";
 import { VERSION } from "./version.ts";
 
 export function snapshot(site: Site): SiteStatus {
   const { config, storage, pipeline, world, feed } = site;
   const { state, reason } = siteState(site);
+  const arrays = arrayStatuses(site);
   return {
     version: VERSION,
     site: config.site.name,
@@ -24,14 +25,7 @@ export function snapshot(site: Site): SiteStatus {
     uptimeMs: Math.round(elapsed(world.clock, site.startedAt)),
     journal: journalStatus(site),
     cache: { capacityBytes: config.journal.cache, hits: storage.cache.hits, misses: storage.cache.misses },
-    arrays: Array.from(storage.arrays.values(), (array): ArrayStatus => {
-      const { capacityBlocks, allocatedBlocks, ...rest } = array.status;
-      return {
-        ...rest,
-        capacityBytes: capacityBlocks * BLOCK_BYTES,
-        allocatedBytes: allocatedBlocks * BLOCK_BYTES,
-      };
-    }),
+    arrays,
     volumes: Object.values(config.volumes).map(({ name, lun, size, blockSize, array }) => ({
       name,
       lun,
@@ -46,7 +40,28 @@ export function snapshot(site: Site): SiteStatus {
         : undefined,
     forwards: forwards(site).map(({ sites, sender }) => forwardStatus(sites, sender, pipeline.appended)),
     upstreams: feed.kind === "link" ? feed.listener.peers.map(upstreamStatus) : [],
-    alarms: site.alarms.list,
+    alarms: [...site.alarms.list, ...arrays.filter((array) => array.state !== "optimal").map(arrayAlarm)],
+  };
+}
+
+function arrayStatuses(site: Site): readonly ArrayStatus[] {
+  return Array.from(site.storage.arrays.values(), (array) => {
+    const { capacityBlocks, allocatedBlocks, ...rest } = array.status;
+    return { ...rest, capacityBytes: capacityBlocks * BLOCK_BYTES, allocatedBytes: allocatedBlocks * BLOCK_BYTES };
+  });
+}
+
+function arrayAlarm({ name, state, members }: ArrayStatus): Alarm {
+  const lost = members
+    .filter((member) => member.state !== "active")
+    .map((member) => `slot ${member.slot} is ${member.state}`);
+  return {
+    code: `raid.${state}`,
+    what: `Array ${name} is ${state}: ${lost.join(", ")}.`,
+    remedy:
+      state === "failed"
+        ? "Bring its drives back and restart the site; until then the other sites have the data."
+        : "Look at its drives (show array); this version does not rebuild, so one drive more must not fail.",
   };
 }
 

@@ -3,6 +3,7 @@
  * Its blocks are the LUN's, of 512 or 4096 bytes; the pipeline below works in blocks of 4 KiB.
  */
 
+import { allSettled } from "../base/all-settled.ts";
 import type { BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
 import { REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { BLOCK_BYTES, type Lba, type VolumeId } from "../base/units.ts";
@@ -55,7 +56,7 @@ export class MirroredVolume implements BlockDevice {
       parts.push(this.#submit(offset + at, from.subarray(at, end), options?.signal));
       at = end;
     }
-    return all(parts);
+    return allSettled(parts);
   }
 
   /** What was completed is in the journal of every in-sync site, so there is nothing volatile to flush. */
@@ -75,7 +76,7 @@ export class MirroredVolume implements BlockDevice {
       parts.push(this.#service.submit({ kind: "unmap", ...write }, signal));
     }
     if (end > wholeEnd) parts.push(this.#submit(wholeEnd, new Uint8Array(end - wholeEnd), signal));
-    return all(parts);
+    return allSettled(parts);
   }
 
   #submit(offset: number, data: Uint8Array, signal: AbortSignal | undefined): Promise<void> {
@@ -90,9 +91,4 @@ export class MirroredVolume implements BlockDevice {
     const start = offset - first * BLOCK_BYTES;
     into.set(whole.subarray(start, start + into.length));
   }
-}
-
-/** Waits for all of them, so that no buffer is in use afterwards; then fails if any failed. */
-async function all(parts: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(parts)) if (result.status === "rejected") throw result.reason;
 }

@@ -6,6 +6,7 @@
  * that is cut short by a crash is stored again from the start; requests are absolute, so that does no harm.
  */
 
+import { allSettled } from "../base/all-settled.ts";
 import { assert } from "../base/assert.ts";
 import type { BlockDevice } from "../base/block-device.ts";
 import { REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
@@ -230,9 +231,4 @@ function forgetCovered(latest: Map<number, Sequence>, base: number, blocks: numb
     return;
   }
   for (const key of latest.keys()) if (key >= base && key < base + blocks) latest.delete(key);
-}
-
-/** Waits for all, so that no buffer is in use afterwards; then fails if any failed. */
-async function allSettled(writes: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(writes)) if (result.status === "rejected") throw result.reason;
 }

@@ -272,11 +272,6 @@ export class ArrayCore {
   }
 }
 
-/** Waits for all, then rejects as the first that rejected: none may still use the caller's buffer by then. */
-export async function allSettled(waits: readonly Promise<void>[]): Promise<void> {
-  for (const result of await Promise.allSettled(waits)) if (result.status === "rejected") throw result.reason;
-}
-
 /** Stripes that one part of a large read or write covers: about 1 MiB of data, so that its runs fit a staging buffer. */
 export function partStripes(geometry: Geometry): number {
   return Math.max(1, Math.floor(PART_BYTES / BLOCK_BYTES / geometry.stripeBlocks));

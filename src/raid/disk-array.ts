@@ -10,6 +10,7 @@
  * makes that safe whatever the crash left, but does not keep it. After an unclean stop it waits for `redone`.
  */
 
+import { allSettled } from "../base/all-settled.ts";
 import { assert } from "../base/assert.ts";
 import type { BlockDevice, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
@@ -19,7 +20,6 @@ import type { World } from "../platform/world.ts";
 import { type AssembleOptions, type Found, findMembers } from "./assemble.ts";
 import {
   ArrayCore,
-  allSettled,
   blocks,
   CHECKSUM_CACHE_BYTES,
   type Level,

@@ -13,9 +13,10 @@
  * Degraded, a row whose missing block is kept goes through the stripe log.
  */
 
+import { allSettled } from "../base/all-settled.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import { entriesOf, LOST, UNKNOWN } from "./checksum.ts";
-import { type ArrayCore, allSettled, allZero, blocks, type Extent, type Level, Pins } from "./core.ts";
+import { type ArrayCore, allZero, blocks, type Extent, type Level, Pins } from "./core.ts";
 import { chunkOf, coveredFrom, coveredTo, type Geometry, type Rows, touchedRows } from "./geometry.ts";
 import { LOG_BLOCKS_MAX, type LogPiece } from "./log-part.ts";
 import { ZONE_DATA_BLOCKS } from "./member-layout.ts";

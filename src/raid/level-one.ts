@@ -4,9 +4,10 @@
  * only if its checksum says so, and written again where it was bad.
  */
 
+import { allSettled } from "../base/all-settled.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import { entriesOf, NEVER_WRITTEN } from "./checksum.ts";
-import { type ArrayCore, allSettled, blocks, type Extent, equal, type Level, PART_BYTES, Pins } from "./core.ts";
+import { type ArrayCore, blocks, type Extent, equal, type Level, PART_BYTES, Pins } from "./core.ts";
 import type { Member } from "./member.ts";
 import { runInZone, ZONE_DATA_BLOCKS, zoneOf } from "./member-layout.ts";
 

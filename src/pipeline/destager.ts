@@ -94,12 +94,6 @@ export class Destager {
     if (this.#stored < this.#target) this.#start();
   }
 
-  /** Stores all that may be stored now. */
-  async drain(): Promise<void> {
-    this.#start();
-    await this.#running;
-  }
-
   async close(): Promise<void> {
     this.#closed = true;
     this.#timer?.cancel();

@@ -5,12 +5,7 @@
  */
 
 import { type Epoch, epoch, type Sequence, sequence } from "../base/units.ts";
-
-export interface EpochStart {
-  readonly epoch: Epoch;
-  /** The sequence of the epoch's epoch-start request. */
-  readonly start: Sequence;
-}
+import type { EpochStart } from "../journal/journal.ts";
 
 export interface LogPosition {
   /** The epoch that the site has promised: it refuses every lower one. */

@@ -185,11 +185,6 @@ export class Pipeline {
     this.#cache.clear();
   }
 
-  /** Stores all that is committed, without waiting for a batch to gather. Resolves when it is done. */
-  async drain(): Promise<void> {
-    await this.#destager?.drain();
-  }
-
   /** Stops storing and closes the journal. What is not stored stays in the journal. */
   async close(): Promise<void> {
     this.#closed = true;

@@ -196,6 +196,11 @@ export class TargetServer implements ConnectionHost {
     return [...this.#connections].map((connection) => connection.snapshot()).filter((one) => one !== undefined);
   }
 
+  /** Sessions, with those whose connection is gone and whose I/O is not: at most SESSIONS_MAX. */
+  get heldSessions(): number {
+    return this.#sessions.size;
+  }
+
   counters(): Readonly<Counters> {
     const sum = { ...this.#counters };
     for (const { session } of this.#sessions.values()) add(sum, session);

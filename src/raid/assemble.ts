@@ -13,9 +13,10 @@ import { checkDistinct } from "./create.ts";
 import type { ArrayEvent } from "./events.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { Member } from "./member.ts";
-import { zonesOf } from "./member-layout.ts";
+import { ZONE_DATA_BLOCKS, zonesOf } from "./member-layout.ts";
+import { heldBlocks } from "./membership.ts";
 import { lookForSuperblock } from "./signatures.ts";
-import type { Superblock } from "./superblock.ts";
+import type { MemberEntry, Superblock } from "./superblock.ts";
 
 export interface AssembleOptions {
   readonly name: string;
@@ -29,13 +30,17 @@ export interface AssembleOptions {
   readonly acceptDirtyDegraded?: boolean;
   /** Memory for checksum blocks; 16 MiB unless told otherwise. */
   readonly checksumCacheBytes?: number;
+  /** Blocks of a member that are rebuilt between two checkpoints; 256 MiB unless told otherwise. */
+  readonly checkpointBlocks?: number;
   readonly onEvent?: (event: ArrayEvent) => void;
 }
 
 export interface Found {
   readonly geometry: Geometry;
   readonly superblock: Superblock;
-  readonly members: readonly Member[];
+  readonly members: Member[];
+  /** Whether all of the members in use have this superblock, and none the one before. */
+  readonly everywhere: boolean;
   /** Level 5 only: see `ArrayStatus.recovering`. */
   readonly recovering: boolean;
 }
@@ -50,6 +55,8 @@ interface LeftOut {
   readonly slot?: number;
   readonly reason: string;
   readonly blank?: boolean;
+  /** UUID of the array that it was being added to. */
+  readonly joining?: Uint8Array;
 }
 
 export async function findMembers(
@@ -63,7 +70,9 @@ export async function findMembers(
   const candidates = await candidatesOf(world, drives, options, leftOut);
   if (candidates.length === 0) throw nothingFound(options, leftOut);
   checkOneArray(options, candidates);
-  const newest = candidates.reduce((a, b) => (b.superblock.generation > a.superblock.generation ? b : a)).superblock;
+  checkJoining(options, candidates[0].superblock.arrayUuid, leftOut);
+  const newest = newestOf(candidates);
+  if (newest === undefined) throw nothingFound(options, leftOut);
   const usable = new Map<number, Candidate>();
   const stale = new Map<number, Candidate>();
   for (const candidate of candidates) {
@@ -75,19 +84,24 @@ export async function findMembers(
       leftOut.push({ path: candidate.drive.path, slot, reason });
     }
   }
+  const active = new Map([...usable].filter(([slot]) => newest.members[slot].state === "active"));
   for (const { path, slot, reason } of leftOut) emit({ kind: "member-left-out", path, slot, reason });
   const geometry = geometryOf(newest.level, newest.members.length, newest.chunkBlocks);
-  if (usable.size < geometry.members - geometry.tolerates) throw tooFew(options, geometry, usable, leftOut);
-  const lost = newest.members.flatMap((member, slot) => (member.active && !usable.has(slot) ? [slot] : []));
+  if (active.size < geometry.members - geometry.tolerates) throw tooFew(options, geometry, active, leftOut);
+  const lost = newest.members.flatMap((member, slot) => (heldBlocks(member) && !usable.has(slot) ? [slot] : []));
   const dirty = geometry.parities > 0 && !newest.clean;
   const accepted = options.acceptDirtyDegraded === true || options.readOnly === true;
   if (dirty && !accepted && (lost.length > 0 || newest.unsettled)) throw dirtyDegraded(options, newest, usable);
-  const members = newest.members.map(({ uuid }, slot) => {
+  const total = newest.zones * ZONE_DATA_BLOCKS;
+  const members = newest.members.map(({ uuid, state, rebuilt }, slot) => {
     const drive = usable.get(slot)?.drive ?? stale.get(slot)?.drive;
-    const state = usable.has(slot) ? "active" : stale.has(slot) ? "stale" : "missing";
-    return new Member(slot, uuid, drive, state, world.arithmetic, emit);
+    const found = usable.has(slot) ? state : stale.has(slot) ? "stale" : "missing";
+    return new Member(slot, uuid, drive, found, { rebuilt, total }, world.arithmetic, emit);
   });
-  return { geometry, superblock: newest, members, recovering: dirty && options.acceptDirtyDegraded !== true };
+  let everywhere = true;
+  for (const { superblock } of usable.values()) if (superblock.generation !== newest.generation) everywhere = false;
+  const recovering = dirty && options.acceptDirtyDegraded !== true;
+  return { geometry, superblock: newest, members, everywhere, recovering };
 }
 
 async function candidatesOf(
@@ -114,8 +128,9 @@ async function candidatesOf(
     }
     const { superblock } = sighting;
     if (superblock === undefined) {
-      if (!sighting.blank) throw foreign(options, path, sighting.what);
-      leftOut.push({ path, reason: "is blank", blank: true });
+      const { blank, joining, what } = sighting;
+      if (!blank && joining === undefined) throw foreign(options, path, what);
+      leftOut.push({ path, reason: blank ? "is blank" : "was not added to its end", blank, joining });
       continue;
     }
     if (superblock.group !== options.group) throw otherGroup(options, path, superblock);
@@ -129,9 +144,17 @@ async function candidatesOf(
   return candidates;
 }
 
-/** One UUID, and each slot once. */
+/** What was being added was being added to this array. */
+function checkJoining(options: AssembleOptions, arrayUuid: Uint8Array, leftOut: readonly LeftOut[]): void {
+  for (const { path, joining } of leftOut) {
+    if (joining === undefined || formatUuid(joining) === formatUuid(arrayUuid)) continue;
+    throw foreign(options, path, `what is left of being added to the array ${formatUuid(joining)}`);
+  }
+}
+
+/** One UUID, and each member once. */
 function checkOneArray(options: AssembleOptions, candidates: readonly Candidate[]): void {
-  const slots = new Map<number, string>();
+  const members = new Map<string, string>();
   const [first] = candidates;
   const uuid = formatUuid(first.superblock.arrayUuid);
   for (const { drive, superblock } of candidates) {
@@ -142,7 +165,8 @@ function checkOneArray(options: AssembleOptions, candidates: readonly Candidate[
         "Name the drives of one of them only.",
       );
     }
-    const other = slots.get(superblock.slot);
+    const member = formatUuid(ownEntry(superblock).uuid);
+    const other = members.get(member);
     if (other !== undefined) {
       throw new OperatingError(
         "raid.duplicate-slot",
@@ -150,18 +174,50 @@ function checkOneArray(options: AssembleOptions, candidates: readonly Candidate[
         "One is a copy of the other: take the copy out of the list.",
       );
     }
-    slots.set(superblock.slot, drive.path);
+    members.set(member, drive.path);
   }
+}
+
+/**
+ * The superblock that decides: the newest, and of two of one generation that of the side that knows the other missing.
+ * A member that is being rebuilt does not decide. @returns undefined where there is no other
+ */
+function newestOf(candidates: readonly Candidate[]): Superblock | undefined {
+  let newest: Superblock | undefined;
+  for (const { superblock } of candidates) {
+    if (ownEntry(superblock).state !== "active") continue;
+    const age = newest === undefined ? 1 : superblock.generation - newest.generation;
+    if (age > 0 || (age === 0 && newest !== undefined && activeOf(superblock) < activeOf(newest))) newest = superblock;
+  }
+  return newest;
+}
+
+function activeOf(superblock: Superblock): number {
+  return superblock.members.filter(({ state }) => state === "active").length;
+}
+
+/** What a superblock says of the member that it is on. */
+function ownEntry(superblock: Superblock): MemberEntry {
+  return superblock.members[superblock.slot];
 }
 
 /** @returns why the member is not to be trusted, `undefined` where it is. Throws where two sides lived apart. */
 function judgeMember(options: AssembleOptions, candidate: Candidate, newest: Superblock): string | undefined {
   const { superblock, drive } = candidate;
   const known = newest.members[superblock.slot];
+  const own = ownEntry(superblock);
   const { generation } = superblock;
+  if (formatUuid(own.uuid) !== formatUuid(known.uuid)) return "is stale: another drive has taken its place";
   const text = `is stale: it is at generation ${generation}, the others at ${newest.generation}`;
-  if (!known.active) {
-    if (generation >= known.since) throw split(options, drive, newest);
+  if (own.state !== "active") {
+    // It never went on alone, and its last superblock may have come before those of the others.
+    if (known.state === "missing") return text;
+    const ahead = generation === newest.generation + 1 && superblock.previous === newest.lineage;
+    const behind = generation === newest.generation - 1 && superblock.lineage === newest.previous;
+    return superblock.lineage === newest.lineage || behind || ahead ? undefined : text;
+  }
+  if (known.state === "missing") {
+    if (generation >= known.since && wentOnAlone(superblock, newest)) throw split(options, drive, newest);
     return text;
   }
   if (generation === newest.generation) {
@@ -174,6 +230,14 @@ function judgeMember(options: AssembleOptions, candidate: Candidate, newest: Sup
     return undefined;
   }
   return text;
+}
+
+/**
+ * Whether a member that the others call missing relied on a generation that they do not have. It did not where that
+ * calls all of them active: then its other copies never came to be.
+ */
+function wentOnAlone(superblock: Superblock, newest: Superblock): boolean {
+  return newest.members.some(({ state }, slot) => state === "active" && superblock.members[slot].state !== "active");
 }
 
 function nothingFound(options: AssembleOptions, leftOut: readonly LeftOut[]): OperatingError {

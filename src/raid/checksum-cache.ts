@@ -97,6 +97,16 @@ export class ChecksumCache {
     return frame.following;
   }
 
+  /** Another drive takes a slot's place, and nobody uses the slot: nothing that is known of it is true any more. */
+  forget(slot: number): void {
+    for (const frame of this.#frames) {
+      if (frame.slot !== slot) continue;
+      assert(frame.pins === 0 && frame.loading === undefined && frame.writing === undefined, "nobody uses the slot");
+      this.#index.delete(frame.slot * this.#zones + frame.zone);
+      frame.slot = -1;
+    }
+  }
+
   close(): void {
     for (const slab of this.#slabs) this.#memory.free(slab);
     this.#slabs.length = 0;

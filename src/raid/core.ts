@@ -9,9 +9,9 @@ import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, KiB, MiB } from "../base/units.ts";
 import type { World } from "../platform/world.ts";
 import { BufferPool } from "./buffer-pool.ts";
-import { NEVER_WRITTEN } from "./checksum.ts";
+import { entriesOf, NEVER_WRITTEN, UNKNOWN } from "./checksum.ts";
 import { ChecksumCache, type Frame } from "./checksum-cache.ts";
-import type { ArrayEvent } from "./events.ts";
+import type { ArrayEvent, ScrubReport } from "./events.ts";
 import { Gate } from "./gate.ts";
 import type { Geometry } from "./geometry.ts";
 import type { Member } from "./member.ts";
@@ -40,18 +40,29 @@ export interface Extent {
 
 /**
  * What a level does with one part of a request. The caller holds the stripes' lock: shared to read, exclusive to write.
- * Addresses are the array's. Each resolves when the data and its checksums are on every usable member.
+ * Addresses are the array's. Each resolves when the data and its checksums are on every member that holds them.
  */
 export interface Level {
   read(lba: number, into: Uint8Array, extent: Extent): Promise<void>;
   write(lba: number, from: Uint8Array, fua: boolean, extent: Extent): Promise<void>;
   unmap(lba: number, blocks: number, extent: Extent): Promise<void>;
-  /** Looks at every block of a stripe, repairs nothing. */
-  check(stripe: number): Promise<{ rows: number; mismatches: number }>;
+  /** Looks at every block of a stripe, whose lock is held exclusively where it repairs. */
+  scrub(stripe: number, repair: boolean): Promise<ScrubReport>;
+  /** Puts blocks of one zone on a member that is being rebuilt and does not hold them yet, from the others. */
+  rebuild(member: Member, index: number, count: number): Promise<Rebuilt>;
+  /** No member lacks these blocks of one zone any more: makes of their rows what rows that lack nothing are. */
+  complete(index: number, count: number): Promise<void>;
   /** Waits for what goes on behind finished requests. */
   settle(): Promise<void>;
   /** Frees its memory; nothing is under way by then. */
   close(): void;
+}
+
+export interface Rebuilt {
+  /** Whether nothing was ever written there, on any member, and so nothing was to be done. */
+  readonly empty: boolean;
+  /** Blocks that could not be had; they are marked unknown. */
+  readonly unreadable: number;
 }
 
 /** Checksum frames that an operation holds, until `release`. */
@@ -63,11 +74,12 @@ export class Pins {
     this.#cache = cache;
   }
 
-  /** Pins the frames of every usable member's run of data blocks. */
+  /** Pins the frames of a run of data blocks, on every member as far as it holds them. */
   async addAll(members: readonly Member[], index: number, count: number): Promise<void> {
     for (const member of members) {
-      if (!member.usable) continue;
-      const added = this.add(member.slot, index, count);
+      const held = member.held(index, count);
+      if (held === 0) continue;
+      const added = this.add(member.slot, index, held);
       if (added !== undefined) await added;
     }
   }
@@ -181,8 +193,8 @@ export class ArrayCore {
   }
 
   /**
-   * Puts blocks and their entries on a member, if it is usable: pushes what is to be waited for. Those never reject; a
-   * failure loses the member. Nothing is awaited before the entries are set and the drive has its requests.
+   * Puts blocks and their entries on a member, as far as it holds them: pushes what is to be waited for. Those never
+   * reject; a failure loses the member. Nothing is awaited before the entries are set and the drive has its requests.
    *
    * @param bytes   the blocks; `undefined` where only entries change
    * @param entries one for each of the `count` blocks
@@ -197,8 +209,44 @@ export class ArrayCore {
     fua: boolean,
     waits: Promise<void>[],
   ): void {
+    this.#put(pins, member, index, member.held(index, count), bytes, entries, fua, waits);
+  }
+
+  /**
+   * Puts blocks of one zone on a member that is being rebuilt and does not hold them yet.
+   *
+   * @param unknown offsets of those that nobody knows
+   */
+  async fill(
+    pins: Pins,
+    member: Member,
+    index: number,
+    bytes: Uint8Array,
+    unknown: ReadonlySet<number>,
+  ): Promise<void> {
+    const entries = new Uint32Array(bytes.length / BLOCK_BYTES);
+    entriesOf(this.world.arithmetic, bytes, entries);
+    for (let offset = 0; offset < entries.length; offset++) {
+      if (unknown.has(offset)) entries[offset] = UNKNOWN;
+      else if (allZero(blocks(bytes, offset, 1))) entries[offset] = NEVER_WRITTEN;
+    }
+    const waits: Promise<void>[] = [];
+    this.#put(pins, member, index, entries.length, bytes, entries, false, waits);
+    await Promise.all(waits);
+  }
+
+  #put(
+    pins: Pins,
+    member: Member,
+    index: number,
+    count: number,
+    bytes: Uint8Array | undefined,
+    entries: Uint32Array,
+    fua: boolean,
+    waits: Promise<void>[],
+  ): void {
     for (let done = 0; done < count; ) {
-      if (!member.usable) return;
+      if (!member.attached) return;
       const run = runInZone(index + done, count - done);
       const frame = pins.frame(member.slot, zoneOf(index + done));
       frame.entries.set(entries.subarray(done, done + run), (index + done) % ZONE_DATA_BLOCKS);
@@ -232,8 +280,9 @@ export class ArrayCore {
 
   /** Tells a member's drive that blocks hold nothing any more. A drive that cannot do that is none the worse for it. */
   async discard(member: Member, index: number, count: number): Promise<void> {
-    for (let done = 0; done < count && member.usable; ) {
-      const run = runInZone(index + done, count - done);
+    const held = member.held(index, count);
+    for (let done = 0; done < held && member.attached; ) {
+      const run = runInZone(index + done, held - done);
       try {
         await member.drive.unmap(dataBlock(index + done), run);
       } catch {
@@ -243,13 +292,12 @@ export class ArrayCore {
     }
   }
 
-  /** Whether a stripe was never written on any usable member. */
-  async neverWritten(stripe: number): Promise<boolean> {
-    const { chunkBlocks } = this.geometry;
+  /** Whether a run of data blocks of one zone was never written, on any member that holds it. */
+  async neverWritten(index: number, count: number): Promise<boolean> {
     const pins = new Pins(this.checksums);
     try {
-      await pins.addAll(this.members, stripe * chunkBlocks, chunkBlocks);
-      return pins.neverWritten(stripe * chunkBlocks, chunkBlocks);
+      await pins.addAll(this.members, index, count);
+      return pins.neverWritten(index, count);
     } finally {
       pins.release();
     }

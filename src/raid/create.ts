@@ -43,12 +43,7 @@ export async function createArray(world: World, drives: readonly Drive[], option
   checkShape(drives, options);
   if (options.overwrite !== true) await checkBlank(world, drives, options);
   const zones = Math.min(...drives.map((drive) => zonesOf(drive.blockCount)));
-  const zeros = world.memory.allocate(MiB);
-  try {
-    await Promise.all(drives.map((drive) => prepare(world, drive, zones, zeros)));
-  } finally {
-    world.memory.free(zeros);
-  }
+  await Promise.all(drives.map((drive) => prepare(world, drive, zones)));
   const superblock: Superblock = {
     level: options.level,
     slot: 0,
@@ -63,7 +58,7 @@ export async function createArray(world: World, drives: readonly Drive[], option
     zones,
     name: options.name,
     group: options.group,
-    members: drives.map(() => ({ uuid: randomUuid(world.random), active: true, since: 0 })),
+    members: drives.map(() => ({ uuid: randomUuid(world.random), state: "active", since: 0, rebuilt: 0 })),
     volumes: [],
   };
   const buffer = world.memory.allocate(SUPERBLOCK_BYTES);
@@ -145,14 +140,23 @@ async function checkBlank(world: World, drives: readonly Drive[], options: Creat
   }
 }
 
-/** Leaves no old superblock, no log, and checksum blocks of zeros: every block never written. */
-async function prepare(world: World, drive: Drive, zones: number, zeros: Uint8Array): Promise<void> {
-  await drive.write(lba(0), zeros);
-  await drive.write(lba(drive.blockCount - TAIL_BLOCKS), zeros);
-  await drive.flush();
-  await drive.write(lba(ZONES_FIRST_BLOCK - zeros.length / BLOCK_BYTES), zeros);
-  if (!(await unmapZones(world, drive, zones))) await zeroChecksums(drive, zones, zeros.subarray(0, BLOCK_BYTES));
-  await drive.flush();
+/**
+ * Leaves no old superblock, no log, and checksum blocks of zeros: every block never written.
+ *
+ * @param head what the head is to hold; zeros unless told otherwise
+ */
+export async function prepare(world: World, drive: Drive, zones: number, head?: Uint8Array): Promise<void> {
+  const zeros = world.memory.allocate(MiB);
+  try {
+    await drive.write(lba(0), head ?? zeros);
+    await drive.write(lba(drive.blockCount - TAIL_BLOCKS), zeros);
+    await drive.flush();
+    await drive.write(lba(ZONES_FIRST_BLOCK - zeros.length / BLOCK_BYTES), zeros);
+    if (!(await unmapZones(world, drive, zones))) await zeroChecksums(drive, zones, zeros.subarray(0, BLOCK_BYTES));
+    await drive.flush();
+  } finally {
+    world.memory.free(zeros);
+  }
 }
 
 /** @returns whether the checksum blocks are zeros now, as far as samples can tell */

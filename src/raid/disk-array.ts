@@ -3,8 +3,8 @@
  *
  * A request is cut into parts of about 1 MiB that begin at stripes. Each part passes the gate, which bounds what the
  * array holds in memory, takes its stripes' lock, and goes to the level. A write is done when data and checksums
- * are on every usable member, and every member that missed them is marked so on the others. It is durable after a
- * flush, or at once with FUA.
+ * are on every member that holds them, and every member that missed them is marked so on the others. It is durable after
+ * a flush, or at once with FUA.
  *
  * What is not flushed when the power goes is to be written again, whole, by whoever holds it (the journal): the array
  * makes that safe whatever the crash left, but does not keep it. After an unclean stop it waits for `redone`.
@@ -16,7 +16,9 @@ import type { BlockDevice, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, byteCount } from "../base/units.ts";
 import type { Drive } from "../platform/drive.ts";
+import { randomUuid } from "../platform/random.ts";
 import type { World } from "../platform/world.ts";
+import { checkNewDrive, clear, newSlot, unmark } from "./adding.ts";
 import { type AssembleOptions, type Found, findMembers } from "./assemble.ts";
 import {
   ArrayCore,
@@ -29,20 +31,22 @@ import {
   unmapStripes,
 } from "./core.ts";
 import { type CreateOptions, checkName, createArray } from "./create.ts";
-import type { ArrayEvent, ArrayStatus } from "./events.ts";
+import type { ArrayEvent, ArrayStatus, ScrubReport } from "./events.ts";
 import { Gate } from "./gate.ts";
 import { LevelFive } from "./level-five.ts";
 import { LevelOne } from "./level-one.ts";
+import { Member } from "./member.ts";
 import { ZONE_DATA_BLOCKS } from "./member-layout.ts";
 import { Membership } from "./membership.ts";
 import { RangeLock } from "./range-lock.ts";
+import { CHECKPOINT_BLOCKS, Rebuild, RUN_BLOCKS } from "./rebuild.ts";
 import { readLog } from "./stripe-log.ts";
 import { VOLUMES_MAX, type VolumeEntry } from "./superblock.ts";
 import { type ArrayRequest, ArrayVolume } from "./volume.ts";
 
 export type { AssembleOptions } from "./assemble.ts";
 export type { CreateOptions } from "./create.ts";
-export type { ArrayEvent, ArrayState, ArrayStatus, MemberState, MemberStatus } from "./events.ts";
+export type { ArrayEvent, ArrayState, ArrayStatus, MemberState, MemberStatus, ScrubReport } from "./events.ts";
 export type { ArrayLevel } from "./geometry.ts";
 
 export class DiskArray {
@@ -54,6 +58,8 @@ export class DiskArray {
   readonly #gate: Gate;
   readonly #naming = new Gate(1);
   readonly #devices = new Map<string, ArrayVolume>();
+  readonly #checkpointBlocks: number;
+  #rebuild: Rebuild | undefined;
   #closed = false;
 
   /**
@@ -77,7 +83,9 @@ export class DiskArray {
     const found = await findMembers(world, drives, options, emit);
     array = new DiskArray(world, found, options, emit);
     try {
+      if (!found.everywhere && options.readOnly !== true) await array.#membership.spread();
       await array.#replay();
+      array.#startRebuild();
     } catch (error) {
       array.#release();
       throw error;
@@ -101,11 +109,12 @@ export class DiskArray {
     });
     this.#level = geometry.level === 1 ? new LevelOne(this.#core) : new LevelFive(this.#core);
     this.#gate = new Gate(this.#core.operations);
+    this.#checkpointBlocks = options.checkpointBlocks ?? CHECKPOINT_BLOCKS;
     for (const volume of superblock.volumes) this.#devices.set(volume.name, new ArrayVolume(this, volume));
   }
 
   get status(): ArrayStatus {
-    const { superblock, members, state, recovering } = this.#membership;
+    const { superblock, members, state, recovering, settling } = this.#membership;
     return {
       name: superblock.name,
       level: superblock.level,
@@ -115,6 +124,7 @@ export class DiskArray {
       capacityBlocks: this.#capacityBlocks,
       allocatedBlocks: superblock.volumes.reduce((sum, volume) => sum + this.#aligned(volume.blocks), 0),
       recovering,
+      settling,
     };
   }
 
@@ -164,49 +174,150 @@ export class DiskArray {
    * To be called once after each assembly, when the journal has been drained; see `ArrayStatus.recovering`.
    */
   redone(): void {
+    const { recovering } = this.#membership;
     this.#membership.redone();
+    if (recovering) this.#startRebuild();
   }
 
   /**
    * Reads every row of the array and compares its blocks with their checksums, and with their parity or mirrors where
    * all members are there. Repairs nothing.
    */
-  async check(signal?: AbortSignal): Promise<{ rows: number; mismatches: number }> {
-    const stripes = this.#capacityBlocks / this.stripeBlocks;
-    let rows = 0;
-    let mismatches = 0;
-    for (let stripe = 0; stripe < stripes; stripe++) {
+  check(signal?: AbortSignal): Promise<ScrubReport> {
+    return this.#everyStripe(false, signal);
+  }
+
+  /**
+   * As `check`, and repairs what is provably wrong: a block that does not have its checksum, from the others of its row;
+   * parity that does not fit data that has. What it cannot prove it leaves as it is. Hosts are served meanwhile.
+   */
+  async scrub(signal?: AbortSignal): Promise<ScrubReport> {
+    this.#assertWritable();
+    return this.#everyStripe(true, signal);
+  }
+
+  /**
+   * Takes a drive into the array in the place of a missing member, and begins to rebuild it: `status` and events say how
+   * far it is. Resolves when the array knows the drive. All that was on it is lost; it stays the caller's to close, after
+   * the array.
+   *
+   * A drive that was a member before is taken as any other. Rejects with `raid.not-missing` (nobody is), `raid.rebuilding`
+   * (one at a time), `raid.duplicate-drive`, `raid.too-small`, `raid.foreign` (what is on it; unless `overwrite`),
+   * `raid.read-only`, `raid.failed`, `raid.drive-failed`, and as the drive does.
+   */
+  async add(drive: Drive, options: { readonly overwrite?: boolean } = {}): Promise<void> {
+    this.#assertWritable();
+    await this.#naming.enter();
+    try {
+      this.#assertWritable();
+      this.#membership.assertServing();
+      const { world, name } = this.#core;
+      const slot = newSlot(this.#membership, name, drive);
+      const { zones, arrayUuid } = this.#membership.superblock;
+      await checkNewDrive(world, name, drive, zones, options.overwrite === true ? undefined : arrayUuid);
+      await clear(world, drive, zones, arrayUuid);
+      await this.#join(slot, drive);
+    } finally {
+      this.#naming.leave();
+    }
+  }
+
+  /** Nothing is under way while a slot changes hands. */
+  async #join(slot: number, drive: Drive): Promise<void> {
+    const { world, emit } = this.#core;
+    const held = await this.#lock.acquire(0, this.#stripes - 1, true);
+    try {
+      this.#assertOpen();
+      this.#membership.assertServing();
+      this.#core.checksums.forget(slot);
+      const rows = { rebuilt: 0, total: this.#rows };
+      const member = new Member(slot, randomUuid(world.random), drive, "rebuilding", rows, world.arithmetic, emit);
+      await this.#membership.join(member);
+      if (member.attached) await unmark(world, drive).catch((cause) => this.#membership.fail(member, cause));
+      if (!member.attached) {
+        throw new OperatingError(
+          "raid.drive-failed",
+          `Drive ${drive.path} failed while it was added to array ${this.#core.name}.`,
+          "Add another drive.",
+        );
+      }
+    } finally {
+      this.#lock.release(held);
+    }
+    this.#startRebuild();
+  }
+
+  #startRebuild(): void {
+    const { recovering, rebuilding } = this.#membership;
+    if (rebuilding === undefined || recovering || this.#core.readOnly || this.#closed) return;
+    this.#rebuild = new Rebuild({
+      core: this.#core,
+      level: this.#level,
+      lock: this.#lock,
+      gate: this.#gate,
+      member: rebuilding,
+      total: this.#rows,
+      checkpointBlocks: this.#checkpointBlocks,
+    });
+  }
+
+  async #everyStripe(repair: boolean, signal: AbortSignal | undefined): Promise<ScrubReport> {
+    const { chunkBlocks } = this.#core.geometry;
+    const run = Math.max(1, RUN_BLOCKS / chunkBlocks);
+    const sum = { rows: 0, mismatches: 0, repaired: 0, unrepairable: 0 };
+    for (let first = 0; first < this.#stripes; first += run) {
       await this.#gate.enter();
       try {
         this.#assertOpen();
         signal?.throwIfAborted();
         this.#membership.assertServing();
-        const held = await this.#lock.acquire(stripe, stripe, false);
-        try {
-          const found = await this.#level.check(stripe);
-          rows += found.rows;
-          mismatches += found.mismatches;
-        } finally {
-          this.#lock.release(held);
+        if (await this.#core.neverWritten(first * chunkBlocks, run * chunkBlocks)) {
+          sum.rows += run * chunkBlocks;
+          continue;
+        }
+        for (let stripe = first; stripe < first + run; stripe++) {
+          const found = await this.#scrubStripe(stripe, repair);
+          sum.rows += found.rows;
+          sum.mismatches += found.mismatches;
+          sum.repaired += found.repaired;
+          sum.unrepairable += found.unrepairable;
         }
       } finally {
         this.#gate.leave();
       }
     }
-    return { rows, mismatches };
+    return sum;
+  }
+
+  async #scrubStripe(stripe: number, repair: boolean): Promise<ScrubReport> {
+    if (repair) await this.#membership.begin();
+    try {
+      const held = await this.#lock.acquire(stripe, stripe, repair);
+      try {
+        return await this.#level.scrub(stripe, repair);
+      } finally {
+        this.#lock.release(held);
+      }
+    } finally {
+      if (repair) this.#membership.finish();
+    }
   }
 
   /** Waits for what is in flight, flushes, and marks the array clean. Rejects with `raid.failed` where it cannot. */
   async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    await this.#rebuild?.stop();
+    // A volume or a drive that is just being added.
+    await this.#naming.enter();
     // Whoever waits at the gate finds the array closed; with every place held nothing is under way.
     for (let place = 0; place < this.#core.operations; place++) await this.#gate.enter();
     try {
       await this.#level.settle();
-      await this.#membership.close();
+      if (!this.#core.readOnly) await this.#membership.close();
     } finally {
       this.#release();
+      this.#naming.leave();
     }
   }
 
@@ -259,10 +370,12 @@ export class DiskArray {
       if (begun !== undefined) await begun;
       try {
         const { stripeBlocks } = this;
+        const from = Math.floor(first / stripeBlocks);
         const last = Math.floor((first + count - 1) / stripeBlocks);
-        const taken = this.#lock.acquire(Math.floor(first / stripeBlocks), last, kind !== "read");
+        const taken = this.#lock.acquire(from, last, kind !== "read");
         const held = taken instanceof Promise ? await taken : taken;
         try {
+          if (kind !== "read") this.#rebuild?.touch(from, last);
           await this.#carryOut(request);
         } finally {
           this.#lock.release(held);
@@ -283,9 +396,17 @@ export class DiskArray {
     return kind === "read" ? this.#level.read(first, buffer, extent) : this.#level.write(first, buffer, fua, extent);
   }
 
+  /** Data blocks of a member, each of which is in one row. */
+  get #rows(): number {
+    return this.#membership.superblock.zones * ZONE_DATA_BLOCKS;
+  }
+
+  get #stripes(): number {
+    return this.#rows / this.#core.geometry.chunkBlocks;
+  }
+
   get #capacityBlocks(): number {
-    const { zones, chunkBlocks } = this.#membership.superblock;
-    return ((zones * ZONE_DATA_BLOCKS) / chunkBlocks) * this.stripeBlocks;
+    return this.#stripes * this.stripeBlocks;
   }
 
   #aligned(size: number): number {

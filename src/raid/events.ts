@@ -4,7 +4,7 @@ import type { ByteCount } from "../base/units.ts";
 import type { ArrayLevel } from "./geometry.ts";
 
 /** `stale` members were left out of writes that the others hold; `missing` ones have no drive here. */
-export type MemberState = "active" | "missing" | "failed" | "stale";
+export type MemberState = "active" | "missing" | "failed" | "stale" | "rebuilding";
 export type ArrayState = "optimal" | "degraded" | "failed";
 
 export interface MemberStatus {
@@ -13,6 +13,16 @@ export interface MemberStatus {
   readonly state: MemberState;
   /** Requests that failed, and blocks that did not have their checksum, since assembly. */
   readonly errors: { readonly read: number; readonly write: number; readonly checksum: number };
+  /** Rows of the array that are complete on a member that is being rebuilt. */
+  readonly rebuilt?: { readonly done: number; readonly total: number };
+}
+
+/** What a scrub found. `mismatches` counts rows, of which `repaired` are right now and `unrepairable` are not. */
+export interface ScrubReport {
+  readonly rows: number;
+  readonly mismatches: number;
+  readonly repaired: number;
+  readonly unrepairable: number;
 }
 
 export interface ArrayStatus {
@@ -28,6 +38,8 @@ export interface ArrayStatus {
    * the journal has done their writes again. The loss of a member now fails the array, since it cannot be rebuilt.
    */
   readonly recovering: boolean;
+  /** A member was lost a moment ago: a power cut before this is over may leave level 5 dirty and degraded. */
+  readonly settling: boolean;
 }
 
 export type ArrayEvent =
@@ -40,4 +52,9 @@ export type ArrayEvent =
   | { readonly kind: "checksums-unreadable"; readonly slot: number; readonly path: string; readonly zone: number }
   | { readonly kind: "block-repaired"; readonly slot: number; readonly path: string; readonly index: number }
   | { readonly kind: "block-unreadable"; readonly volume: string; readonly block: number }
-  | { readonly kind: "log-replayed"; readonly blocks: number };
+  | { readonly kind: "log-replayed"; readonly blocks: number }
+  /** From the start, or from where it was before the array was closed or cut off: rows that are complete. */
+  | { readonly kind: "rebuild-started"; readonly slot: number; readonly path: string; readonly row: number }
+  /** The member is active. Blocks that could not be rebuilt stay unreadable until they are written. */
+  | { readonly kind: "rebuild-finished"; readonly slot: number; readonly path: string; readonly unreadable: number }
+  | { readonly kind: "rebuild-failed"; readonly slot: number; readonly path: string; readonly reason: string };

@@ -16,11 +16,14 @@
 import { allSettled } from "../base/all-settled.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import { entriesOf, LOST, UNKNOWN } from "./checksum.ts";
-import { type ArrayCore, allZero, blocks, type Extent, type Level, Pins } from "./core.ts";
+import { type ArrayCore, blocks, type Extent, type Level, Pins, type Rebuilt } from "./core.ts";
+import type { ScrubReport } from "./events.ts";
 import { chunkOf, coveredFrom, coveredTo, type Geometry, type Rows, touchedRows } from "./geometry.ts";
 import { LOG_BLOCKS_MAX, type LogPiece } from "./log-part.ts";
-import { ZONE_DATA_BLOCKS } from "./member-layout.ts";
+import type { Member } from "./member.ts";
+import { ZONE_DATA_BLOCKS, zoneOf } from "./member-layout.ts";
 import { RowReader } from "./row-reader.ts";
+import { RowScrubber } from "./row-scrubber.ts";
 import { StripeLog } from "./stripe-log.ts";
 
 const zeros = new Uint32Array(ZONE_DATA_BLOCKS);
@@ -48,12 +51,14 @@ export class LevelFive implements Level {
   readonly #geometry: Geometry;
   readonly #log: StripeLog;
   readonly #rows: RowReader;
+  readonly #scrubber: RowScrubber;
 
   constructor(core: ArrayCore) {
     this.#core = core;
     this.#geometry = core.geometry;
     this.#log = new StripeLog(core);
     this.#rows = new RowReader(core);
+    this.#scrubber = new RowScrubber(core, this.#rows, this.#log);
   }
 
   settle(): Promise<void> {
@@ -140,7 +145,7 @@ export class LevelFive implements Level {
         }
         const slot = this.#geometry.parityMember(stripe, 0);
         if (!gather) runs[slot] = blocks(staging, 0, count);
-        if (core.members[slot].usable) {
+        if (core.members[slot].holds(stripe * chunkBlocks)) {
           arithmetic.xor(chunks, gather ? blocks(runs[slot], s * chunkBlocks, chunkBlocks) : runs[slot]);
         }
       }
@@ -148,7 +153,7 @@ export class LevelFive implements Level {
       const entries = new Uint32Array(count);
       const waits: Promise<void>[] = [];
       for (const member of core.members) {
-        if (!member.usable) continue;
+        if (member.held(index, count) === 0) continue;
         entriesOf(arithmetic, runs[member.slot], entries);
         core.put(pins, member, index, count, runs[member.slot], entries, fua, waits);
       }
@@ -194,13 +199,16 @@ export class LevelFive implements Level {
     const { stripe, fua } = write;
     const count = rows.last - rows.first;
     const index = stripe * this.#geometry.chunkBlocks + rows.first;
-    const missingSlot = core.membership.missingSlot();
+    const missingSlot = core.membership.missingSlot(index);
     const pins = new Pins(core.checksums);
     const staging = await core.stage((members.length + 1) * count * BLOCK_BYTES);
     try {
       await pins.addAll(members, index, count);
       const paritySlot = this.#geometry.parityMember(stripe, 0);
-      if (missingSlot === paritySlot) return await this.#place(pins, this.#dataPieces(write, rows), fua);
+      if (missingSlot === paritySlot) {
+        await this.#log.forget(stripe, stripe);
+        return await this.#place(pins, this.#dataPieces(write, rows), fua);
+      }
       const missing = missingSlot < 0 ? -1 : chunkOf(this.#geometry, stripe, missingSlot);
       const exposed = missing >= 0 && !this.#covers(write, missing, rows);
       const { unknown, lost } = exposed
@@ -216,7 +224,7 @@ export class LevelFive implements Level {
         await this.#log.forget(stripe, stripe);
         await this.#place(pins, pieces, fua);
         // A member lost just now had its new blocks in such rows: nothing holds them.
-        const gone = core.membership.missingSlot();
+        const gone = core.membership.missingSlot(index);
         if (unknown.size > 0 && gone >= 0) {
           throw this.#unreadable(write, Math.max(0, chunkOf(this.#geometry, stripe, gone)), [...unknown][0]);
         }
@@ -396,35 +404,86 @@ export class LevelFive implements Level {
     return this.#core.unreadable(write.extent, write.stripe * stripeBlocks + chunk * chunkBlocks + row);
   }
 
-  // Checks.
-
-  async check(stripe: number): Promise<{ rows: number; mismatches: number }> {
-    const core = this.#core;
-    const { chunkBlocks } = this.#geometry;
-    if (await core.neverWritten(stripe)) return { rows: chunkBlocks, mismatches: 0 };
-    const usable = core.members.filter((member) => member.usable);
-    const most = Math.floor(core.stagingBytes / ((core.members.length + 1) * BLOCK_BYTES));
-    let mismatches = 0;
-    for (let first = 0; first < chunkBlocks; first += most) {
-      const count = Math.min(most, chunkBlocks - first);
-      const staging = await core.stage((core.members.length + 1) * count * BLOCK_BYTES);
-      try {
-        const areas = usable.map((_, i) => blocks(staging, i * count, count));
-        const sum = blocks(staging, core.members.length * count, count);
-        const bad = await Promise.all(
-          usable.map((member, i) => this.#rows.readInput(member, stripe * chunkBlocks + first, areas[i], "data")),
-        );
-        const whole = usable.length === core.members.length;
-        if (whole) core.world.arithmetic.xor(areas, sum);
-        for (let row = 0; row < count; row++) {
-          const wrong =
-            bad.some((list) => list?.some((block) => block.offset === row)) || (whole && !allZero(blocks(sum, row, 1)));
-          if (wrong) mismatches++;
-        }
-      } finally {
-        core.unstage(staging);
-      }
-    }
-    return { rows: chunkBlocks, mismatches };
+  scrub(stripe: number, repair: boolean): Promise<ScrubReport> {
+    return this.#scrubber.scrub(stripe, repair);
   }
+
+  // Rebuilding.
+
+  async rebuild(member: Member, index: number, count: number): Promise<Rebuilt> {
+    const most = Math.floor(this.#core.stagingBytes / (this.#core.members.length * BLOCK_BYTES));
+    let empty = true;
+    let unreadable = 0;
+    for (let done = 0; done < count; done += most) {
+      const rebuilt = await this.#rebuildRun(member, index + done, Math.min(most, count - done));
+      empty &&= rebuilt.empty;
+      unreadable += rebuilt.unreadable;
+    }
+    return { empty, unreadable };
+  }
+
+  /** Whatever a member holds of a row, data or parity, is the sum of what the others hold. */
+  async #rebuildRun(member: Member, index: number, count: number): Promise<Rebuilt> {
+    const core = this.#core;
+    const others = core.members.filter((other) => other !== member);
+    const pins = new Pins(core.checksums);
+    const staging = await core.stage(core.members.length * count * BLOCK_BYTES);
+    try {
+      await pins.addAll(others, index, count);
+      await pins.add(member.slot, index, count);
+      if (pins.neverWritten(index, count)) return { empty: true, unreadable: 0 };
+      const sources = others.map((_, i) => blocks(staging, i * count, count));
+      const bad = await Promise.all(others.map((other, i) => this.#rows.readInput(other, index, sources[i], "parity")));
+      // A member that was lost meanwhile gave nothing, and that says nothing of the blocks.
+      core.membership.assertServing();
+      const unknown = new Set<number>();
+      for (const list of bad) for (const { offset } of list ?? []) unknown.add(offset);
+      const unreadable = unknown.size;
+      for (let offset = 0; offset < count; offset++) {
+        if (this.#paritySlotAt(index + offset) === member.slot && isLost(pins, others, index + offset)) {
+          unknown.add(offset);
+        }
+      }
+      const sum = blocks(staging, others.length * count, count);
+      core.world.arithmetic.xor(sources, sum);
+      await core.fill(pins, member, index, sum, unknown);
+      return { empty: false, unreadable };
+    } finally {
+      pins.release();
+      core.unstage(staging);
+    }
+  }
+
+  /**
+   * A lost block counts as zeros in its row's parity for the sake of the missing member's. Once that is there again, the
+   * parity must not stand for the lost block.
+   */
+  async complete(index: number, count: number): Promise<void> {
+    const core = this.#core;
+    const pins = new Pins(core.checksums);
+    try {
+      await pins.addAll(core.members, index, count);
+      const waits: Promise<void>[] = [];
+      for (let at = index; at < index + count; at++) {
+        if (!isLost(pins, core.members, at)) continue;
+        const parity = core.members[this.#paritySlotAt(at)];
+        core.put(pins, parity, at, 1, undefined, Uint32Array.of(UNKNOWN), false, waits);
+      }
+      await Promise.all(waits);
+    } finally {
+      pins.release();
+    }
+  }
+
+  #paritySlotAt(index: number): number {
+    return this.#geometry.parityMember(Math.floor(index / this.#geometry.chunkBlocks), 0);
+  }
+}
+
+/** Whether one of the members has a lost block there. Their frames are pinned. */
+function isLost(pins: Pins, members: readonly Member[], index: number): boolean {
+  return members.some(
+    (member) =>
+      member.holds(index) && pins.frame(member.slot, zoneOf(index)).entries[index % ZONE_DATA_BLOCKS] === LOST,
+  );
 }

@@ -7,7 +7,8 @@
 import { allSettled } from "../base/all-settled.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import { entriesOf, NEVER_WRITTEN } from "./checksum.ts";
-import { type ArrayCore, blocks, type Extent, equal, type Level, PART_BYTES, Pins } from "./core.ts";
+import { type ArrayCore, blocks, type Extent, equal, type Level, PART_BYTES, Pins, type Rebuilt } from "./core.ts";
+import type { ScrubReport } from "./events.ts";
 import type { Member } from "./member.ts";
 import { runInZone, ZONE_DATA_BLOCKS, zoneOf } from "./member-layout.ts";
 
@@ -70,23 +71,55 @@ export class LevelOne implements Level {
     await Promise.all(core.members.map((member) => core.discard(member, lba, count)));
   }
 
-  async check(stripe: number): Promise<{ rows: number; mismatches: number }> {
+  async rebuild(member: Member, index: number, count: number): Promise<Rebuilt> {
+    const core = this.#core;
+    const pins = new Pins(core.checksums);
+    const staging = await core.stage(count * BLOCK_BYTES);
+    try {
+      await pins.addAll(core.members, index, count);
+      await pins.add(member.slot, index, count);
+      if (pins.neverWritten(index, count)) return { empty: true, unreadable: 0 };
+      const bytes = blocks(staging, 0, count);
+      const unknown = new Set(await this.#readGood(index, bytes));
+      core.membership.assertServing();
+      await core.fill(pins, member, index, bytes, unknown);
+      return { empty: false, unreadable: unknown.size };
+    } finally {
+      pins.release();
+      core.unstage(staging);
+    }
+  }
+
+  async complete(): Promise<void> {}
+
+  async scrub(stripe: number, repair: boolean): Promise<ScrubReport> {
     const core = this.#core;
     const rows = core.geometry.chunkBlocks;
-    if (await core.neverWritten(stripe)) return { rows, mismatches: 0 };
-    const usable = core.members.filter((member) => member.usable);
-    const buffer = core.world.memory.allocate(usable.length * rows * BLOCK_BYTES);
+    const index = stripe * rows;
+    const report = { rows, mismatches: 0, repaired: 0, unrepairable: 0 };
+    if (await core.neverWritten(index, rows)) return report;
+    const there = core.members.filter((member) => member.holds(index));
+    const buffer = core.world.memory.allocate(there.length * rows * BLOCK_BYTES);
     try {
-      const copies = usable.map((_, i) => blocks(buffer, i * rows, rows));
-      const bad = await Promise.all(usable.map((member, i) => member.read(core.checksums, stripe * rows, copies[i])));
-      let mismatches = 0;
+      const copies = there.map((_, i) => blocks(buffer, i * rows, rows));
+      const lists = await Promise.all(there.map((member, i) => member.read(core.checksums, index, copies[i])));
       for (let row = 0; row < rows; row++) {
-        const wrong =
-          bad.some((list) => list?.some((block) => block.offset === row)) ||
-          copies.some((copy) => !equal(blocks(copy, row, 1), blocks(copies[0], row, 1)));
-        if (wrong) mismatches++;
+        const bad = there.filter((_, i) => lists[i]?.some((block) => block.offset === row));
+        const good = copies.filter((_, i) => !bad.includes(there[i])).map((copy) => blocks(copy, row, 1));
+        const alike = good.every((block) => equal(block, good[0]));
+        if (bad.length === 0 && alike) continue;
+        report.mismatches++;
+        if (!repair) continue;
+        let repaired = alike;
+        // Where good copies differ nobody knows which is right, and none is copied.
+        for (const member of alike ? bad : []) {
+          const block = blocks(copies[there.indexOf(member)], row, 1);
+          if (!(await this.#repair(index + row, member, block)) || !member.holds(index)) repaired = false;
+        }
+        if (repaired) report.repaired++;
+        else report.unrepairable++;
       }
-      return { rows, mismatches };
+      return report;
     } finally {
       core.world.memory.free(buffer);
     }
@@ -99,25 +132,30 @@ export class LevelOne implements Level {
   }
 
   async #readRun(index: number, into: Uint8Array, extent: Extent): Promise<void> {
-    const member = this.#choose();
-    if (member === undefined) throw this.#core.unreadable(extent, index);
-    const bad = await member.read(this.#core.checksums, index, into);
-    if (bad === undefined) return;
-    for (const { offset } of bad) {
-      if (!(await this.#repair(index + offset, member, blocks(into, offset, 1)))) {
-        throw this.#core.unreadable(extent, index + offset);
-      }
-    }
+    const [bad] = await this.#readGood(index, into);
+    if (bad !== undefined) throw this.#core.unreadable(extent, index + bad);
   }
 
-  /** The usable member with the fewest reads on their way; of equal ones, each in turn. */
-  #choose(): Member | undefined {
+  /** Reads blocks of one zone from whoever has them. @returns the offsets of those that nobody has */
+  async #readGood(index: number, into: Uint8Array): Promise<readonly number[]> {
+    const count = into.length / BLOCK_BYTES;
+    const member = this.#choose(index, count);
+    if (member === undefined) return Array.from({ length: count }, (_, offset) => offset);
+    const unreadable: number[] = [];
+    for (const { offset } of (await member.read(this.#core.checksums, index, into)) ?? []) {
+      if (!(await this.#repair(index + offset, member, blocks(into, offset, 1)))) unreadable.push(offset);
+    }
+    return unreadable;
+  }
+
+  /** The member that holds all the blocks and has the fewest reads on their way; of equal ones, each in turn. */
+  #choose(index: number, count: number): Member | undefined {
     const { members } = this.#core;
     let best: Member | undefined;
     this.#turn = (this.#turn + 1) % members.length;
     for (let i = 0; i < members.length; i++) {
       const member = members[(this.#turn + i) % members.length];
-      if (member.usable && (best === undefined || member.reading < best.reading)) best = member;
+      if (member.held(index, count) === count && (best === undefined || member.reading < best.reading)) best = member;
     }
     return best;
   }
@@ -128,15 +166,15 @@ export class LevelOne implements Level {
     await core.repairing.enter();
     try {
       const good = blocks(this.#repairBuffer, 0, 1);
-      if (member.usable && (await member.read(core.checksums, index, good, "again")) === undefined) {
+      if (member.holds(index) && (await member.read(core.checksums, index, good, "again")) === undefined) {
         into.set(good);
         return true;
       }
       for (const other of core.members) {
-        if (other === member || !other.usable) continue;
+        if (other === member || !other.holds(index)) continue;
         if ((await other.read(core.checksums, index, good)) !== undefined) continue;
         into.set(good);
-        if (member.usable && !core.readOnly) await this.#rewrite(index, member, other, good);
+        if (member.holds(index) && !core.readOnly) await this.#rewrite(index, member, other, good);
         return true;
       }
       return false;
@@ -159,6 +197,6 @@ export class LevelOne implements Level {
     } finally {
       pins.release();
     }
-    if (member.usable) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
+    if (member.holds(index)) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
   }
 }

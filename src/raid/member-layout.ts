@@ -1,7 +1,7 @@
 /**
  * Where things lie on a member, in its drive's blocks of 4 KiB:
  *
- *     0          head: first 64 KiB unused, two superblock copies, rest zero (1 MiB)
+ *     0          head: first 64 KiB unused, two superblock copies, between them the join mark, rest zero (1 MiB)
  *     256        stripe log (1 MiB)
  *     512        zones: 1 checksum block, then 1024 data blocks (4 MiB), again and again
  *     end - 256  tail: two superblock copies, rest zero (1 MiB)
@@ -22,6 +22,8 @@ export const ZONE_BLOCKS = 1 + ZONE_DATA_BLOCKS;
 export const SUPERBLOCK_BLOCKS = 4;
 /** Where the two copies of the head, and those of the tail, begin and end within it. */
 export const SUPERBLOCK_COPIES = { first: 16, apart: 16, count: 20 } as const;
+/** Where the join mark is while there is one: between the superblock copies of the head. */
+export const JOIN_MARK_BLOCK = 24;
 export const CHUNK_BLOCKS_MAX = 256;
 /** Blocks of the smallest drive that can be a member. */
 export const MEMBER_BLOCKS_MIN = ZONES_FIRST_BLOCK + ZONE_BLOCKS + TAIL_BLOCKS;

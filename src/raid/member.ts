@@ -32,6 +32,13 @@ export class Member {
   readonly #emit: (event: ArrayEvent) => void;
   state: MemberState;
   readonly errors = { read: 0, write: 0, checksum: 0 };
+  /** Data blocks of the array on one member; `rebuilt` counts up to it. */
+  readonly #total: number;
+  /**
+   * While it is being rebuilt, the data blocks (from the first on) that are complete and whose completeness the
+   * superblocks know; always a whole number of stripes.
+   */
+  rebuilt: number;
   /** Data reads on their way, for choosing between mirrors. */
   reading = 0;
 
@@ -40,20 +47,40 @@ export class Member {
     uuid: Uint8Array,
     drive: Drive | undefined,
     state: MemberState,
+    rows: { readonly rebuilt: number; readonly total: number },
     arithmetic: Arithmetic,
     emit: (event: ArrayEvent) => void,
   ) {
-    assert(drive !== undefined || state !== "active", "an active member has a drive");
+    assert(drive !== undefined || (state !== "active" && state !== "rebuilding"), "a member in use has a drive");
     this.slot = slot;
     this.uuid = uuid;
     this.#drive = drive;
     this.state = state;
+    this.rebuilt = rows.rebuilt;
+    this.#total = rows.total;
     this.#arithmetic = arithmetic;
     this.#emit = emit;
   }
 
-  get usable(): boolean {
+  /** Holds everything: what the array's redundancy counts. */
+  get active(): boolean {
     return this.state === "active";
+  }
+
+  /** Gets superblocks and flushes: it is active, or on the way to be. */
+  get attached(): boolean {
+    return this.state === "active" || this.state === "rebuilding";
+  }
+
+  /** Of a run of data blocks, how many from its start on the member holds, reads and writes. */
+  held(index: number, count: number): number {
+    if (this.state === "active") return count;
+    return this.state === "rebuilding" ? Math.min(count, Math.max(0, this.rebuilt - index)) : 0;
+  }
+
+  /** Whether it holds a data block. All blocks of a stripe are alike in that. */
+  holds(index: number): boolean {
+    return this.held(index, 1) === 1;
   }
 
   get drive(): Drive {
@@ -66,7 +93,9 @@ export class Member {
   }
 
   status(): MemberStatus {
-    return { slot: this.slot, path: this.#drive?.path, state: this.state, errors: { ...this.errors } };
+    const { slot, state } = this;
+    const status = { slot, path: this.#drive?.path, state, errors: { ...this.errors } };
+    return state === "rebuilding" ? { ...status, rebuilt: { done: this.rebuilt, total: this.#total } } : status;
   }
 
   /**

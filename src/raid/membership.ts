@@ -2,7 +2,7 @@
  * Who belongs to the array, and the superblocks that say so.
  *
  * Invariants:
- * - Superblocks change one generation at a time, and the next begins only when every usable member has both copies of
+ * - Superblocks change one generation at a time, and the next begins only when every attached member has both copies of
  *   the one before. So an active member is never more than one generation behind, and one further behind is stale.
  * - A member whose write or flush failed is used no more, and the others' superblocks say so before anything that it
  *   missed is reported done (`fenced`). It is not tried again.
@@ -20,13 +20,22 @@ import type { ArrayEvent, ArrayState } from "./events.ts";
 import type { Geometry } from "./geometry.ts";
 import type { Member } from "./member.ts";
 import { superblockCopy } from "./member-layout.ts";
-import { encodeSuperblock, SUPERBLOCK_BYTES, type Superblock, type VolumeEntry } from "./superblock.ts";
+import {
+  encodeSuperblock,
+  type MemberEntry,
+  SUPERBLOCK_BYTES,
+  type Superblock,
+  type VolumeEntry,
+} from "./superblock.ts";
 
 /** What a change of the superblock may change; the rest follows from the members. */
 type Change = Partial<Pick<Superblock, "clean" | "unsettled" | "session" | "volumes">>;
 
+/** How far the member is that is being rebuilt; there is one at a time. */
+type Progress = { readonly rebuilt: number } | "complete";
+
 export class Membership {
-  readonly members: readonly Member[];
+  readonly members: Member[];
   readonly #world: World;
   readonly #geometry: Geometry;
   readonly #emit: (event: ArrayEvent) => void;
@@ -47,7 +56,7 @@ export class Membership {
   constructor(
     world: World,
     geometry: Geometry,
-    members: readonly Member[],
+    members: Member[],
     superblock: Superblock,
     recovering: boolean,
     emit: (event: ArrayEvent) => void,
@@ -68,9 +77,14 @@ export class Membership {
     return this.#recovering;
   }
 
+  /** A member was lost, and what was being written then is not yet complete on the others and marked so. */
+  get settling(): boolean {
+    return this.#fencing !== undefined || this.#settling !== undefined || this.#superblock.unsettled;
+  }
+
   get state(): ArrayState {
     if (this.#failure !== undefined) return "failed";
-    return this.members.every((member) => member.usable) ? "optimal" : "degraded";
+    return this.members.every((member) => member.active) ? "optimal" : "degraded";
   }
 
   /** Throws `raid.failed` or `raid.dirty-degraded` where the array serves no more. */
@@ -78,10 +92,34 @@ export class Membership {
     if (this.#failure !== undefined) throw this.#failure;
   }
 
-  /** The first slot whose member is not usable, or -1: the one slot that a level-5 array can lack and serve. */
-  missingSlot(): number {
-    for (const member of this.members) if (!member.usable) return member.slot;
+  /** The first slot without a member that holds this data block, or -1: the one that a level-5 row can lack. */
+  missingSlot(index: number): number {
+    for (const member of this.members) if (!member.holds(index)) return member.slot;
     return -1;
+  }
+
+  /** The member that is being rebuilt. */
+  get rebuilding(): Member | undefined {
+    return this.members.find((member) => member.state === "rebuilding");
+  }
+
+  /** A member with another drive takes its slot's place, to be rebuilt. Nobody uses the slot meanwhile. */
+  async join(member: Member): Promise<void> {
+    this.members[member.slot] = member;
+    await this.change({});
+  }
+
+  /**
+   * All data blocks of the member that is being rebuilt are durable up to there: says so, and lets it be used so far.
+   * Nothing is being written to those that it comes to hold.
+   */
+  async advance(rebuilt: number): Promise<void> {
+    await this.change({}, { rebuilt });
+  }
+
+  /** The member that is being rebuilt holds everything: it is active when this resolves. */
+  async complete(): Promise<void> {
+    await this.change({}, "complete");
   }
 
   /** The journal has done again whatever was in flight before the last unclean stop. */
@@ -116,7 +154,7 @@ export class Membership {
 
   /** A write or a flush of the member failed. Resolves once the others' superblocks say so; never rejects. */
   async fail(member: Member, cause: unknown): Promise<void> {
-    if (member.usable) {
+    if (member.attached) {
       this.#lose(member, cause);
       if (this.#failure === undefined) this.#fence();
     }
@@ -127,9 +165,26 @@ export class Membership {
     }
   }
 
-  /** Changes the superblock on every usable member. Rejects where the array serves no more. */
-  change(change: Change): Promise<void> {
-    const done = this.#changes.then(() => this.#write(change));
+  /** Changes the superblock on every attached member. Rejects where the array serves no more. */
+  change(change: Change, progress?: Progress): Promise<void> {
+    const done = this.#changes.then(() => this.#write(change, progress));
+    this.#changes = done.catch(() => {});
+    return done;
+  }
+
+  /**
+   * Gives the superblock at hand to every attached member, where a crash cut its change short: before the next change, or
+   * a member could come to be two generations behind. Rejects where the array serves no more.
+   */
+  spread(): Promise<void> {
+    const done = this.#changes.then(async () => {
+      const buffer = this.#world.memory.allocate(SUPERBLOCK_BYTES * this.members.length);
+      try {
+        await this.#writeGeneration(this.#superblock, buffer);
+      } finally {
+        this.#world.memory.free(buffer);
+      }
+    });
     this.#changes = done.catch(() => {});
     return done;
   }
@@ -138,10 +193,10 @@ export class Membership {
     return this.change({ volumes });
   }
 
-  /** Flushes every usable member; one whose flush fails is lost. Rejects where the array serves no more. */
+  /** Flushes every attached member; one whose flush fails is lost. Rejects where the array serves no more. */
   async flush(): Promise<void> {
     this.assertServing();
-    await Promise.all(this.members.map((member) => (member.usable ? this.#flushMember(member) : undefined)));
+    await Promise.all(this.members.map((member) => (member.attached ? this.#flushMember(member) : undefined)));
     await this.fenced();
   }
 
@@ -150,7 +205,7 @@ export class Membership {
     assert(this.#writers === 0, "closed after its writers");
     await this.#settling;
     await this.#opening;
-    if (!this.#opened || this.#failure !== undefined) return;
+    if (this.#superblock.clean || this.#failure !== undefined) return;
     await this.flush();
     if (!this.#recovering) await this.change({ clean: true, unsettled: false });
   }
@@ -173,9 +228,10 @@ export class Membership {
   }
 
   #lose(member: Member, cause: unknown): void {
+    const { rebuilding } = this;
     member.state = "failed";
     this.#emit({ kind: "member-failed", slot: member.slot, path: member.path, cause });
-    const missing = this.members.filter((other) => !other.usable).map((other) => other.slot);
+    const missing = this.members.filter((other) => !other.active).map((other) => other.slot);
     const name = `Array ${this.#superblock.name} of group ${this.#superblock.group}`;
     if (missing.length > this.#geometry.tolerates) {
       this.#failure = new OperatingError(
@@ -184,7 +240,7 @@ export class Membership {
         "Bring the drives back and assemble the array again, or resync it from another site.",
         { cause },
       );
-    } else if (this.#recovering) {
+    } else if (this.#recovering && (rebuilding !== member || member.rebuilt > 0)) {
       this.#failure = new OperatingError(
         "raid.dirty-degraded",
         `${name} lost its member at ${member.path} before the writes in flight at its last unclean stop were redone.`,
@@ -237,37 +293,28 @@ export class Membership {
     }
   }
 
-  async #write(change: Change): Promise<void> {
+  async #write(change: Change, progress: Progress | undefined): Promise<void> {
     const buffer = this.#world.memory.allocate(SUPERBLOCK_BYTES * this.members.length);
     try {
-      let usable: number;
+      let attached: number;
       do {
         this.assertServing();
-        usable = this.#usable();
+        attached = this.#attached();
         const generation = this.#superblock.generation + 1;
         const before = this.#superblock.members;
-        const lost = this.members.some((member) => !member.usable && before[member.slot].active);
+        const lost = this.members.some((member) => !member.attached && heldBlocks(before[member.slot]));
         const next: Superblock = {
           ...this.#superblock,
           ...change,
           ...(lost && this.#mayTear() ? { unsettled: true } : {}),
           generation,
           previous: this.#superblock.lineage,
-          members: this.members.map((member) => ({
-            uuid: member.uuid,
-            active: member.usable,
-            since: member.usable ? 0 : before[member.slot].active ? generation : before[member.slot].since,
-          })),
+          members: this.members.map((member) => entryOf(member, before[member.slot], generation, progress)),
         };
-        let lineage = 0;
-        for (const member of this.members) {
-          lineage = encodeSuperblock({ ...next, slot: member.slot }, part(buffer, member.slot), this.#world.arithmetic);
-        }
-        await this.#writeCopies(buffer, generation, "head");
-        await this.#writeCopies(buffer, generation, "tail");
-        this.#superblock = { ...next, lineage };
+        this.#superblock = { ...next, lineage: await this.#writeGeneration(next, buffer) };
+        for (const member of this.members) if (progress !== undefined) advance(member, progress);
         // A member lost meanwhile is to be marked so as well.
-      } while (this.#usable() !== usable);
+      } while (this.#attached() !== attached);
     } finally {
       this.#world.memory.free(buffer);
     }
@@ -278,22 +325,33 @@ export class Membership {
     return this.#geometry.parities > 0 && this.#opened;
   }
 
-  #usable(): number {
-    let usable = 0;
-    for (const member of this.members) if (member.usable) usable++;
-    return usable;
+  #attached(): number {
+    let attached = 0;
+    for (const member of this.members) if (member.attached) attached++;
+    return attached;
+  }
+
+  /** @returns its lineage */
+  async #writeGeneration(superblock: Superblock, buffer: Uint8Array): Promise<number> {
+    let lineage = 0;
+    for (const { slot } of this.members) {
+      lineage = encodeSuperblock({ ...superblock, slot }, part(buffer, slot), this.#world.arithmetic);
+    }
+    await this.#writeCopies(buffer, superblock.generation, "head");
+    await this.#writeCopies(buffer, superblock.generation, "tail");
+    return lineage;
   }
 
   async #writeCopies(buffer: Uint8Array, generation: number, end: "head" | "tail"): Promise<void> {
     await Promise.all(
       this.members.map(async (member) => {
-        if (!member.usable) return;
+        if (!member.attached) return;
         try {
           await writeCopy(member.drive, part(buffer, member.slot), generation, end);
         } catch (cause) {
           member.errors.write++;
           // Not `fail`: that waits for this very change, which goes on without the member.
-          if (!member.usable) return;
+          if (!member.attached) return;
           this.#lose(member, cause);
           if (this.#failure === undefined) this.#fence();
         }
@@ -301,6 +359,29 @@ export class Membership {
     );
     this.assertServing();
   }
+}
+
+/** Whether stripes may have relied on the member. */
+export function heldBlocks(entry: MemberEntry): boolean {
+  return entry.state === "active" || entry.rebuilt > 0;
+}
+
+function entryOf(member: Member, before: MemberEntry, generation: number, progress: Progress | undefined): MemberEntry {
+  const { uuid, state } = member;
+  if (state === "active" || (state === "rebuilding" && progress === "complete")) {
+    return { uuid, state: "active", since: 0, rebuilt: 0 };
+  }
+  if (state === "rebuilding") {
+    const rebuilt = typeof progress === "object" ? progress.rebuilt : member.rebuilt;
+    return { uuid, state, since: before.since, rebuilt };
+  }
+  return { uuid, state: "missing", since: before.state === "missing" ? before.since : generation, rebuilt: 0 };
+}
+
+function advance(member: Member, progress: Progress): void {
+  if (member.state !== "rebuilding") return;
+  if (progress === "complete") member.state = "active";
+  else member.rebuilt = progress.rebuilt;
 }
 
 function part(buffer: Uint8Array, slot: number): Uint8Array {

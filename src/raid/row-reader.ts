@@ -31,7 +31,7 @@ export class RowReader {
     const { chunkBlocks, stripeBlocks } = this.#geometry;
     const member = this.#core.members[this.#geometry.dataMember(stripe, chunk, 0)];
     const address = stripe * stripeBlocks + chunk * chunkBlocks + row;
-    if (!member.usable) return this.#reconstruct(stripe, row, member, into, extent, address);
+    if (!member.holds(stripe * chunkBlocks + row)) return this.#reconstruct(stripe, row, member, into, extent, address);
     const bad = await member.read(this.#core.checksums, stripe * chunkBlocks + row, into);
     if (bad === undefined) return;
     for (const { offset } of bad) {
@@ -72,14 +72,14 @@ export class RowReader {
     }
   }
 
-  /** Verified blocks of a member; all bad where it is not usable. */
+  /** Verified blocks of a member; all bad where it does not hold them. */
   async readInput(
     member: Member,
     index: number,
     into: Uint8Array,
     purpose: ReadPurpose,
   ): Promise<readonly BadBlock[] | undefined> {
-    if (member.usable) return member.read(this.#core.checksums, index, into, purpose);
+    if (member.holds(index)) return member.read(this.#core.checksums, index, into, purpose);
     return Array.from({ length: into.length / BLOCK_BYTES }, (_, offset) => ({ offset, cause: "read" as const }));
   }
 
@@ -97,7 +97,7 @@ export class RowReader {
       const held = blocks(this.#repairBuffer, core.members.length, 1);
       const rebuilt = blocks(this.#repairBuffer, core.members.length + 1, 1);
       let readable = false;
-      if (member.usable) {
+      if (member.holds(index)) {
         const bad = await member.read(core.checksums, index, held, "again");
         if (bad === undefined) {
           into.set(held);
@@ -110,7 +110,7 @@ export class RowReader {
       const bad = await Promise.all(others.map((other, i) => this.readInput(other, index, sources[i], "parity")));
       if (bad.some((list) => list !== undefined)) return false;
       core.world.arithmetic.xor(sources, rebuilt);
-      if (member.usable) {
+      if (member.holds(index)) {
         await pins.add(member.slot, index, 1);
         const entry = pins.frame(member.slot, zoneOf(index)).entries[index % ZONE_DATA_BLOCKS];
         const crc = entryOf(core.world.arithmetic.crc32c(rebuilt));
@@ -125,7 +125,7 @@ export class RowReader {
           const right = Uint32Array.of(empty ? NEVER_WRITTEN : crc);
           core.put(pins, member, index, 1, same || empty ? undefined : rebuilt, right, false, waits);
           await Promise.all(waits);
-          if (member.usable) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
+          if (member.holds(index)) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
         }
       }
       into.set(rebuilt);

@@ -7,6 +7,8 @@ import { BLOCK_BYTES, type Lba, lba } from "../base/units.ts";
 import type { Arithmetic } from "../platform/arithmetic.ts";
 import type { Drive } from "../platform/drive.ts";
 import type { Memory } from "../platform/memory.ts";
+import { formatUuid } from "../platform/random.ts";
+import { decodeJoinMark } from "./join-mark.ts";
 import { HEAD_BLOCKS, SUPERBLOCK_COPIES, TAIL_BLOCKS } from "./member-layout.ts";
 import { decodeSuperblock, looksLikeSuperblock, type Superblock } from "./superblock.ts";
 
@@ -57,6 +59,8 @@ export interface Sighting {
   readonly blank: boolean;
   /** The newest superblock of ours that is whole. */
   readonly superblock?: Superblock;
+  /** UUID of the array that was taking the drive in when it was cut off; only where no superblock is whole. */
+  readonly joining?: Uint8Array;
   /** For people: what was seen. */
   readonly what: string;
 }
@@ -65,9 +69,11 @@ export interface Sighting {
 export function judge(head: Uint8Array, tail: Uint8Array, arithmetic: Arithmetic): Sighting {
   let newest: Superblock | undefined;
   let damaged: string | undefined;
+  let joining: Uint8Array | undefined;
   for (const end of [head, tail]) {
     for (let at = 0; at + BLOCK_BYTES <= end.length; at += BLOCK_BYTES) {
       const bytes = end.subarray(at);
+      joining ??= decodeJoinMark(bytes, arithmetic);
       if (!looksLikeSuperblock(bytes)) continue;
       const superblock = decodeSuperblock(bytes, arithmetic);
       if (typeof superblock === "string") damaged = superblock;
@@ -81,14 +87,23 @@ export function judge(head: Uint8Array, tail: Uint8Array, arithmetic: Arithmetic
       what: `a member of array ${newest.name} of group ${newest.group} (slot ${newest.slot})`,
     };
   }
+  if (joining !== undefined) {
+    return { blank: false, joining, what: `what is left of being added to the array ${formatUuid(joining)}` };
+  }
   if (damaged !== undefined) return { blank: false, what: `a damaged ${damaged}` };
   const known = SIGNATURES.find((signature) => matches(signature, head, tail));
   if (known !== undefined) return { blank: false, what: `a ${known.name}` };
-  const inHead = head.findIndex((byte) => byte !== 0);
+  const inHead = firstNonzero(head);
   if (inHead >= 0) return { blank: false, what: `unknown data at byte ${inHead}` };
-  const inTail = tail.findIndex((byte) => byte !== 0);
+  const inTail = firstNonzero(tail);
   if (inTail >= 0) return { blank: false, what: `unknown data ${tail.length - inTail} bytes before its end` };
   return { blank: true, what: "nothing" };
+}
+
+/** @returns the offset of the first byte that is not zero, or -1. A callback for each byte would take milliseconds. */
+function firstNonzero(bytes: Uint8Array): number {
+  for (let at = 0; at < bytes.length; at++) if (bytes[at] !== 0) return at;
+  return -1;
 }
 
 /** Reads both ends of a drive and judges them. Rejects as the drive's reads do. */

@@ -118,7 +118,7 @@ export class StripeLog {
     try {
       await Promise.all(
         this.#core.members.map((member) => {
-          if (!member.usable) return undefined;
+          if (!member.active) return undefined;
           const header = blocks(this.#buffer(member.slot), 0, 1);
           header.fill(0);
           return this.#writePart(member.slot, header);
@@ -222,7 +222,7 @@ function fits(taken: Uint32Array, piece: LogPiece): boolean {
  * the newest update is there. The pieces are valid until it resolves.
  */
 export async function readLog(core: ArrayCore, use: (pieces: readonly LogPiece[]) => Promise<void>): Promise<void> {
-  const usable = core.members.filter((member) => member.usable);
+  const usable = core.members.filter((member) => member.active);
   const buffer = core.world.memory.allocate(usable.length * PART_BYTES);
   try {
     const parts: LogPart[] = [];

@@ -19,9 +19,9 @@ const superblock: Superblock = {
   name: "main",
   group: "prod",
   members: [
-    { uuid: uuid(0x50), active: true, since: 0 },
-    { uuid: uuid(0x60), active: true, since: 0 },
-    { uuid: uuid(0x70), active: false, since: 6 },
+    { uuid: uuid(0x50), state: "active", since: 0, rebuilt: 0 },
+    { uuid: uuid(0x60), state: "active", since: 0, rebuilt: 0 },
+    { uuid: uuid(0x70), state: "rebuilding", since: 6, rebuilt: 0x1234 },
   ],
   volumes: [
     { name: "db01", first: 0, blocks: 1000 },
@@ -49,8 +49,8 @@ function runs(bytes: Uint8Array): string[] {
 it("keeps its format: golden bytes", () => {
   expect(runs(encoded(superblock))).toMatchInlineSnapshot(`
     [
-      "0000 414e5449524149440100050301010000",
-      "0010 42e1737e17cc60650403020110000000",
+      "0000 414e5449524149440200050301010000",
+      "0010 1e927d35f11367700403020110000000",
       "0020 07000000000000001011121314151617",
       "0030 18191a1b1c1d1e1f3031323334353637",
       "0040 38393a3b3c3d3e3f8813000000000000",
@@ -58,14 +58,15 @@ it("keeps its format: golden bytes", () => {
       "0090 000000000000000070726f6400000000",
       "0200 505152535455565758595a5b5c5d5e5f",
       "0210 01000000000000000000000000000000",
-      "0220 606162636465666768696a6b6c6d6e6f",
-      "0230 01000000000000000000000000000000",
-      "0240 707172737475767778797a7b7c7d7e7f",
-      "0250 00000000000000000600000000000000",
-      "0600 64623031000000000000000000000000",
-      "0640 0000000000000000e803000000000000",
-      "0680 4772c3b6c39f65000000000000000000",
-      "06c0 00040000000000000000000000010000",
+      "0230 606162636465666768696a6b6c6d6e6f",
+      "0240 01000000000000000000000000000000",
+      "0260 707172737475767778797a7b7c7d7e7f",
+      "0270 02000000000000000600000000000000",
+      "0280 34120000000000000000000000000000",
+      "0800 64623031000000000000000000000000",
+      "0840 0000000000000000e803000000000000",
+      "0880 4772c3b6c39f65000000000000000000",
+      "08c0 00040000000000000000000000010000",
     ]
   `);
 });
@@ -95,7 +96,7 @@ it("is refused when any of its bits is flipped", () => {
 it("is refused when it is cut short or of a format to come", () => {
   const bytes = encoded(superblock);
   expect(decodeSuperblock(bytes.subarray(0, 4096), plainArithmetic)).toMatch("cut short");
-  bytes[8] = 2;
-  expect(decodeSuperblock(bytes, plainArithmetic)).toMatch("format 2");
+  bytes[8] = 3;
+  expect(decodeSuperblock(bytes, plainArithmetic)).toMatch("format 3");
   expect(decodeSuperblock(new Uint8Array(SUPERBLOCK_BYTES), plainArithmetic)).toBe("no superblock");
 });

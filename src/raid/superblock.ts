@@ -14,7 +14,7 @@ import type { ArrayLevel } from "./geometry.ts";
 import { CHUNK_BLOCKS_MAX, SUPERBLOCK_BLOCKS } from "./member-layout.ts";
 
 export const SUPERBLOCK_BYTES = SUPERBLOCK_BLOCKS * BLOCK_BYTES;
-export const FORMAT_VERSION = 1;
+export const FORMAT_VERSION = 2;
 export const MEMBERS_MAX = 32;
 export const VOLUMES_MAX = 112;
 /** UTF-8 bytes of the name of an array, group or volume. */
@@ -52,14 +52,23 @@ export const Header = layout("superblock header", 512, {
   reservedTail: [216, raw(296)],
 });
 
-export const MemberRecord = layout("superblock member", 32, {
+export const MemberRecord = layout("superblock member", 48, {
   uuid: [0, raw(16)],
-  /** 1: holds every write. 0: missing since `since`; its content is not to be trusted. */
-  active: [16, u8],
+  /**
+   * 0: missing since `since`; its content is not to be trusted. 1: active, holds every write. 2: being rebuilt; its data
+   * blocks below `rebuilt` hold every write, the others are not to be trusted.
+   */
+  state: [16, u8],
   reserved: [17, raw(7)],
-  /** Generation that first had it missing; 0 while it is active. */
+  /** Generation that first had the slot without an active member; 0 while it has one. */
   since: [24, u64],
+  /** A whole number of chunks; 0 unless it is being rebuilt. */
+  rebuilt: [32, u64],
+  reservedTail: [40, raw(8)],
 });
+
+/** In the order of their numbers in `MemberRecord.state`. */
+const MEMBER_STATES = ["missing", "active", "rebuilding"] as const;
 
 export const VolumeRecord = layout("superblock volume", 128, {
   name: [0, text(64)],
@@ -81,8 +90,9 @@ export interface VolumeEntry {
 
 export interface MemberEntry {
   readonly uuid: Uint8Array;
-  readonly active: boolean;
+  readonly state: (typeof MEMBER_STATES)[number];
   readonly since: number;
+  readonly rebuilt: number;
 }
 
 export interface Superblock {
@@ -128,8 +138,9 @@ export function encodeSuperblock(superblock: Superblock, into: Uint8Array, arith
   for (const [slot, member] of superblock.members.entries()) {
     const at = MEMBERS_AT + slot * MemberRecord.size;
     MemberRecord.uuid.set(view, at, member.uuid);
-    MemberRecord.active.set(view, at, member.active ? 1 : 0);
+    MemberRecord.state.set(view, at, MEMBER_STATES.indexOf(member.state));
     MemberRecord.since.set(view, at, member.since);
+    MemberRecord.rebuilt.set(view, at, member.rebuilt);
   }
   for (const [number, volume] of superblock.volumes.entries()) {
     const at = VOLUMES_AT + number * VolumeRecord.size;
@@ -178,11 +189,11 @@ export function decodeSuperblock(bytes: Uint8Array, arithmetic: Arithmetic): Sup
   if (Number.isNaN(generation) || Number.isNaN(zones)) return "superblock with numbers out of range";
   const members: MemberEntry[] = [];
   for (let at = MEMBERS_AT; members.length < memberCount; at += MemberRecord.size) {
-    members.push({
-      uuid: MemberRecord.uuid.get(view, at).slice(),
-      active: MemberRecord.active.get(view, at) === 1,
-      since: MemberRecord.since.get(view, at),
-    });
+    const state = MEMBER_STATES[MemberRecord.state.get(view, at)];
+    const rebuilt = MemberRecord.rebuilt.get(view, at);
+    if (state === undefined || Number.isNaN(rebuilt)) return "superblock with a member out of range";
+    const uuid = MemberRecord.uuid.get(view, at).slice();
+    members.push({ uuid, state, since: MemberRecord.since.get(view, at), rebuilt });
   }
   const volumes: VolumeEntry[] = [];
   for (let at = VOLUMES_AT; volumes.length < volumeCount; at += VolumeRecord.size) {

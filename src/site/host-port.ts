@@ -68,6 +68,11 @@ export class HostPort {
     return this.#listeners.map(({ address }) => formatAddress(address));
   }
 
+  /** Sessions that still use memory, whether they have a connection or not. */
+  get heldSessions(): number {
+    return this.#server.heldSessions;
+  }
+
   get status(): NonNullable<SiteStatus["target"]> {
     return {
       iqn: this.#config.target.iqn,

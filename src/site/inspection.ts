@@ -65,8 +65,14 @@ export class Inspection {
     }
   }
 
+  /** The journal, to look at its requests. */
+  get journal(): JournalView {
+    assert(this.#journal !== undefined, "the journal was opened with the inspection");
+    return this.#journal;
+  }
+
   get report(): InspectionReport {
-    const journal = this.#openJournal();
+    const { journal } = this;
     const touching = new Map<VolumeId, number>();
     for (let at = journal.retired + 1; at <= journal.appended; at++) {
       const head = journal.head(sequence(at));
@@ -111,7 +117,7 @@ export class Inspection {
       );
     }
     const cache = new ReadCache(this.#world, READ_BYTES);
-    const reader = new Reader(this.#openJournal(), cache, this.#devices);
+    const reader = new Reader(this.journal, cache, this.#devices);
     const buffer = this.#world.memory.allocate(READ_BYTES);
     for (let offset = 0; offset < volume.size; offset += READ_BYTES) {
       const part = buffer.subarray(0, Math.min(READ_BYTES, volume.size - offset));
@@ -123,11 +129,6 @@ export class Inspection {
 
   async close(): Promise<void> {
     for (const each of this.#opened.reverse()) await each.close();
-  }
-
-  #openJournal(): JournalView {
-    assert(this.#journal !== undefined, "the journal was opened with the inspection");
-    return this.#journal;
   }
 
   async #assemble(): Promise<void> {

@@ -81,9 +81,10 @@ export function renderArrays(arrays: readonly ArrayStatus[]): string {
     lines.push(
       `${array.name}: ${array.state}, RAID ${array.level}, chunk ${size(array.chunkBytes)}, ${usage(array.allocatedBytes, array.capacityBytes)} given to volumes`,
     );
-    for (const { slot, path, state, errors } of array.members) {
+    for (const { slot, path, state, errors, rebuilt } of array.members) {
       const counts = `errors: ${errors.read} read, ${errors.write} write, ${errors.checksum} checksum`;
-      lines.push(`  slot ${slot}  ${state.padEnd(8)} ${path ?? "(no drive)"}  ${counts}`);
+      const progress = rebuilt === undefined ? "" : `, ${Math.floor((100 * rebuilt.done) / rebuilt.total)} % rebuilt`;
+      lines.push(`  slot ${slot}  ${state.padEnd(10)} ${path ?? "(no drive)"}  ${counts}${progress}`);
     }
   }
   return text(lines);

@@ -61,7 +61,9 @@ function arrayAlarm({ name, state, members }: ArrayStatus): Alarm {
     remedy:
       state === "failed"
         ? "Bring its drives back and restart the site; until then the other sites have the data."
-        : "Look at its drives (show array); this version does not rebuild, so one drive more must not fail.",
+        : members.some((member) => member.state === "rebuilding")
+          ? "Wait until its new drive is rebuilt (show array); until then one drive more must not fail."
+          : "Look at its drives (show array); this version does not rebuild, so one drive more must not fail.",
   };
 }
 

@@ -34,6 +34,8 @@ export interface MemberStatus {
   readonly path?: string;
   readonly state: string;
   readonly errors: { readonly read: number; readonly write: number; readonly checksum: number };
+  /** Rows that are complete on it while it is being rebuilt. */
+  readonly rebuilt?: { readonly done: number; readonly total: number };
 }
 
 export interface ArrayStatus {

@@ -40,9 +40,9 @@ export async function openStorage(world: World, config: Config, options: OpenOpt
   const opened: { close(): Promise<void> }[] = [];
   try {
     const { drives, missing } = await openDrives(world, config, opened);
-    const journalDrive = await openOrCreate(world, config.journal.device, config.journal.size);
+    const { drive: journalDrive, isNew } = await openOrCreate(world, config.journal.device, config.journal.size);
     opened.push(journalDrive);
-    const journal = await openOrFormat(world, config, journalDrive, drives, options.overwrite);
+    const journal = await openOrFormat(world, config, journalDrive, isNew, drives, options.overwrite);
 
     const arrays = new Map<string, DiskArray>();
     for (const [name, section] of Object.entries(config.arrays)) {
@@ -79,7 +79,7 @@ async function openDrives(
   const missing: OperatingError[] = [];
   for (const { path, size } of config.drives) {
     try {
-      const drive = await openOrCreate(world, path, size);
+      const { drive } = await openOrCreate(world, path, size);
       drives.push(drive);
       opened.push(drive);
     } catch (error) {
@@ -92,21 +92,29 @@ async function openDrives(
   return { drives, missing };
 }
 
-async function openOrCreate(world: World, path: string, size: Config["journal"]["size"]): Promise<Drive> {
+async function openOrCreate(
+  world: World,
+  path: string,
+  size: Config["journal"]["size"],
+): Promise<{ readonly drive: Drive; readonly isNew: boolean }> {
   try {
-    return await world.drives.open(path, "read-write");
+    return { drive: await world.drives.open(path, "read-write"), isNew: false };
   } catch (error) {
     if (size === undefined || !isOperatingError(error, "drive.missing")) throw error;
     await world.drives.create(path, size);
-    return world.drives.open(path, "read-write");
+    return { drive: await world.drives.open(path, "read-write"), isNew: true };
   }
 }
 
-/** A site is new when its journal was never set up; its drives are then refused unless they are blank too. */
+/**
+ * A site is new when its journal was never set up; its drives are then refused unless they are blank too. Where there
+ * are no such drives nothing tells a new journal from one that took the place of another, unless it was made just now.
+ */
 async function openOrFormat(
   world: World,
   config: Config,
   journalDrive: Drive,
+  isNew: boolean,
   drives: readonly (Drive | undefined)[],
   overwrite: boolean,
 ): Promise<Journal> {
@@ -116,10 +124,19 @@ async function openOrFormat(
       return await Journal.open(world, journalDrive, options);
     } catch (error) {
       if (!isOperatingError(error, "journal.blank")) throw error;
+      if (!isNew && Object.keys(config.arrays).length === 0) throw journalBlank(journalDrive);
     }
   }
   await format(world, config, journalDrive, drives, overwrite);
   return Journal.open(world, journalDrive, options);
+}
+
+function journalBlank({ path }: Drive): OperatingError {
+  return new OperatingError(
+    "site.journal-blank",
+    `The journal drive ${path} is blank, and this site has no other drive that could tell whether it is a new site.`,
+    "If the site is new, start it once with --overwrite. If it is not, attach the drive that its journal is on.",
+  );
 }
 
 async function format(

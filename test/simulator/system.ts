@@ -1,13 +1,13 @@
 /**
  * A whole system of real sites in one simulated world: a primary with its legs, each site a machine of its own.
- * Hosts write through the primary's volumes; tests cut power, kill, and look at what every site has stored.
+ * Tests cut power, kill, and look at what every site has stored.
  */
 
 import { BLOCK_BYTES, lba, MiB, millis } from "../../src/base/units.ts";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { MirroredVolume } from "../../src/mirror/mirrored-volume.ts";
 import { type VolumeVerdict, verifyVolume } from "../../src/mirror/verify.ts";
-import { MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
+import { type DriveSettings, MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
 import { Site } from "../../src/site/site.ts";
 
 export const VOLUME_BYTES = 4 * MiB;
@@ -16,36 +16,62 @@ const JOURNAL_BYTES = 16 * MiB;
 /** Virtual time in which a system must come up, settle, or say why not. */
 export const DEADLINE = millis(120_000);
 
+export const IQN = "iqn.2026-11.dev.antipode:prod";
+export const ISCSI_PORT = 3260;
+const LINK_PORT = 7400;
+
+/** How a system is laid out, and how its sites are configured. */
 export interface Topology {
   /** Each leg by its sites; a site named `…*` stores nothing. */
   readonly legs: readonly (readonly string[])[];
   readonly acknowledge?: "hop" | "end";
   /** The primary stores nothing. */
   readonly diskless?: boolean;
+  /** The array of every site that stores; level 5 on three drives unless told otherwise. */
+  readonly array?: { readonly level: 1 | 5; readonly drives: number; readonly chunk: string };
+  /** Bytes of a logical block of the LUN; 512 unless told otherwise. */
+  readonly blockSize?: 512 | 4096;
+  /** How the journal's drives are; as drives are by default unless told otherwise. */
+  readonly journalDrive?: Partial<DriveSettings>;
+  /** Of every link; as the product has it unless told otherwise. */
+  readonly timings?: { readonly heartbeat: string; readonly silence: string };
+  /** Another site with the role of the primary, which feeds the same legs. It is not booted by `start`. */
+  readonly rival?: string;
 }
 
 export const FULL: Topology = { legs: [["boulder"], ["pueblo"], ["relay-east*", "relay-far", "boston"]] };
 
-const PRIMARY = "denver";
+export const PRIMARY = "denver";
+/** What a mirror site is called that has the role of the backup. */
+const BACKUP = "springs";
 
 export class SimulatedSystem {
   readonly universe: MemoryUniverse;
+  /** The sites that are up. */
   readonly sites = new Map<string, Site>();
-  readonly #topology: Topology;
+  readonly topology: Topology;
   readonly #legs: readonly (readonly string[])[];
+  /** What a restart with another configuration changes, by site and section. */
+  readonly #changes = new Map<string, Record<string, Record<string, unknown>>>();
+  /** Sites that have come up before. */
+  readonly #setUp = new Set<string>();
 
-  constructor(seed: number, topology: Topology = FULL) {
-    this.universe = new MemoryUniverse(seed);
-    this.#topology = topology;
+  constructor(seed: number | string | MemoryUniverse, topology: Topology = FULL) {
+    this.universe = seed instanceof MemoryUniverse ? seed : new MemoryUniverse(seed);
+    this.topology = topology;
     this.#legs = topology.legs.map((leg) => leg.map(nameOf));
     for (const name of this.names) {
-      this.universe.addDrive(name, "/journal", JOURNAL_BYTES);
-      for (let slot = 0; slot < 3; slot++) this.universe.addDrive(name, `/drive-${slot}`, DRIVE_BYTES);
+      this.universe.addDrive(name, "/journal", JOURNAL_BYTES, topology.journalDrive);
+      for (const path of this.drivesOf(name)) this.universe.addDrive(name, path, DRIVE_BYTES);
     }
   }
 
   get names(): readonly string[] {
-    return [PRIMARY, ...this.#legs.flat()];
+    return [...this.primaries, ...this.#legs.flat()];
+  }
+
+  get primaries(): readonly string[] {
+    return this.topology.rival === undefined ? [PRIMARY] : [PRIMARY, this.topology.rival];
   }
 
   get primary(): Site {
@@ -58,11 +84,15 @@ export class SimulatedSystem {
     return site;
   }
 
+  /** The paths of a site's array drives; none where it stores nothing. */
+  drivesOf(name: string): readonly string[] {
+    if (!this.#stores(name)) return [];
+    return Array.from({ length: this.topology.array?.drives ?? 3 }, (_, slot) => `/drive-${slot}`);
+  }
+
   /** The controller of the primary. */
   get controller() {
-    const { feed } = this.primary;
-    if (feed.kind !== "hosts") throw new Error("the primary is fed by hosts");
-    return feed.controller;
+    return controllerOf(this.primary);
   }
 
   /** LUN 0 as a host sees it. */
@@ -71,22 +101,25 @@ export class SimulatedSystem {
     return new MirroredVolume(this.controller, config.id, config.size, blockSize);
   }
 
-  /** LUN 0 as a host sees it, while the primary is up and serves. */
-  served(): MirroredVolume | undefined {
-    if (!this.sites.has(PRIMARY) || this.controller.state.kind !== "serving") return undefined;
-    return this.volume();
+  /** The site that serves hosts now, if one does. */
+  get server(): Site | undefined {
+    for (const name of this.primaries) {
+      const site = this.sites.get(name);
+      if (site !== undefined && controllerOf(site).state.kind === "serving") return site;
+    }
+    return undefined;
   }
 
   /** Starts every site and waits until the primary serves. */
   async start(): Promise<void> {
-    for (const name of this.names) await this.boot(name);
+    for (const name of this.names) if (name !== this.topology.rival) await this.boot(name);
     await this.serving();
   }
 
-  /** Starts one site, on a machine that runs or is down. The primary begins to take its epoch. */
+  /** Starts one site, on a machine that runs or is down. The primary begins to take its epoch, and then serves. */
   async boot(name: string): Promise<Site> {
     const site = await this.universe.result(this.open(name), { deadline: DEADLINE });
-    if (name === PRIMARY) this.controller.start().catch(() => {});
+    if (name === PRIMARY) site.serve().catch(() => {});
     return site;
   }
 
@@ -94,11 +127,15 @@ export class SimulatedSystem {
   async open(name: string): Promise<Site> {
     const machine = this.universe.machine(name);
     const world = machine.state === "running" ? machine.world : machine.restart();
-    const site = await Site.open(world, this.#config(name));
+    // Only an operator can tell that a site without drives is new.
+    const overwrite = !this.#stores(name) && !this.#setUp.has(name);
+    const site = await Site.open(world, this.config(name), { overwrite });
+    this.#setUp.add(name);
     this.sites.set(name, site);
     return site;
   }
 
+  /** Waits until the primary serves. */
   async serving(): Promise<void> {
     await this.universe.run(() => this.controller.state.kind === "serving", { deadline: DEADLINE });
   }
@@ -113,15 +150,16 @@ export class SimulatedSystem {
     this.sites.delete(name);
   }
 
-  /** Waits until every site has stored and retired everything, to the end of every leg. */
+  /** Whether every site has stored and retired everything, to the end of every leg. */
+  get isSettled(): boolean {
+    const last = this.server?.pipeline.appended;
+    return Array.from(this.sites.values()).every(
+      ({ pipeline, storage }) => pipeline.appended === last && storage.journal.retired === last,
+    );
+  }
+
   async settle(): Promise<void> {
-    const isSettled = () => {
-      const last = this.primary.pipeline.appended;
-      return Array.from(this.sites.values()).every(
-        ({ pipeline, storage }) => pipeline.appended === last && storage.journal.retired === last,
-      );
-    };
-    await this.universe.run(isSettled, { deadline: DEADLINE });
+    await this.universe.run(() => this.isSettled, { deadline: DEADLINE });
   }
 
   /** What the site has stored of LUN 0: array and journal, past its read cache. */
@@ -134,55 +172,89 @@ export class SimulatedSystem {
   }
 
   async verify(): Promise<VolumeVerdict> {
-    const { id, name, size } = this.primary.config.volumes.lun0;
+    const site = this.server ?? this.primary;
+    const { id, name, size } = site.config.volumes.lun0;
     const volume = { id, name, blocks: size / BLOCK_BYTES };
-    const stores = this.primary.storage.volumes.size > 0;
-    const verdict = verifyVolume(this.primary.world, PRIMARY, stores, this.controller, volume, () => {});
+    const stores = site.storage.volumes.size > 0;
+    const verdict = verifyVolume(site.world, site.config.site.name, stores, controllerOf(site), volume, () => {});
     return this.universe.result(verdict, { deadline: DEADLINE });
   }
 
-  #config(name: string): Config {
-    return parseConfig(JSON.stringify(this.#sections(name)), `/${name}.yaml`);
+  /** From its next start on the site has these keys of a section in place of what it had. */
+  reconfigure(name: string, section: string, keys: Record<string, unknown>): void {
+    const changes = this.#changes.get(name) ?? {};
+    this.#changes.set(name, { ...changes, [section]: { ...changes[section], ...keys } });
   }
 
-  #sections(name: string): Record<string, unknown> {
-    const common = {
+  config(name: string): Config {
+    return parseConfig(JSON.stringify(this.sections(name)), `/${name}.yaml`);
+  }
+
+  /** The configuration of a site as its file has it. */
+  sections(name: string): Record<string, unknown> {
+    const sections: Record<string, unknown> = { ...this.#common(name), ...this.#role(name) };
+    for (const [section, keys] of Object.entries(this.#changes.get(name) ?? {})) {
+      sections[section] = { ...Object(sections[section]), ...keys };
+    }
+    return sections;
+  }
+
+  #common(name: string): Record<string, unknown> {
+    return {
       site: { name },
       group: "prod",
       journal: { device: "/journal", window: "4MiB", cache: "1MiB" },
       control: { socket: `/run/${name}.sock` },
       ...this.#storage(name),
     };
-    if (name === PRIMARY) {
+  }
+
+  #role(name: string): Record<string, unknown> {
+    const link = { listen: `${name}:${LINK_PORT}`, ...this.topology.timings };
+    if (this.primaries.includes(name)) {
       return {
-        ...common,
         role: "primary",
-        target: { iqn: "iqn.2026-11.dev.antipode:prod", listen: ["denver:3260"] },
+        target: { iqn: IQN, listen: [`${name}:${ISCSI_PORT}`] },
         sites: addresses(this.#legs.flat()),
         mirror: { legs: this.#legs },
+        ...(this.topology.timings === undefined ? {} : { link }),
       };
     }
     const leg = this.#legs.find((sites) => sites.includes(name)) ?? [];
     const place = leg.indexOf(name);
-    const from = place === 0 ? PRIMARY : leg[place - 1];
-    const link = { listen: `${name}:7400`, from: [from] };
-    if (place === leg.length - 1) return { ...common, role: "mirror", sites: addresses([from]), link };
+    const from = place === 0 ? this.primaries : [leg[place - 1]];
+    const fed = { link: { ...link, from } };
+    if (place === leg.length - 1) {
+      return { ...fed, role: name === BACKUP ? "backup" : "mirror", sites: addresses(from) };
+    }
     const next = leg[place + 1];
-    const relay = { forward: [next], acknowledge: this.#topology.acknowledge ?? "hop" };
-    return { ...common, role: "relay", sites: addresses([from, next]), link, relay };
+    const relay = { forward: [next], acknowledge: this.topology.acknowledge ?? "hop" };
+    return { ...fed, role: "relay", sites: addresses([...from, next]), relay };
   }
 
   #storage(name: string): Record<string, unknown> {
-    const volume = { size: `${VOLUME_BYTES / MiB}MiB`, lun: 0 };
-    const isDiskless =
-      name === PRIMARY ? this.#topology.diskless === true : this.#topology.legs.flat().includes(`${name}*`);
-    if (isDiskless) return { volumes: { lun0: volume } };
+    const volume = { size: `${VOLUME_BYTES / MiB}MiB`, lun: 0, blockSize: this.topology.blockSize ?? 512 };
+    const drives = this.drivesOf(name);
+    if (drives.length === 0) return { volumes: { lun0: volume } };
+    const { level, chunk } = this.topology.array ?? { level: 5, chunk: "16KiB" };
     return {
-      drives: ["/drive-0", "/drive-1", "/drive-2"],
-      arrays: { main: { level: 5, drives: [0, 1, 2], chunk: "16KiB" } },
+      drives,
+      arrays: { main: { level, drives: [...drives.keys()], chunk } },
       volumes: { lun0: { ...volume, array: "main" } },
     };
   }
+
+  #stores(name: string): boolean {
+    if (this.primaries.includes(name)) return this.topology.diskless !== true;
+    return !this.topology.legs.flat().includes(`${name}*`);
+  }
+}
+
+/** The mirror controller of a site that is fed by hosts. */
+export function controllerOf(site: Site) {
+  const { feed } = site;
+  if (feed.kind !== "hosts") throw new Error("the primary is fed by hosts");
+  return feed.controller;
 }
 
 function nameOf(site: string): string {
@@ -190,7 +262,7 @@ function nameOf(site: string): string {
 }
 
 function addresses(names: readonly string[]): Record<string, { address: string }> {
-  return Object.fromEntries(names.map((name) => [name, { address: `${name}:7400` }]));
+  return Object.fromEntries(names.map((name) => [name, { address: `${name}:${LINK_PORT}` }]));
 }
 
 /** A block that says which write it is of: one number, all over it. */

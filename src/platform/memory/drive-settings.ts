@@ -12,8 +12,14 @@ export interface DriveSettings {
   readonly flush: Latency;
   /** Shared by all requests; unlimited unless told otherwise. */
   readonly bytesPerSecond: number;
-  /** Whether completed writes without FUA wait for a flush. False: a drive that never loses a completed write. */
-  readonly volatileCache: boolean;
+  /**
+   * Where completed writes without FUA are. `none`: on the media. `volatile`: at a power cut's mercy until a flush.
+   * `battery`: safe as long as the machine's battery holds, and whether it holds or not, flushes and FUA take no time;
+   * they reach the media by themselves, and what has not is at the mercy of a power cut without battery.
+   */
+  readonly cache: "none" | "volatile" | "battery";
+  /** Until a battery-backed cache has written a block to the media by itself. */
+  readonly drain: Latency;
 }
 
 export const DRIVE_SETTINGS: DriveSettings = {
@@ -22,5 +28,6 @@ export const DRIVE_SETTINGS: DriveSettings = {
   unmap: [0.05, 0.3],
   flush: [0.2, 1],
   bytesPerSecond: Number.POSITIVE_INFINITY,
-  volatileCache: true,
+  cache: "volatile",
+  drain: [50, 500],
 };

@@ -10,6 +10,7 @@ import { assert } from "../../base/assert.ts";
 import type { ByteCount, Millis } from "../../base/units.ts";
 import type { Arithmetic } from "../arithmetic.ts";
 import type { World } from "../world.ts";
+import { Battery } from "./battery.ts";
 import type { DriveSettings } from "./drive-settings.ts";
 import { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -40,7 +41,11 @@ export interface SimulatedWorld extends World {
 
 export class Machine implements Host {
   readonly time: MachineTime;
+  /** Of the write caches of its drives. */
+  readonly battery = new Battery();
   readonly #drives = new Map<string, SimulatedDrive>();
+  /** Drives made so far, by path. */
+  readonly #drivesMade = new Map<string, number>();
   #process: Process | undefined;
   #world: SimulatedWorld | undefined;
   #clock: SimulatedClock | undefined;
@@ -118,6 +123,11 @@ export class Machine implements Host {
     this.#process?.continue();
   }
 
+  /** The drive at a path; undefined where none is. */
+  findDrive(path: string): SimulatedDrive | undefined {
+    return this.#drives.get(path);
+  }
+
   /** The drive at a path of this machine. */
   drive(path: string): SimulatedDrive {
     const drive = this.#drives.get(path);
@@ -127,9 +137,33 @@ export class Machine implements Host {
 
   addDrive(path: string, size: ByteCount | number, settings?: Partial<DriveSettings>): SimulatedDrive {
     assert(!this.#drives.has(path), `machine ${this.name} has a drive ${path} already`);
-    const drive = new SimulatedDrive(this.scheduler, this, this.name, path, size, settings);
+    const made = (this.#drivesMade.get(path) ?? 0) + 1;
+    this.#drivesMade.set(path, made);
+    const name = made === 1 ? `${this.name} ${path}` : `${this.name} ${path} ${made}`;
+    const drive = new SimulatedDrive(this.scheduler, this, path, name, size, settings);
     this.#drives.set(path, drive);
     return drive;
+  }
+
+  /** Pulls a drive out, for `insertDrive` to put it in somewhere. */
+  removeDrive(path: string): SimulatedDrive {
+    const drive = this.drive(path);
+    drive.takeOut();
+    this.#drives.delete(path);
+    return drive;
+  }
+
+  /** Puts in a drive that was removed from this machine or from another one. It has to be opened again. */
+  insertDrive(path: string, drive: SimulatedDrive): void {
+    assert(!this.#drives.has(path), `machine ${this.name} has a drive ${path} already`);
+    drive.putInto(this, path);
+    this.#drives.set(path, drive);
+  }
+
+  /** Puts a new drive of zeros in the place of the one at `path`, if one is there. */
+  replaceDrive(path: string, size: ByteCount | number, settings?: Partial<DriveSettings>): SimulatedDrive {
+    if (this.#drives.has(path)) this.removeDrive(path);
+    return this.addDrive(path, size, settings);
   }
 
   /** Another host name of this machine. */

@@ -5,10 +5,14 @@ import { sleep, type Timer } from "../clock.ts";
 import type { Connection } from "../network.ts";
 import { MemoryUniverse } from "./memory-world.ts";
 
-/** A run in which two sites talk, write and set timers, all of it up to chance. */
+/** A run in which two sites talk, write, set timers and have faults, all of it up to chance. */
 async function busyRun(seed: number): Promise<MemoryUniverse> {
   const universe = new MemoryUniverse(seed);
-  universe.addDrive("denver", "/dev/a", MiB);
+  const media = universe.addDrive("denver", "/dev/a", MiB, { cache: "battery" });
+  media.inject({ on: "write", action: "misdirect", times: 5 });
+  universe.machine("denver").battery.fail();
+  universe.network.configure({ segmentBytes: [1, 1000] });
+  universe.network.flipBits("denver", "boulder", 0.1);
   const boulder = universe.world("boulder");
   let received = 0;
   await universe.result(

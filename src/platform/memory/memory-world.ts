@@ -25,8 +25,9 @@ import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedDrive } from "./simulated-drive.ts";
 import { SimulatedNetwork } from "./simulated-network.ts";
 
-export type { Fault, FaultOptions } from "./drive-fault.ts";
-export type { DriveSnapshot } from "./drive-media.ts";
+export type { Battery } from "./battery.ts";
+export type { Fault, FaultHit, FaultOptions } from "./drive-fault.ts";
+export type { CutShape, DriveSnapshot } from "./drive-media.ts";
 export type { DriveOperation, DriveSettings } from "./drive-settings.ts";
 export type { CrashOptions, Machine, SimulatedWorld } from "./machine.ts";
 export type { RunOptions } from "./scheduler.ts";

@@ -27,9 +27,9 @@ export class MachineTime {
     return Math.floor(this.local + this.#wallOffset);
   }
 
-  /** Virtual milliseconds in `delay` local ones. */
+  /** Virtual milliseconds until `delay` local ones have passed: whole microseconds, and never too few. */
   virtual(delay: number): number {
-    return delay / this.#rate;
+    return delay <= 0 ? 0 : Math.ceil((delay / this.#rate) * 1000) / 1000;
   }
 
   /** From now on the oscillator is wrong by so many parts in a million; timers that run keep their time. */

@@ -9,38 +9,36 @@
 
 import { assert } from "../../base/assert.ts";
 import type { Connection, ConnectionHandlers } from "../network.ts";
+import { ByteQueue } from "./byte-queue.ts";
+import type { SimulatedEvent } from "./event-queue.ts";
+import { Flight, type Item } from "./flight.ts";
 import type { Process } from "./process.ts";
 import type { SeededRandom } from "./seeded-random.ts";
 import { carryOut, type Verdict, type Victim } from "./verdict.ts";
 import type { Wire } from "./wire.ts";
 
-/** Bytes that travel as one piece at the most. */
-const SEGMENT_BYTES_MAX = 64 * 1024;
 /** Bytes that one `onData` brings at the most. */
 const READ_BYTES_MAX = 512 * 1024;
 
 /** Milliseconds that a peer may take to see the end of a connection that was closed here. */
 const CLOSE_PATIENCE_MILLIS = 2000;
 
+/** Less than this is no time: the clock's resolution. */
+const MILLIS_MIN = 0.001;
+
 /** What connections need from the network around them. */
 export interface ConnectionContext {
   readonly sendBuffer: number;
   readonly receiveBuffer: number;
+  readonly connectTimeout: number;
+  readonly retransmitTimeout: number;
   /** The verdict on a send of this process's machine. */
   onSend(from: string, to: string, bytes: Uint8Array): Verdict;
   victim(machine: string): Victim;
-  /** Whether a process runs there that could answer. */
-  isUp(machine: string): boolean;
+  /** Whether the machine has power, so that its kernel answers. */
+  isPowered(machine: string): boolean;
   ended(connection: SimulatedConnection): void;
 }
-
-/** What travels to the peer, in order. */
-type Item = { readonly arrival: number } & (
-  | { readonly kind: "data"; readonly bytes: Uint8Array }
-  | { readonly kind: "established" }
-  | { readonly kind: "fin" }
-  | { readonly kind: "reset" }
-);
 
 /** open: in use. closing: sends what was taken, reads nothing. closed: over. gone: its machine lost its power. */
 type State = "open" | "closing" | "closed" | "gone";
@@ -53,20 +51,26 @@ export class SimulatedConnection implements Connection {
 
   #handlers: ConnectionHandlers | undefined;
   #state: State = "open";
+  /** It was over before anybody had taken it over who could be told. */
+  #isCloseUntold = false;
+  /** It is over and the peer was not told: what still comes from the peer is answered with a reset. */
+  #isPeerUnaware = false;
   // to the peer
-  #sendQueue: Uint8Array[] = [];
-  #queued = 0;
+  readonly #sendQueue = new ByteQueue();
+  readonly #flight: Flight;
   #taken = 0;
   #acknowledged = 0;
   #sent = 0;
   #readByPeer = 0;
   #wantsDrain = false;
   #finSent = false;
-  #underWay: Item[] = [];
-  #carrying = false;
-  #lastArrival = 0;
+  /** The client's kernel has not acknowledged yet that the connection stands. */
+  #establishing = false;
+  /** Since when the peer has acknowledged nothing of what it has to. */
+  #silentSince = 0;
+  #givesUp: SimulatedEvent | undefined;
   // from the peer
-  #receiveQueue: Uint8Array[] = [];
+  readonly #receiveQueue = new ByteQueue();
   #arrived = 0;
   #read = 0;
   #acknowledging = false;
@@ -81,7 +85,12 @@ export class SimulatedConnection implements Connection {
     private readonly wire: Wire,
     private readonly random: SeededRandom,
     private readonly context: ConnectionContext,
-  ) {}
+  ) {
+    this.#flight = new Flight(process.scheduler, wire, (items) => {
+      for (const item of items) this.peer?.receive(item);
+      this.peer?.wake();
+    });
+  }
 
   get machine(): string {
     return this.process.machine;
@@ -129,24 +138,43 @@ export class SimulatedConnection implements Connection {
   /** The process has taken the connection over. */
   start(handlers: ConnectionHandlers): void {
     this.#handlers = handlers;
-    this.process.schedule(0, "data", () => this.#deliverNext());
+    this.process.schedule(0, "data", () => {
+      if (this.#isCloseUntold) handlers.onClose();
+      else this.#deliverNext();
+    });
   }
 
   /** Tells the client's side that the connection stands. */
   sendEstablished(): void {
-    this.#put({ kind: "established" }, this.wire.transit(0));
+    this.#establishing = true;
+    this.#silentSince = this.process.scheduler.now;
+    this.#watchIfCut();
+    this.#flight.put({ kind: "established" }, this.wire.transit(0));
+  }
+
+  /** The client waits no longer for the connection, whether it stands by now or not. */
+  giveUp(): void {
+    if (this.#state !== "open") return;
+    const isEstablished = this.onEstablished === undefined;
+    this.onEstablished = undefined;
+    if (isEstablished) {
+      this.#reset();
+      return;
+    }
+    this.#isPeerUnaware = true;
+    this.#end("closed");
   }
 
   /** What the kernel does for a close, or for a process that has ended. */
   closeBehindProcess(): void {
     if (this.#state !== "open") return;
     // a kernel that throws unread bytes away says so with a reset
-    if (this.#receiveQueue.length > 0 && this.process.ended) {
+    if (this.#receiveQueue.bytes > 0 && this.process.ended) {
       this.#reset();
       return;
     }
     this.#state = "closing";
-    this.#receiveQueue = [];
+    this.#receiveQueue.clear();
     this.#pump();
   }
 
@@ -156,10 +184,21 @@ export class SimulatedConnection implements Connection {
    * @param noticeDelay milliseconds until the peer sees the connection closed; absent: it never does by itself
    */
   powerCut(noticeDelay: number | undefined): void {
-    this.#state = "gone";
-    this.#dropQueues();
-    if (noticeDelay !== undefined) this.#put({ kind: "reset" }, noticeDelay);
-    this.context.ended(this);
+    this.#end("gone");
+    if (noticeDelay !== undefined) this.#flight.put({ kind: "reset" }, noticeDelay);
+  }
+
+  /** Something between the two machines ends this side of the connection, a delay from now; the peer is not told. */
+  resetFromOutside(): void {
+    const inward = this.peer?.wire;
+    inward?.carry(inward.transit(0), "reset", () => {
+      if (this.#state === "open" || this.#state === "closing") this.#overForThisSide();
+    });
+  }
+
+  /** No acknowledgement of what was sent is to be expected, as far as the network can see: patience begins. */
+  onSilence(): void {
+    if (this.#isWaiting) this.#watch();
   }
 
   #take(bytes: Uint8Array): number {
@@ -167,8 +206,7 @@ export class SimulatedConnection implements Connection {
     const taken = Math.min(space, bytes.length);
     if (taken < bytes.length) this.#wantsDrain = true;
     if (taken === 0) return 0;
-    this.#sendQueue.push(bytes.slice(0, taken));
-    this.#queued += taken;
+    this.#sendQueue.push(new Uint8Array(bytes.subarray(0, taken)));
     this.#taken += taken;
     this.#pump();
     return taken;
@@ -176,67 +214,39 @@ export class SimulatedConnection implements Connection {
 
   /** Puts on the wire what the receiver's window takes. */
   #pump(): void {
-    while (this.#queued > 0) {
+    while (this.#sendQueue.bytes > 0) {
+      const [min, max] = this.wire.settings.segmentBytes;
       const window = this.context.receiveBuffer - (this.#sent - this.#readByPeer);
-      const most = Math.min(window, this.#queued, SEGMENT_BYTES_MAX);
+      const most = Math.min(window, this.#sendQueue.bytes, max);
       if (most <= 0) return;
-      const bytes = this.#cut(this.random.chance(0.5) ? most : 1 + this.random.below(most));
+      const least = Math.min(min, most);
+      const size = this.random.chance(0.5) ? most : least + this.random.below(most - least + 1);
+      const bytes = this.#sendQueue.takePart(size);
+      this.wire.damage(bytes);
+      this.#expectAnswer();
       this.#sent += bytes.length;
-      this.#put({ kind: "data", bytes }, this.wire.transit(bytes.length));
+      this.#flight.put({ kind: "data", bytes }, this.wire.transit(bytes.length));
     }
     if (this.#state === "closing" && !this.#finSent) {
+      this.#expectAnswer();
       this.#finSent = true;
-      this.#put({ kind: "fin" }, this.wire.transit(0));
+      this.#flight.put({ kind: "fin" }, this.wire.transit(0));
     }
-  }
-
-  /** Takes a piece from the send queue: `size` bytes, or fewer where the first write in it ends before. */
-  #cut(size: number): Uint8Array {
-    const first = this.#sendQueue[0];
-    const piece = first.subarray(0, size);
-    if (piece.length === first.length) this.#sendQueue.shift();
-    else this.#sendQueue[0] = first.subarray(size);
-    this.#queued -= piece.length;
-    return piece;
-  }
-
-  #put(item: DistributiveOmit<Item, "arrival">, transit: number): void {
-    const arrival = Math.max(this.#lastArrival, this.process.scheduler.now + transit);
-    this.#lastArrival = arrival;
-    this.#underWay.push({ ...item, arrival });
-    this.#carry();
-  }
-
-  /** One event brings the first item under way to the peer, and with it all that has caught up with it. */
-  #carry(): void {
-    if (this.#carrying || this.#underWay.length === 0) return;
-    this.#carrying = true;
-    const { scheduler } = this.process;
-    this.wire.carry(this.#underWay[0].arrival - scheduler.now, this.#underWay[0].kind, () => {
-      this.#carrying = false;
-      const due = Math.max(scheduler.now, this.#underWay[0].arrival);
-      let count = 1;
-      // a reset comes alone, after the process has seen the data before it
-      while (count < this.#underWay.length && this.#underWay[count].arrival <= due) {
-        if (this.#underWay[count].kind === "reset") break;
-        count++;
-      }
-      for (const item of this.#underWay.splice(0, count)) this.peer?.receive(item);
-      this.peer?.wake();
-      this.#carry();
-    });
   }
 
   /** Something arrived at this machine; its kernel takes it, whatever its process does. */
   receive(item: Item): void {
-    if (this.#state === "gone" || (this.process.ended && this.#state !== "closing")) {
-      // a machine that has started again knows nothing of the connection and says so
-      if (item.kind === "data" && this.context.isUp(this.machine)) this.#put({ kind: "reset" }, this.wire.transit(0));
+    const isForgotten = this.#state === "gone" || (this.process.ended && this.#state !== "closing");
+    if (isForgotten || (this.#state === "closed" && this.#isPeerUnaware)) {
+      this.#refuse(item);
       return;
     }
     if (this.#state === "closed") return;
     switch (item.kind) {
       case "established":
+        this.wire.carry(this.wire.transit(0), "acknowledged", () => {
+          if (this.peer !== undefined) this.peer.#establishing = false;
+        });
         this.onEstablished?.(true);
         this.onEstablished = undefined;
         break;
@@ -258,6 +268,13 @@ export class SimulatedConnection implements Connection {
     }
   }
 
+  /** The kernel knows of no such connection and says so; a machine without power says nothing. */
+  #refuse(item: Item): void {
+    if (item.kind === "reset") return;
+    if (this.context.isPowered(this.machine)) this.#flight.put({ kind: "reset" }, this.wire.transit(0));
+    else this.peer?.onSilence();
+  }
+
   /** Tells the process of what has arrived for it. */
   wake(): void {
     if (this.#state === "open") this.process.deliver("data", () => this.#deliverNext());
@@ -268,7 +285,10 @@ export class SimulatedConnection implements Connection {
   }
 
   onAcknowledged(arrived: number, read: number): void {
-    this.#acknowledged = Math.max(this.#acknowledged, arrived);
+    if (arrived > this.#acknowledged) {
+      this.#acknowledged = arrived;
+      this.#silentSince = this.process.scheduler.now;
+    }
     this.#readByPeer = Math.max(this.#readByPeer, read);
     if (this.#state !== "open" && this.#state !== "closing") return;
     this.#pump();
@@ -283,34 +303,15 @@ export class SimulatedConnection implements Connection {
   /** Gives the process what the kernel holds for it: one piece, or all of it at once. */
   #deliverNext(): void {
     if (this.#handlers === undefined || this.#state !== "open" || this.#paused) return;
-    if (this.#receiveQueue.length > 0) {
-      const bytes = this.#readSome();
+    if (this.#receiveQueue.bytes > 0) {
+      const bytes = this.#receiveQueue.takeJoined(this.random.chance(0.5) ? READ_BYTES_MAX : 0);
       this.#read += bytes.length;
       this.#acknowledge();
-      if (this.#receiveQueue.length > 0 || this.#finArrived)
-        this.process.schedule(0, "data", () => this.#deliverNext());
+      if (this.#receiveQueue.bytes > 0 || this.#finArrived) this.process.schedule(0, "data", () => this.#deliverNext());
       this.#handlers.onData(bytes);
     } else if (this.#finArrived) {
       this.#over();
     }
-  }
-
-  #readSome(): Uint8Array {
-    const queue = this.#receiveQueue;
-    let length = queue[0].length;
-    let pieces = 1;
-    if (this.random.chance(0.5)) {
-      while (pieces < queue.length && length + queue[pieces].length <= READ_BYTES_MAX) length += queue[pieces++].length;
-    }
-    const read = queue.splice(0, pieces);
-    if (pieces === 1) return read[0];
-    const bytes = new Uint8Array(length);
-    let at = 0;
-    for (const piece of read) {
-      bytes.set(piece, at);
-      at += piece.length;
-    }
-    return bytes;
   }
 
   /** Tells the peer how far its bytes came; one acknowledgement at a time is under way. */
@@ -327,29 +328,71 @@ export class SimulatedConnection implements Connection {
     });
   }
 
+  /** Whether something was sent that the peer has not acknowledged. */
+  get #isWaiting(): boolean {
+    if (this.#state !== "open" && this.#state !== "closing") return false;
+    return this.#sent > this.#acknowledged || this.#establishing || this.#finSent;
+  }
+
+  /** Something is about to be sent that the peer has to acknowledge. */
+  #expectAnswer(): void {
+    if (!this.#isWaiting) this.#silentSince = this.process.scheduler.now;
+    this.#watchIfCut();
+  }
+
+  #watchIfCut(): void {
+    if (this.wire.isCut || this.peer?.wire.isCut) this.#watch();
+  }
+
+  /** Milliseconds until the connection is given up, if the peer stays silent. */
+  get #patience(): number {
+    const timeout = this.#establishing ? this.context.connectTimeout : this.context.retransmitTimeout;
+    return this.#silentSince + timeout - this.process.scheduler.now;
+  }
+
+  /** Gives up when the peer has been silent for too long. Only while something is wrong, so that it costs nothing. */
+  #watch(): void {
+    this.#givesUp ??= this.process.scheduler.schedule(this.#patience, "silent for too long", () => {
+      this.#givesUp = undefined;
+      if (!this.#isWaiting) return;
+      if (this.#patience >= MILLIS_MIN) {
+        this.#watch();
+      } else {
+        this.#flight.loseAll();
+        this.#overForThisSide();
+      }
+    });
+  }
+
   /** Ends this side at once. Of what is under way the peer gets the first part, and then the news. */
   #reset(): void {
     assert(this.#state !== "closed", "a closed connection was reset");
-    this.#state = "closed";
-    this.#dropQueues();
-    this.#underWay.splice(this.random.below(this.#underWay.length + 1));
-    this.#put({ kind: "reset" }, this.wire.transit(0));
-    this.context.ended(this);
+    this.#flight.loseSome(this.random);
+    this.#flight.put({ kind: "reset" }, this.wire.transit(0));
+    this.#end("closed");
+  }
+
+  #overForThisSide(): void {
+    this.#isPeerUnaware = true;
+    this.#over();
   }
 
   #over(): void {
-    this.#state = "closed";
-    this.#dropQueues();
-    this.context.ended(this);
+    this.#end("closed");
     this.onEstablished?.(false);
-    this.process.deliver("closed", () => this.#handlers?.onClose());
+    this.onEstablished = undefined;
+    this.process.deliver("closed", () => {
+      if (this.#handlers === undefined) this.#isCloseUntold = true;
+      else this.#handlers.onClose();
+    });
   }
 
-  #dropQueues(): void {
-    this.#sendQueue = [];
-    this.#queued = 0;
-    this.#receiveQueue = [];
+  #end(state: "closed" | "gone"): void {
+    this.#state = state;
+    this.#sendQueue.clear();
+    this.#receiveQueue.clear();
+    if (this.#givesUp !== undefined) this.process.scheduler.cancel(this.#givesUp);
+    this.#givesUp = undefined;
+    this.context.ended(this);
   }
 }
-
-type DistributiveOmit<T, K extends PropertyKey> = T extends unknown ? Omit<T, K> : never;

@@ -3,32 +3,10 @@ import { expect, test } from "vitest";
 import { BLOCK_BYTES, byteCount, lba, MiB, millis } from "../../base/units.ts";
 import { sleep } from "../clock.ts";
 import type { Drive } from "../drive.ts";
+import { BLOCKS, block, sectors, setUp } from "./drive-fixture.ts";
 import { MemoryUniverse } from "./memory-world.ts";
 
-const BLOCKS = 256;
-
-async function setUp(seed: number | string) {
-  const universe = new MemoryUniverse(seed);
-  const media = universe.addDrive("denver", "/dev/a", BLOCKS * BLOCK_BYTES);
-  const machine = universe.machine("denver");
-  const open = () => universe.result(machine.world.drives.open("/dev/a", "read-write"));
-  return { universe, media, machine, open, drive: await open() };
-}
-
-const block = (value: number, blocks = 1) => new Uint8Array(blocks * BLOCK_BYTES).fill(value);
-
 const expectSame = (actual: Uint8Array, expected: Uint8Array) => expect(Buffer.compare(actual, expected)).toBe(0);
-
-/** The value of each 512-byte sector, which must be filled with one value. */
-function sectors(content: Uint8Array): number[] {
-  const values: number[] = [];
-  for (let at = 0; at < content.length; at += 512) {
-    const sector = content.subarray(at, at + 512);
-    if (sector.some((byte) => byte !== sector[0])) throw new Error(`the sector at ${at} is torn`);
-    values.push(sector[0]);
-  }
-  return values;
-}
 
 test("what was written with FUA or flushed outlives every power cut", async () => {
   for (let seed = 0; seed < 200; seed++) {
@@ -128,7 +106,7 @@ test("a kill keeps what completed, and keeps it in the volatile cache", async ()
 test("a drive without volatile cache never loses a completed write", async () => {
   for (let seed = 0; seed < 50; seed++) {
     const { universe, machine, media, drive } = await setUp(seed);
-    media.configure({ volatileCache: false });
+    media.configure({ cache: "none" });
     await universe.result(drive.write(lba(0), block(1)));
     await universe.result(drive.unmap(lba(0), 1));
     await universe.result(drive.write(lba(1), block(2)));

@@ -7,12 +7,15 @@
  */
 
 import { assert } from "../../base/assert.ts";
-import { OperatingError } from "../../base/operating-error.ts";
 import { BLOCK_BYTES, type ByteCount, type Lba, lba as toLba } from "../../base/units.ts";
-import { type Fault, type FaultOptions, InjectedFault } from "./drive-fault.ts";
-import { DriveMedia, type DriveSnapshot } from "./drive-media.ts";
+import type { Battery } from "./battery.ts";
+import { DriveCache } from "./drive-cache.ts";
+import { DriveFaults, type Fault, type FaultOptions } from "./drive-fault.ts";
+import type { CutShape, DriveMedia, DriveSnapshot } from "./drive-media.ts";
+import { type DriveRequest, driveError, type RequestNames, requestNames } from "./drive-request.ts";
 import { DRIVE_SETTINGS, type DriveOperation, type DriveSettings } from "./drive-settings.ts";
-import type { SimulatedEvent } from "./event-queue.ts";
+import { DriveTiming } from "./drive-timing.ts";
+import { holds, pagesOf } from "./page.ts";
 import type { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -24,25 +27,11 @@ export interface DriveLock {
   readonly writable: boolean;
 }
 
-/** One request under way. */
-interface Request {
-  readonly process: Process;
-  readonly operation: DriveOperation;
-  readonly lba: number;
-  readonly blocks: number;
-  /** The caller's buffer, for a read or a write. */
-  readonly buffer: Uint8Array | undefined;
-  /** What a write's buffer held when it was submitted. */
-  readonly content: Uint8Array | undefined;
-  readonly fua: boolean;
-  /** The media's serial when it was submitted. */
-  readonly serial: number;
-  readonly settle: (error?: Error) => void;
-  /** Called once the drive is done with it, also where its caller was told before. */
-  readonly done: () => void;
-  event: SimulatedEvent | undefined;
-  /** Its caller has given up on it; the drive has not. */
-  aborted: boolean;
+/** The machine that a drive is in. */
+export interface DriveHome extends Victim {
+  readonly name: string;
+  /** What keeps battery-backed caches. */
+  readonly battery: Battery;
 }
 
 export interface SubmitOptions {
@@ -51,6 +40,8 @@ export interface SubmitOptions {
   /** Called once the drive no longer uses the buffer, never after the process has ended. */
   readonly onDone?: () => void;
 }
+
+const OPERATIONS = ["read", "write", "flush", "unmap"] as const;
 
 /** What a caller waits for whose process is gone. */
 const never = () => new Promise<void>(() => {});
@@ -61,31 +52,52 @@ export class SimulatedDrive {
   onWrite: ((lba: Lba, blocks: number) => Verdict) | undefined;
   onFlush: (() => Verdict) | undefined;
   onUnmap: ((lba: Lba, blocks: number) => Verdict) | undefined;
-  /** Requests carried out. */
+  /** Requests carried out as they should be. */
   readonly counts: Record<DriveOperation, number> = { read: 0, write: 0, flush: 0, unmap: 0 };
 
+  readonly #cache: DriveCache;
   readonly #media: DriveMedia;
+  readonly #timing: DriveTiming;
   readonly #random: SeededRandom;
-  readonly #inFlight = new Set<Request>();
-  #settings: DriveSettings;
-  #faults: InjectedFault<Request>[] = [];
-  #busyUntil = 0;
+  readonly #inFlight = new Set<DriveRequest>();
+  #home: DriveHome;
+  #path: string;
+  #names: RequestNames;
+  readonly #faults: DriveFaults<DriveRequest>;
   #present = true;
+  #isLoose = false;
   #plugged = 1;
   #locks: DriveLock[] = [];
 
+  /** @param name of its random numbers: no two drives of a universe have the same */
   constructor(
     private readonly scheduler: Scheduler,
-    private readonly victim: Victim,
-    readonly machine: string,
-    readonly path: string,
+    home: DriveHome,
+    path: string,
+    name: string,
     size: ByteCount | number,
     settings: Partial<DriveSettings> = {},
   ) {
     assert(size > 0 && size % BLOCK_BYTES === 0, `a drive's size is a multiple of ${BLOCK_BYTES}: ${size}`);
-    this.#media = new DriveMedia(size / BLOCK_BYTES);
-    this.#settings = { ...DRIVE_SETTINGS, ...settings };
-    this.#random = scheduler.random.fork(`drive ${machine} ${path}`);
+    this.#home = home;
+    this.#path = path;
+    this.#names = requestNames(home.name, path);
+    this.#random = scheduler.random.fork(`drive ${name}`);
+    this.#cache = new DriveCache(size / BLOCK_BYTES, scheduler, this.#random, { ...DRIVE_SETTINGS, ...settings });
+    this.#media = this.#cache.media;
+    this.#timing = new DriveTiming(scheduler, this.#random);
+    this.#faults = new DriveFaults(this.#media, (request) => {
+      if (this.#inFlight.has(request)) this.#scheduleRequest(request, 0);
+    });
+  }
+
+  /** The machine that it is in, or was in last. */
+  get machine(): string {
+    return this.#home.name;
+  }
+
+  get path(): string {
+    return this.#path;
   }
 
   get blockCount(): number {
@@ -112,7 +124,12 @@ export class SimulatedDrive {
   }
 
   configure(settings: Partial<DriveSettings>): void {
-    this.#settings = { ...this.#settings, ...settings };
+    this.#cache.settings = { ...this.#cache.settings, ...settings };
+  }
+
+  /** From now on requests take so many times as long; 1 is as configured. */
+  slow(factor: number): void {
+    this.#timing.slowness = factor;
   }
 
   /** What a read would return, to look at from a test. */
@@ -126,7 +143,13 @@ export class SimulatedDrive {
   /** Puts content on the media behind everyone's back. */
   overwrite(lba: number, content: Uint8Array): void {
     this.check(lba, content.length / BLOCK_BYTES);
-    this.#media.write(lba, content, true);
+    this.#media.write(lba, pagesOf(content), "durable");
+  }
+
+  /** Makes reads of the blocks fail until the blocks are written or unmapped. */
+  latentError(lba: number, blocks = 1): void {
+    this.check(lba, blocks);
+    this.#media.latentError(lba, blocks);
   }
 
   /** Flips one bit of a block on the media; a random one unless told which, 0 to 32767. */
@@ -139,23 +162,27 @@ export class SimulatedDrive {
     return this.#media.snapshot();
   }
 
+  /**
+   * What the drive would hold after a power cut at this moment, writes under way included; changes nothing.
+   *
+   * @param random the caller's: the drive's own would shift what happens to it later
+   */
+  cutSnapshot(random: SeededRandom, shape: CutShape): DriveSnapshot {
+    return this.#cache.cutSnapshot(this.#inFlight, this.#home.battery, random, shape);
+  }
+
   restore(snapshot: DriveSnapshot): void {
     this.#media.restore(snapshot);
   }
 
   /** Gives the drive a fault. Of several that match a request the oldest counts. */
   inject(options: FaultOptions): Fault {
-    const fault = new InjectedFault<Request>(options, (removed, stalled) => {
-      this.#faults = this.#faults.filter((other) => other !== removed);
-      for (const request of stalled) if (this.#inFlight.has(request)) this.#scheduleRequest(request, 0);
-    });
-    this.#faults.push(fault);
-    return fault;
+    return this.#faults.inject(options);
   }
 
   /** Everything that reaches the drive waits until the fault is removed. */
   stall(): { remove(): void } {
-    const faults = (["read", "write", "flush", "unmap"] as const).map((on) => this.inject({ on, action: "stall" }));
+    const faults = OPERATIONS.map((on) => this.inject({ on, action: "stall" }));
     return {
       remove: () => {
         for (const fault of faults) fault.remove();
@@ -163,26 +190,47 @@ export class SimulatedDrive {
     };
   }
 
-  /** Pulls the drive out: it loses its power, everything under way fails, and it cannot be opened. */
+  /**
+   * Pulls the drive out: it loses its power, everything under way fails, and it cannot be opened. What a
+   * battery-backed cache held for it is kept if the battery of the machine holds at this moment.
+   */
   vanish(): void {
     if (!this.#present) return;
     this.#present = false;
     for (const request of [...this.#inFlight]) {
       this.#interrupt(request);
-      this.#complete(request, this.#failure(request));
+      this.#complete(request, driveError(this.path, request, "ENODEV"));
     }
-    this.#media.powerCut(this.#random);
+    this.#cache.losePower(this.#home.battery);
+    this.#timing.reset();
     this.#locks = [];
   }
 
   /** Puts the drive back. It has to be opened again. */
   reappear(): void {
     if (this.#present) return;
+    assert(!this.#isLoose, `drive ${this.path} was taken out of machine ${this.machine}: insert it`);
     this.#present = true;
     this.#plugged++;
   }
 
   // What machines and handles call.
+
+  /** Pulls the drive out for good: it is in no machine until `putInto`. */
+  takeOut(): void {
+    this.vanish();
+    this.#isLoose = true;
+  }
+
+  /** Puts the drive into a machine under a path. */
+  putInto(home: DriveHome, path: string): void {
+    assert(this.#isLoose, `drive ${this.path} is still in machine ${this.machine}`);
+    this.#isLoose = false;
+    this.#home = home;
+    this.#path = path;
+    this.#names = requestNames(home.name, path);
+    this.reappear();
+  }
 
   /** Asserts that the blocks are on the drive. */
   check(lba: number, blocks: number): void {
@@ -209,9 +257,9 @@ export class SimulatedDrive {
   powerCut(): void {
     const interrupted = [...this.#inFlight];
     for (const request of interrupted) this.#cancel(request);
-    this.#media.powerCut(this.#random);
-    for (const request of interrupted) this.#leavePart(request, true);
-    this.#busyUntil = 0;
+    this.#cache.losePower(this.#home.battery);
+    for (const request of interrupted) this.#cache.leavePart(request, true);
+    this.#timing.reset();
   }
 
   /** The process ended, the drive did not notice. */
@@ -235,11 +283,15 @@ export class SimulatedDrive {
     this.check(lba, blocks);
     if (signal?.aborted || !this.#present) {
       onDone?.();
-      return Promise.reject(signal?.aborted ? signal.reason : this.#failure({ operation, lba, blocks }));
+      return Promise.reject(
+        signal?.aborted ? signal.reason : driveError(this.path, { operation, lba, blocks }, "ENODEV"),
+      );
     }
-    const content = operation === "write" && buffer !== undefined ? new Uint8Array(buffer) : undefined;
-    const goesOn = carryOut(this.#verdict(operation, lba, blocks), this.victim, () => {
-      this.#effect({ operation, lba, blocks, buffer, content, fua, serial: this.#media.serial });
+    const pages = operation === "write" && buffer !== undefined ? pagesOf(buffer) : undefined;
+    const goesOn = carryOut(this.#verdict(operation, lba, blocks), this.#home, () => {
+      const { serial } = this.#media;
+      this.#cache.carryOut({ operation, lba, blocks, buffer, pages, fua, serial, aborted: false });
+      this.counts[operation]++;
     });
     if (!goesOn) return never();
     return new Promise((resolve, reject) => {
@@ -248,13 +300,13 @@ export class SimulatedDrive {
         request.aborted = true;
         reject(signal?.reason);
       };
-      const request: Request = {
+      const request: DriveRequest = {
         process,
         operation,
         lba,
         blocks,
         buffer,
-        content,
+        pages,
         fua,
         serial: this.#media.serial,
         event: undefined,
@@ -267,103 +319,66 @@ export class SimulatedDrive {
       };
       signal?.addEventListener("abort", onAbort, { once: true });
       this.#inFlight.add(request);
-      this.#scheduleRequest(request, this.#latency(operation, blocks, fua));
+      this.#scheduleRequest(request, this.#timing.latency(this.#cache.settings, operation, blocks, fua));
     });
   }
 
-  #scheduleRequest(request: Request, delay: number): void {
-    request.event = this.scheduler.schedule(delay, `${this.machine}:${this.path} ${request.operation}`, () =>
+  #scheduleRequest(request: DriveRequest, delay: number): void {
+    request.event = this.scheduler.schedule(delay, this.#names[request.operation].request, () =>
       this.#perform(request),
     );
   }
 
-  #perform(request: Request): void {
-    const { operation, lba, blocks, buffer, content } = request;
-    const action = this.#faults.find((one) => one.matches(request))?.meet(request);
+  #perform(request: DriveRequest): void {
+    const { operation, lba, blocks, pages, buffer } = request;
+    const fault = this.#faults.find(request);
+    const isMisdirected = fault?.options.action === "misdirect";
+    const place = isMisdirected ? this.#cache.elsewhere(request, fault.options.to) : lba;
+    const action = fault?.meet(request, place);
     if (action === "stall") return;
     this.#inFlight.delete(request);
     this.scheduler.trace.number(lba);
     this.scheduler.trace.number(blocks);
-    if (content !== undefined && buffer !== undefined && !request.aborted) {
+    if (pages !== undefined && buffer !== undefined && !request.aborted) {
       assert(
-        Buffer.compare(content, buffer) === 0,
+        holds(buffer, pages),
         `buffer of a write to ${this.path} block ${lba} was changed before the write completed`,
       );
-      this.scheduler.trace.content(content);
+      this.scheduler.trace.content(buffer);
     }
+    let error: Error | undefined;
     if (action === "fail") {
-      this.#leavePart(request, false);
+      this.#cache.leavePart(request, false);
       if (operation === "flush") this.#media.flushFailed(request.serial);
-      this.#complete(request, this.#failure(request));
-      return;
+      error = driveError(this.path, request, "EIO");
+    } else if (operation === "read" && !this.#media.isReadable(lba, blocks)) {
+      error = driveError(this.path, request, "EIO");
+    } else if (action !== undefined) {
+      this.#cache.carryOutWrongly(request, action, place);
+    } else if (request.aborted && operation !== "read") {
+      this.#cache.leavePart(request, false);
+    } else {
+      this.#cache.carryOut(request);
+      this.counts[operation]++;
     }
-    if (action === undefined) {
-      if (request.aborted && operation !== "read") this.#leavePart(request, false);
-      else this.#effect(request);
-    }
-    this.#complete(request);
+    this.#complete(request, error);
   }
 
-  #complete(request: Request, error?: Error): void {
-    request.process.deliver(`${this.path} ${request.operation} done`, () => {
+  #complete(request: DriveRequest, error?: Error): void {
+    request.process.deliver(this.#names[request.operation].done, () => {
       if (!request.aborted) request.settle(error);
       request.done();
     });
   }
 
-  /** What a request does to the media or to its buffer when nothing is wrong. */
-  #effect(request: Omit<Request, "process" | "settle" | "done" | "event" | "aborted">): void {
-    const { operation, lba, blocks, buffer, content, fua, serial } = request;
-    const durable = fua || !this.#settings.volatileCache;
-    this.counts[operation]++;
-    switch (operation) {
-      case "read":
-        if (buffer !== undefined) this.#media.read(lba, buffer);
-        break;
-      case "write":
-        if (content !== undefined) this.#media.write(lba, content, durable);
-        break;
-      case "unmap":
-        this.#media.unmap(lba, blocks, durable);
-        break;
-      case "flush":
-        this.#media.flushed(serial);
-        break;
-    }
-  }
-
-  #cancel(request: Request): void {
+  #cancel(request: DriveRequest): void {
     if (request.event !== undefined) this.scheduler.cancel(request.event);
     this.#inFlight.delete(request);
   }
 
-  #interrupt(request: Request): void {
+  #interrupt(request: DriveRequest): void {
     this.#cancel(request);
-    this.#leavePart(request, false);
-  }
-
-  /** What a write or an unmap that did not complete leaves: anything between all and nothing. */
-  #leavePart(request: Request, durable: boolean): void {
-    const { operation, lba, blocks, buffer, content, aborted } = request;
-    const certain = durable || !this.#settings.volatileCache;
-    if (operation === "unmap") this.#media.writePartly(lba, blocks, certain, this.#random);
-    if (content === undefined || buffer === undefined) return;
-    // after an abort the caller may have changed the buffer, and the drive may read it before or after that
-    const written = aborted && this.#random.chance(0.5) ? buffer : content;
-    this.#media.writePartly(lba, written, certain, this.#random);
-  }
-
-  #latency(operation: DriveOperation, blocks: number, fua: boolean): number {
-    const [min, max] = this.#settings[operation];
-    let delay = this.#random.between(min, max);
-    if (fua) delay += this.#random.between(this.#settings.flush[0], this.#settings.flush[1]);
-    if (operation === "flush" || operation === "unmap" || this.#settings.bytesPerSecond === Number.POSITIVE_INFINITY) {
-      return delay;
-    }
-    const now = this.scheduler.now;
-    const transfer = (blocks * BLOCK_BYTES * 1000) / this.#settings.bytesPerSecond;
-    this.#busyUntil = Math.max(this.#busyUntil, now) + transfer;
-    return this.#busyUntil - now + delay;
+    this.#cache.leavePart(request, false);
   }
 
   #verdict(operation: DriveOperation, lba: number, blocks: number): Verdict {
@@ -377,15 +392,5 @@ export class SimulatedDrive {
       case "flush":
         return this.onFlush?.() ?? "continue";
     }
-  }
-
-  #failure({ operation, lba, blocks }: Pick<Request, "operation" | "lba" | "blocks">): Error {
-    const where = operation === "flush" ? "" : ` of ${blocks} blocks at ${lba}`;
-    const why = this.#present ? "EIO" : "ENODEV";
-    return new OperatingError(
-      "drive.io",
-      `Drive ${this.path}: ${operation}${where} failed: ${why}.`,
-      "Check the drive and its cabling, and replace it if it fails again.",
-    );
   }
 }

@@ -65,6 +65,8 @@ export class SimulatedDrives implements Drives {
 
 class OpenDrive implements Drive {
   readonly blockSize = BLOCK_BYTES;
+  /** As it was opened: the drive may be put in under another one. */
+  readonly path: string;
   readonly #plugged: number;
   #inFlight = 0;
   #onIdle: (() => void) | undefined;
@@ -74,11 +76,8 @@ class OpenDrive implements Drive {
     private readonly drive: SimulatedDrive,
     private readonly lock: DriveLock,
   ) {
+    this.path = drive.path;
     this.#plugged = drive.plugged;
-  }
-
-  get path(): string {
-    return this.drive.path;
   }
 
   get blockCount(): number {

@@ -1,81 +1,9 @@
 import fc from "fast-check";
 import { expect, test } from "vitest";
 import { KiB, MiB } from "../../base/units.ts";
-import type { Address, Connection } from "../network.ts";
+import type { Address } from "../network.ts";
 import { MemoryUniverse } from "./memory-world.ts";
-
-const PORT: Address = { host: "boulder", port: 7400 };
-
-/** One side of one or more connections that keeps what it is told. */
-class Side {
-  connection: Connection | undefined;
-  readonly pieces: Uint8Array[] = [];
-  length = 0;
-  drains = 0;
-  closes = 0;
-  onDrain: () => void = () => {};
-  onPiece: () => void = () => {};
-
-  readonly handlers = (connection: Connection) => {
-    this.connection = connection;
-    let closed = false;
-    return {
-      onData: (bytes: Uint8Array) => {
-        expect(closed).toBe(false);
-        this.pieces.push(bytes);
-        this.length += bytes.length;
-        this.onPiece();
-      },
-      onDrain: () => {
-        expect(closed).toBe(false);
-        this.drains++;
-        this.onDrain();
-      },
-      onClose: () => {
-        expect(closed).toBe(false);
-        closed = true;
-        this.closes++;
-      },
-    };
-  };
-
-  get bytes(): Uint8Array {
-    return new Uint8Array(Buffer.concat(this.pieces));
-  }
-
-  get open(): Connection {
-    if (this.connection === undefined) throw new Error("not connected");
-    return this.connection;
-  }
-
-  /** Writes all of it, going on at each drain. */
-  send(bytes: Uint8Array): void {
-    let at = 0;
-    const more = () => {
-      at += this.open.write(bytes.subarray(at));
-    };
-    this.onDrain = more;
-    more();
-  }
-}
-
-async function connected(seed: number | string) {
-  const universe = new MemoryUniverse(seed);
-  const client = new Side();
-  const server = new Side();
-  const listener = await universe.result(universe.world("boulder").network.listen(PORT, server.handlers));
-  await universe.result(universe.world("denver").network.connect(PORT, client.handlers));
-  await universe.run(() => server.connection !== undefined);
-  return { universe, network: universe.network, client, server, listener };
-}
-
-function numbered(length: number): Uint8Array {
-  const bytes = new Uint8Array(length);
-  for (let at = 0; at < length; at++) bytes[at] = (at * 7 + (at >> 8)) & 0xff;
-  return bytes;
-}
-
-const same = (a: Uint8Array, b: Uint8Array) => Buffer.compare(a, b) === 0;
+import { connected, numbered, PORT, Side, same } from "./network-fixture.ts";
 
 test("bytes arrive in order and whole, in other pieces than they were written", async () => {
   let split = 0;

@@ -6,8 +6,8 @@
 import { assert } from "../../base/assert.ts";
 import { OperatingError } from "../../base/operating-error.ts";
 import type { Millis } from "../../base/units.ts";
-import type { Listener, Network } from "../network.ts";
-import { type Address, type Connection, type ConnectionHandlers, formatAddress } from "../network.ts";
+import { type Address, type Connection, formatAddress, type Listener, type Network } from "../network.ts";
+import { ANY_HOSTS, Listeners, type Listening, LOOPBACK_HOSTS } from "./listeners.ts";
 import type { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
 import type { SeededRandom } from "./seeded-random.ts";
@@ -22,24 +22,29 @@ export interface NetworkSettings extends LinkSettings {
   readonly receiveBuffer: number;
   /** Milliseconds until a connect that nothing answers fails. */
   readonly connectTimeout: number;
+  /** Milliseconds that a connection waits, its direction or the other cut, for the acknowledgement of what it sent. */
+  readonly retransmitTimeout: number;
 }
 
 export const NETWORK_SETTINGS: NetworkSettings = {
   delay: [0.1, 0.5],
   bytesPerSecond: Number.POSITIVE_INFINITY,
+  segmentBytes: [1, 64 * 1024],
   sendBuffer: 256 * 1024,
   receiveBuffer: 256 * 1024,
   connectTimeout: 130_000,
+  retransmitTimeout: 900_000,
 };
 
-const LOOPBACK: LinkSettings = { delay: [0.01, 0.05], bytesPerSecond: Number.POSITIVE_INFINITY };
+const LOOPBACK: LinkSettings = {
+  delay: [0.01, 0.05],
+  bytesPerSecond: Number.POSITIVE_INFINITY,
+  segmentBytes: [1, 64 * 1024],
+};
 /** Milliseconds until a machine without power counts as not there. */
 const HOST_UNREACHABLE_MILLIS = 3000;
 const EPHEMERAL_PORT_MIN = 49152;
 const PORT_MAX = 65535;
-
-const ANY_HOSTS: readonly string[] = ["0.0.0.0", "::"];
-const LOOPBACK_HOSTS: readonly string[] = ["127.0.0.1", "localhost", "::1"];
 
 /** What the network needs to know of a machine. */
 export interface Host extends Victim {
@@ -50,12 +55,7 @@ export interface Host extends Victim {
   readonly powered: boolean;
 }
 
-type Handlers = (connection: Connection) => ConnectionHandlers;
-
-interface Listening extends Listener {
-  readonly process: Process;
-  readonly handlers: Handlers;
-}
+type Handlers = Listening["handlers"];
 
 export class SimulatedNetwork implements ConnectionContext {
   /**
@@ -70,7 +70,7 @@ export class SimulatedNetwork implements ConnectionContext {
   /** Machines by the names under which they are reached. */
   readonly #names = new Map<string, string>();
   readonly #wires = new Map<string, Wire>();
-  readonly #listeners = new Set<Listening>();
+  readonly #listeners = new Listeners();
   readonly #connections = new Set<SimulatedConnection>();
   #ephemeral = EPHEMERAL_PORT_MIN;
 
@@ -84,6 +84,14 @@ export class SimulatedNetwork implements ConnectionContext {
 
   get receiveBuffer(): number {
     return this.#settings.receiveBuffer;
+  }
+
+  get connectTimeout(): number {
+    return this.#settings.connectTimeout;
+  }
+
+  get retransmitTimeout(): number {
+    return this.#settings.retransmitTimeout;
   }
 
   /** Connections that at least one side still uses, each counted at both ends. */
@@ -109,6 +117,11 @@ export class SimulatedNetwork implements ConnectionContext {
     this.wire(from, to).configure(settings);
   }
 
+  /** Those of the direction from one machine to another. */
+  settingsBetween(from: string, to: string): LinkSettings {
+    return this.wire(from, to).settings;
+  }
+
   /** Nothing gets through between the two, in either direction, until `heal`. Connections stay and wait. */
   partition(a: string, b: string): void {
     this.partitionOneWay(a, b);
@@ -117,6 +130,7 @@ export class SimulatedNetwork implements ConnectionContext {
 
   partitionOneWay(from: string, to: string): void {
     this.wire(from, to).cut();
+    for (const connection of this.#connectionsBetween(from, to)) connection.onSilence();
   }
 
   /** Cuts a machine off from all others that there are. */
@@ -124,7 +138,9 @@ export class SimulatedNetwork implements ConnectionContext {
     for (const other of this.#hosts.keys()) if (other !== machine) this.partition(machine, other);
   }
 
-  /** Mends both directions between two machines; between one and all others; or everything. */
+  /**
+   * Mends both directions between two machines; between one and all others; or everything: cuts, clogs, bit flips.
+   */
   heal(a?: string, b?: string): void {
     for (const wire of this.#wires.values()) {
       const ends = [wire.from, wire.to];
@@ -135,6 +151,26 @@ export class SimulatedNetwork implements ConnectionContext {
   /** Holds everything from one machine to another up for `duration` milliseconds from now. */
   clog(from: string, to: string, duration: Millis | number): void {
     this.wire(from, to).clog(duration);
+  }
+
+  /** From now on each segment from one machine to another has so great a chance to arrive with one bit flipped. */
+  flipBits(from: string, to: string, probability: number): void {
+    this.wire(from, to).flipBits(probability);
+  }
+
+  /** Segments between two machines in which a bit was flipped so far, either way. */
+  damaged(a: string, b: string): number {
+    return this.wire(a, b).damaged + this.wire(b, a).damaged;
+  }
+
+  /**
+   * Ends every connection between two machines, as seen by both of them a delay from now; or as seen by the machine
+   * `a` alone, so that the other finds out when it sends something.
+   */
+  resetConnections(a: string, b: string, seenBy: "both" | "one-sided" = "both"): void {
+    for (const connection of this.#connectionsBetween(a, b)) {
+      if (seenBy === "both" || connection.machine === a) connection.resetFromOutside();
+    }
   }
 
   /** Makes a machine known under another host name as well. */
@@ -159,7 +195,7 @@ export class SimulatedNetwork implements ConnectionContext {
 
   /** The process ended, its machine did not: the kernel closes what it had. */
   processEnded(process: Process): void {
-    this.#dropListeners(process.machine);
+    this.#listeners.drop(process.machine);
     for (const connection of [...this.#connections]) {
       if (connection.process === process) connection.closeBehindProcess();
     }
@@ -167,7 +203,7 @@ export class SimulatedNetwork implements ConnectionContext {
 
   /** @param noticeDelay see `SimulatedConnection.powerCut` */
   powerCut(machine: string, noticeDelay: number | undefined): void {
-    this.#dropListeners(machine);
+    this.#listeners.drop(machine);
     for (const connection of [...this.#connections]) {
       if (connection.machine === machine) connection.powerCut(noticeDelay);
     }
@@ -177,8 +213,8 @@ export class SimulatedNetwork implements ConnectionContext {
     return this.#host(machine);
   }
 
-  isUp(machine: string): boolean {
-    return this.#host(machine).process !== undefined;
+  isPowered(machine: string): boolean {
+    return this.#host(machine).powered;
   }
 
   ended(connection: SimulatedConnection): void {
@@ -220,7 +256,7 @@ export class SimulatedNetwork implements ConnectionContext {
           );
         }
         const address = this.#withPort(process.machine, wanted);
-        if ([...this.#listeners].some((other) => clash(other, process.machine, address))) {
+        if (this.#listeners.isTaken(process.machine, address)) {
           return reject(
             new OperatingError(
               "network.busy",
@@ -229,9 +265,7 @@ export class SimulatedNetwork implements ConnectionContext {
             ),
           );
         }
-        const listener: Listening = { address, process, handlers, close: () => this.#listeners.delete(listener) };
-        this.#listeners.add(listener);
-        resolve(listener);
+        resolve(this.#listeners.add(process, address, handlers));
       });
     });
   }
@@ -239,7 +273,7 @@ export class SimulatedNetwork implements ConnectionContext {
   #withPort(machine: string, wanted: Address): Address {
     if (!("host" in wanted) || wanted.port !== 0) return wanted;
     let address = { host: wanted.host, port: this.#nextPort() };
-    while ([...this.#listeners].some((other) => clash(other, machine, address))) {
+    while (this.#listeners.isTaken(machine, address)) {
       address = { host: wanted.host, port: this.#nextPort() };
     }
     return address;
@@ -254,6 +288,7 @@ export class SimulatedNetwork implements ConnectionContext {
   #connect(process: Process, address: Address, handlers: Handlers, signal?: AbortSignal): Promise<Connection> {
     return new Promise((resolve, reject) => {
       let waiting = true;
+      let client: SimulatedConnection | undefined;
       const onAbort = () => fail("did not answer in time", signal?.reason);
       const settle = () => {
         waiting = false;
@@ -263,6 +298,7 @@ export class SimulatedNetwork implements ConnectionContext {
       const fail = (why: string, cause?: unknown) => {
         if (!waiting || process.ended) return;
         settle();
+        client?.giveUp();
         reject(
           new OperatingError(
             "network.unreachable",
@@ -291,25 +327,26 @@ export class SimulatedNetwork implements ConnectionContext {
           failLater(HOST_UNREACHABLE_MILLIS, "is down");
           return;
         }
-        const listener = [...this.#listeners].find((one) => reaches(one, to, address, from));
+        const listener = this.#listeners.find(from, to, address);
         if (listener === undefined) {
           back.carry(back.transit(0), "refused", () => failLater(0, "refused the connection"));
           return;
         }
         const clientAddress = "host" in address ? formatAddress({ host: from, port: this.#nextPort() }) : address.path;
-        const client = this.#end(process, clientAddress, formatAddress(address), there);
+        const made = this.#end(process, clientAddress, formatAddress(address), there);
         const server = this.#end(listener.process, formatAddress(address), clientAddress, back);
-        client.peer = server;
-        server.peer = client;
-        client.onEstablished = (established) => {
+        made.peer = server;
+        server.peer = made;
+        made.onEstablished = (established) => {
           if (!established) return void failLater(0, "closed the connection");
           process.deliver("connected", () => {
-            if (!waiting) return client.abort();
+            if (!waiting) return;
             settle();
-            client.start(handlers(client));
-            resolve(client);
+            made.start(handlers(made));
+            resolve(made);
           });
         };
+        client = made;
         server.sendEstablished();
         listener.process.schedule(0, "accept", () => server.start(listener.handlers(server)));
       });
@@ -323,33 +360,11 @@ export class SimulatedNetwork implements ConnectionContext {
     return connection;
   }
 
-  #dropListeners(machine: string): void {
-    for (const listener of [...this.#listeners]) {
-      if (listener.process.machine === machine) this.#listeners.delete(listener);
-    }
+  /** Both ends of each. */
+  #connectionsBetween(a: string, b: string): SimulatedConnection[] {
+    return [...this.#connections].filter((connection) => {
+      const ends = [connection.machine, connection.peer?.machine];
+      return (ends[0] === a && ends[1] === b) || (ends[0] === b && ends[1] === a);
+    });
   }
-}
-
-/** Whether a listener stands in the way of another one at `address` of the machine. */
-function clash(listener: Listening, machine: string, address: Address): boolean {
-  if (listener.process.machine !== machine) return false;
-  const other = listener.address;
-  if (!("host" in address) || !("host" in other)) {
-    return !("host" in address) && !("host" in other) && address.path === other.path;
-  }
-  if (address.port !== other.port) return false;
-  return address.host === other.host || ANY_HOSTS.includes(address.host) || ANY_HOSTS.includes(other.host);
-}
-
-/** Whether a connect from machine `from` to `address`, which is on machine `to`, arrives at the listener. */
-function reaches(listener: Listening, to: string, address: Address, from: string): boolean {
-  if (listener.process.machine !== to) return false;
-  const at = listener.address;
-  if (!("host" in address) || !("host" in at)) {
-    return !("host" in address) && !("host" in at) && address.path === at.path;
-  }
-  if (address.port !== at.port) return false;
-  if (ANY_HOSTS.includes(at.host)) return true;
-  const throughLoopback = from === to && (LOOPBACK_HOSTS.includes(address.host) || ANY_HOSTS.includes(address.host));
-  return LOOPBACK_HOSTS.includes(at.host) === throughLoopback;
 }

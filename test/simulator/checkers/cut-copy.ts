@@ -1,0 +1,123 @@
+/**
+ * A site as it would be found after a power cut at this moment: its drives, copied into a universe of their own, and
+ * opened with the product's own inspection. The running universe does not notice.
+ */
+
+import { isOperatingError } from "../../../src/base/operating-error.ts";
+import { BLOCK_BYTES, type Lba, lba } from "../../../src/base/units.ts";
+import type { Config, VolumeConfig } from "../../../src/config/config.ts";
+import { Journal, type JournalView } from "../../../src/journal/journal.ts";
+import {
+  type CutShape,
+  type Machine,
+  MemoryUniverse,
+  type SeededRandom,
+  type SimulatedDrive,
+} from "../../../src/platform/memory/memory-world.ts";
+import { drainMicrotasks } from "../../../src/platform/memory/real-turn.ts";
+import { DiskArray } from "../../../src/raid/disk-array.ts";
+import { Inspection } from "../../../src/site/inspection.ts";
+
+const SHAPES: readonly CutShape[] = ["drop all", "keep all", "mixed", "mostly kept"];
+
+export class CutCopy {
+  readonly name: string;
+  readonly #config: Config;
+  readonly #universe: MemoryUniverse;
+  readonly #inspection: Inspection | undefined;
+  /** Drives that are there. */
+  readonly #paths = new Set<string>();
+  readonly journal: JournalView;
+
+  /**
+   * @param journalDrive the drive with the site's journal, wherever it is now
+   * @param random       decides what the cut leaves
+   * @throws OperatingError as the product refuses what it finds
+   */
+  constructor(machine: Machine, config: Config, journalDrive: SimulatedDrive | undefined, random: SeededRandom) {
+    this.name = machine.name;
+    this.#config = config;
+    this.#universe = new MemoryUniverse(random.seed);
+    const shape = random.pick(SHAPES);
+    const { journal, drives } = config;
+    const found = drives.map(({ path }) => [path, machine.findDrive(path)] as const);
+    for (const [path, drive] of [[journal.device, journalDrive] as const, ...found]) {
+      // An array's drive that was pulled out may be gone for good; a journal's is in somebody's hands.
+      if (drive === undefined || !(drive.present || drive === journalDrive)) continue;
+      this.#paths.add(path);
+      const size = drive.blockCount * BLOCK_BYTES;
+      this.#universe.addDrive(this.name, path, size).restore(drive.cutSnapshot(random, shape));
+    }
+    this.#inspection = this.stores ? this.#inspect() : undefined;
+    this.journal = this.#inspection?.journal ?? this.#inspectJournal();
+  }
+
+  get stores(): boolean {
+    return Object.keys(this.#config.arrays).length > 0;
+  }
+
+  /** Fills `into` with what is stored of a volume: journal over array. Only where the site stores. */
+  readStored(volume: VolumeConfig, into: Uint8Array): void {
+    const take = async (offset: number, part: Uint8Array) => into.set(part, offset);
+    if (this.#inspection !== undefined) this.#settled(this.#inspection.read(volume.name, take));
+  }
+
+  /** Puts what the journal holds of a volume over its content from another site. */
+  overlay(volume: VolumeConfig, content: Uint8Array): void {
+    for (let block = 0; block < content.length / BLOCK_BYTES; block++) this.#overlayBlock(volume, lba(block), content);
+  }
+
+  #overlayBlock({ id }: VolumeConfig, block: Lba, content: Uint8Array): void {
+    const newest = this.journal.newest(id, block);
+    const head = this.journal.head(newest);
+    if (head === undefined) return;
+    const into = content.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
+    if (head.kind === "unmap") into.fill(0);
+    else this.#settled(this.journal.readData(newest, block - head.lba, 1, into));
+  }
+
+  #inspect(): Inspection {
+    const world = this.#universe.world(this.name);
+    try {
+      return this.#settled(Inspection.open(world, this.#config));
+    } catch (error) {
+      // It asks for one assembly that may write, which nothing keeps from being made here.
+      if (!isOperatingError(error, "raid.log-pending")) throw error;
+      this.#settled(this.#completeLoggedWrites());
+      return this.#settled(Inspection.open(world, this.#config));
+    }
+  }
+
+  async #completeLoggedWrites(): Promise<void> {
+    const world = this.#universe.world(this.name);
+    const { group, drives, arrays } = this.#config;
+    for (const array of Object.values(arrays)) {
+      const paths = array.drives.map((slot) => drives[slot].path).filter((path) => this.#paths.has(path));
+      const opened = await Promise.all(paths.map((path) => world.drives.open(path, "read-write")));
+      const options = { name: array.name, group, acceptDirtyDegraded: true };
+      await (await DiskArray.assemble(world, opened, options)).close();
+      for (const drive of opened) await drive.close();
+    }
+  }
+
+  #inspectJournal(): JournalView {
+    const world = this.#universe.world(this.name);
+    const { journal, group } = this.#config;
+    const drive = this.#settled(world.drives.open(journal.device, "read-only"));
+    return this.#settled(Journal.inspect(world, drive, { group }));
+  }
+
+  /** Lets the copy's own time pass until the promise settles: nothing is waited for, and nothing else happens meanwhile. */
+  #settled<T>(promise: PromiseLike<T> | T): T {
+    const outcomes: ({ value: T } | { error: unknown })[] = [];
+    this.#universe.result(promise).then(
+      (value) => outcomes.push({ value }),
+      (error: unknown) => outcomes.push({ error }),
+    );
+    drainMicrotasks();
+    const [outcome] = outcomes;
+    if (outcome === undefined) throw new Error(`the copy of ${this.name} takes too many events to be looked at`);
+    if ("error" in outcome) throw outcome.error;
+    return outcome.value;
+  }
+}

@@ -1,0 +1,172 @@
+/**
+ * Every set of sites that may take over has all acknowledged writes, at this very moment, whatever a power cut would
+ * leave of its drives. In this version every member of the in-sync set must do alone: the primary; each leg, where what has
+ * left the journal of a relay point without storage is behind it.
+ *
+ * A site in whose array other drives were put may refuse; one that refuses for any other reason is found.
+ */
+
+import { isOperatingError, type OperatingError } from "../../../src/base/operating-error.ts";
+import { sequence } from "../../../src/base/units.ts";
+import type { VolumeConfig } from "../../../src/config/config.ts";
+import type { SeededRandom } from "../../../src/platform/memory/memory-world.ts";
+import { CutCopy } from "./cut-copy.ts";
+import type { Fleet, WatchedSystem } from "./fleet.ts";
+import { epochAt, type LogRecord } from "./log-record.ts";
+import type { Obligations } from "./obligations.ts";
+
+/** Says what is wrong with the content of LUN 0 at the sites named: nothing where it is empty. */
+export type CheckContent = (where: string, content: Uint8Array) => readonly string[];
+
+/** What a site says in whose array wrong drives were put; putting the right ones back cures it. */
+const DRIVES_ARE_WRONG = new Set([
+  "raid.foreign",
+  "raid.other-group",
+  "raid.other-array",
+  "raid.duplicate-drive",
+  "raid.duplicate-slot",
+]);
+
+export class TakeoverSets {
+  readonly name = "takeover-sets";
+  /** Sites that could not be looked at, since their drives were elsewhere. */
+  refusals = 0;
+  /** Copies that were looked at. */
+  copies = 0;
+  readonly #system: WatchedSystem;
+  readonly #fleet: Fleet;
+  readonly #record: LogRecord;
+  readonly #obligations: Obligations;
+  #looks = 0;
+
+  constructor(system: WatchedSystem, fleet: Fleet, record: LogRecord, obligations: Obligations) {
+    this.#system = system;
+    this.#fleet = fleet;
+    this.#record = record;
+    this.#obligations = obligations;
+  }
+
+  /** @param primary the site that served last; undefined before any did */
+  look(primary: string | undefined, check: CheckContent): string | undefined {
+    const legs = this.#fleet.primaries.find(({ name }) => name === primary)?.legs;
+    if (primary === undefined || legs === undefined) return undefined;
+    const random = this.#system.universe.random.fork(`takeover ${++this.#looks}`);
+    const copies = new Map<string, CutCopy>();
+    for (const name of [primary, ...legs.flat()]) {
+      const copy = this.#copy(name, random.fork(name));
+      if (typeof copy === "string") return copy;
+      if (copy !== undefined) copies.set(name, copy);
+    }
+    return this.#check([[primary], ...legs], copies, check);
+  }
+
+  #check(
+    sets: readonly (readonly string[])[],
+    copies: ReadonlyMap<string, CutCopy>,
+    check: CheckContent,
+  ): string | undefined {
+    for (const copy of copies.values()) {
+      const fault = this.#logFault(copy);
+      if (fault !== undefined) return fault;
+    }
+    const contents = new Map<string, Uint8Array>();
+    for (const copy of copies.values()) {
+      try {
+        const fault = this.#contentFault(copy, contents);
+        if (fault !== undefined) return fault;
+      } catch (error) {
+        if (!isOperatingError(error)) throw error;
+        return `${copy.name} can't be read: ${error.what}`;
+      }
+    }
+    for (const set of sets) {
+      const content = this.#contentOf(set, copies, contents);
+      const problems = content === undefined ? [] : check(content.where, content.bytes);
+      if (problems.length > 0) return `${content?.where} alone lacks what hosts were told is written: ${problems[0]}`;
+    }
+    return undefined;
+  }
+
+  /** @returns what is wrong, or nothing where the site can't be looked at for good reason */
+  #copy(name: string, random: SeededRandom): CutCopy | string | undefined {
+    const member = this.#fleet.members.get(name);
+    if (member === undefined || this.#obligations.isReleased(name)) return undefined;
+    if (this.#obligations.upTo(name) === 0 && this.#fleet.site(name) === undefined) return undefined;
+    try {
+      const machine = this.#system.universe.machine(name);
+      const copy = new CutCopy(machine, member.config, member.journalDrive, random);
+      this.copies++;
+      return copy;
+    } catch (error) {
+      if (!isOperatingError(error)) throw error;
+      if (!DRIVES_ARE_WRONG.has(error.code)) return `${name} would refuse to start after a power cut: ${show(error)}`;
+      this.refusals++;
+      return undefined;
+    }
+  }
+
+  /** The log of a copy reaches as far as was counted on, and is the one that was committed. */
+  #logFault({ name, journal }: CutCopy): string | undefined {
+    const owed = this.#obligations.upTo(name);
+    if (journal.appended < owed) {
+      return `${name} would have requests up to ${journal.appended} only after a power cut, of ${owed} that it must have`;
+    }
+    for (let at = Math.max(journal.retired, this.#record.floor) + 1; at <= journal.appended; at++) {
+      const head = journal.head(sequence(at));
+      if (head === undefined) return `${name} would lack request ${at} after a power cut`;
+      const fault = this.#record.see(`${name} after a power cut`, head);
+      if (fault !== undefined) return fault;
+      const committed = at <= owed ? this.#record.epochOf(at) : undefined;
+      if (committed !== undefined && committed !== head.epoch) {
+        return `${name} would have a request of epoch ${head.epoch} at sequence ${at} after a power cut, but the one of epoch ${committed} was committed`;
+      }
+    }
+    return undefined;
+  }
+
+  /** Reads LUN 0 of a site that stores, and compares it with what the site's own log leaves there. */
+  #contentFault(copy: CutCopy, contents: Map<string, Uint8Array>): string | undefined {
+    const volume = this.#volumeOf(copy.name);
+    if (!copy.stores || volume === undefined) return undefined;
+    const content = new Uint8Array(volume.size);
+    copy.readStored(volume, content);
+    contents.set(copy.name, content);
+    const { appended, history } = copy.journal;
+    const last = Math.min(appended, this.#record.committed);
+    const committed = this.#record.epochOf(last);
+    // What a site behind a relay point still has to cut differs from the group's log, and nobody counts on it.
+    if (committed !== undefined && epochAt(history, last) !== committed) return undefined;
+    const fault = this.#record.contentFault(volume.id, content, appended, (at) => copy.journal.head(at));
+    return fault === undefined ? undefined : `${copy.name} after a power cut: ${fault}`;
+  }
+
+  /** LUN 0 as the first sites of a set have it together, down to the first that stores. */
+  #contentOf(
+    set: readonly string[],
+    copies: ReadonlyMap<string, CutCopy>,
+    contents: ReadonlyMap<string, Uint8Array>,
+  ): { readonly where: string; readonly bytes: Uint8Array } | undefined {
+    const used: CutCopy[] = [];
+    for (const name of set) {
+      const copy = copies.get(name);
+      const volume = this.#volumeOf(name);
+      if (copy === undefined || volume === undefined) return undefined;
+      used.push(copy);
+      const stored = contents.get(name);
+      if (stored === undefined) continue;
+      const bytes = used.length === 1 ? stored : stored.slice();
+      for (const relay of used.slice(0, -1).reverse()) relay.overlay(volume, bytes);
+      return { where: used.map((each) => each.name).join(" with "), bytes };
+    }
+    return undefined;
+  }
+
+  #volumeOf(name: string): VolumeConfig | undefined {
+    const volumes = this.#fleet.members.get(name)?.config.volumes ?? {};
+    return Object.values(volumes).find(({ lun }) => lun === 0);
+  }
+}
+
+function show({ code, what }: OperatingError): string {
+  return `${code}: ${what}`;
+}

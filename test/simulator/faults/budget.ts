@@ -1,0 +1,95 @@
+/**
+ * How much may go wrong. Inside the budget nothing may be lost, and the system must come back to service when all is
+ * mended; beyond it a site may refuse to go on, but never give wrong data.
+ *
+ * Any number of power cuts, kills, pauses and network faults is inside. Drives:
+ * - All damage to a site's array strikes one member, the weak one; so no stripe has damage on two of its blocks.
+ * - A site may lose its weak member for good once, while its array is whole, and its power stays until the array has
+ *   noticed and settled that (see docs/array.md, "The moment of the loss").
+ * - What a journal has taken stays; it may be slow, stall, or fail a request.
+ *
+ * Beyond the budget members are struck as it comes, and so are journals, but for those of one site, the sound one:
+ * without a copy left anywhere nothing could tell what is missing.
+ */
+
+import type { SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import type { DiskArray } from "../../../src/raid/disk-array.ts";
+import type { SimulatedSystem } from "../system.ts";
+
+export class Budget {
+  readonly sound: string;
+  /** Members that were struck. */
+  readonly struck = new Set<SimulatedDrive>();
+  /** Told of a site whose journal is about to be damaged. */
+  onJournalStruck: (name: string) => void = () => {};
+  readonly #weak = new Map<string, SimulatedDrive>();
+  /** Sites that have lost a member, those that may not have noticed, and those that are to end at a request to come. */
+  readonly #lost = new Set<string>();
+  readonly #losing = new Set<string>();
+  readonly #armed = new Set<string>();
+
+  constructor(
+    private readonly system: SimulatedSystem,
+    private readonly random: SeededRandom,
+    readonly isBeyond: boolean,
+  ) {
+    this.sound = random.pick(system.names);
+    for (const name of system.names) {
+      const drives = system.drivesOf(name).map((path) => system.universe.machine(name).drive(path));
+      if (drives.length > 0) this.#weak.set(name, random.pick(drives));
+    }
+  }
+
+  /** The drive of a site's array that may be struck now; undefined where there is none. */
+  weakDrive(name: string): SimulatedDrive | undefined {
+    const drives = this.system.drivesOf(name);
+    if (!this.isBeyond || drives.length === 0) return this.#weak.get(name);
+    return this.system.universe.machine(name).findDrive(this.random.pick(drives));
+  }
+
+  strike(drive: SimulatedDrive): void {
+    this.struck.add(drive);
+  }
+
+  /** Whether what a site's journal holds may be damaged; if so, it is taken to be. */
+  strikeJournal(name: string): boolean {
+    if (!this.isBeyond || name === this.sound) return false;
+    this.onJournalStruck(name);
+    return true;
+  }
+
+  /** Whether a site's process or power may end now. */
+  mayEnd(name: string): boolean {
+    if (this.isBeyond || !this.#losing.has(name)) return true;
+    const status = this.#array(name)?.status;
+    if (status?.state !== "degraded" || status.settling) return false;
+    this.#losing.delete(name);
+    return true;
+  }
+
+  mayLoseMember(name: string): boolean {
+    if (this.isBeyond) return true;
+    if (this.#lost.has(name) || this.#armed.has(name)) return false;
+    const status = this.#array(name)?.status;
+    return status?.state === "optimal" && !status.recovering;
+  }
+
+  /** The weak member of a site is lost, `now` or as soon as the array notices, which it has to before the site ends. */
+  loseMember(name: string, when: "now" | "once noticed"): void {
+    this.#lost.add(name);
+    if (when === "once noticed") this.#losing.add(name);
+  }
+
+  /** The process of a site is to end at a request that may come at any time. */
+  arm(name: string): void {
+    this.#armed.add(name);
+  }
+
+  disarm(name: string): void {
+    this.#armed.delete(name);
+  }
+
+  #array(name: string): DiskArray | undefined {
+    return this.system.sites.get(name)?.storage.arrays.get("main");
+  }
+}

@@ -1,0 +1,304 @@
+/**
+ * What happens to drives. A write that is lost, misdirected or forgotten strikes data blocks only: a drive that loses a
+ * block together with its checksum leaves nothing that could tell.
+ */
+
+import { BLOCK_BYTES } from "../../../src/base/units.ts";
+import type { SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import { dataBlock } from "../../../src/raid/member-layout.ts";
+import { HOST_BLOCKS } from "../load.ts";
+import { anySite, duration, type Fault, type Scene } from "./fault.ts";
+
+interface Struck {
+  readonly name: string;
+  readonly drive: SimulatedDrive;
+}
+
+function weakDrive(scene: Scene): Struck | undefined {
+  const name = anySite(scene);
+  const drive = scene.budget.weakDrive(name);
+  if (!drive?.present) return undefined;
+  scene.budget.strike(drive);
+  return { name, drive };
+}
+
+function journalDrive(scene: Scene): Struck | undefined {
+  const name = anySite(scene);
+  const drive = scene.system.universe.machine(name).findDrive("/journal");
+  return drive?.present ? { name, drive } : undefined;
+}
+
+/** A data block that hosts write, on a member. */
+function anyData({ random }: Scene): number {
+  return dataBlock(random.below(HOST_BLOCKS));
+}
+
+function damage(
+  name: string,
+  weight: number,
+  act: (scene: Scene, drive: SimulatedDrive, lba: number) => string,
+): Fault {
+  return {
+    name,
+    weight,
+    strike: (scene) => {
+      const struck = weakDrive(scene);
+      if (struck === undefined) return undefined;
+      return `${struck.name}:${struck.drive.path} ${act(scene, struck.drive, anyData(scene))}`;
+    },
+  };
+}
+
+/** The weak member of a site drops out of its array for good. */
+function loss(name: string, weight: number, act: (scene: Scene, drive: SimulatedDrive) => void): Fault {
+  return {
+    name,
+    weight,
+    strike: (scene) => {
+      const struck = weakDrive(scene);
+      if (struck === undefined || !scene.budget.mayLoseMember(struck.name)) return undefined;
+      scene.budget.loseMember(struck.name, "once noticed");
+      act(scene, struck.drive);
+      return `${struck.name}:${struck.drive.path}`;
+    },
+  };
+}
+
+/** A request of a kind that the journal's drive fails, once. */
+function journalFailure(on: "read" | "write" | "flush"): Fault {
+  return {
+    name: `a journal's ${on} fails`,
+    weight: 0.7,
+    strike: (scene) => {
+      const struck = journalDrive(scene);
+      if (struck === undefined) return undefined;
+      const fault = struck.drive.inject({ on, action: "fail", times: 1 });
+      scene.lasting(5000, () => fault.remove());
+      return struck.name;
+    },
+  };
+}
+
+/** Puts another drive in the place of the right one while the site is down, and that one back later. */
+function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: "blank" | "smaller" | "foreign"): boolean {
+  const { system, random, operator } = scene;
+  const machine = system.universe.machine(name);
+  const { path } = right;
+  if (!operator.end(name, "crash", 500)) return false;
+  machine.removeDrive(path);
+  const bytes = right.blockCount * BLOCK_BYTES;
+  const wrong = machine.addDrive(path, kind === "smaller" ? bytes / 2 : bytes);
+  if (kind === "foreign") wrong.overwrite(0, new Uint8Array(BLOCK_BYTES).fill(0xa5));
+  scene.lasting(duration(random, 8000), () => {
+    operator.end(name, "crash", 500);
+    machine.removeDrive(path);
+    machine.insertDrive(path, right);
+  });
+  return true;
+}
+
+export const ARRAY_FAULTS: readonly Fault[] = [
+  damage("a bit flips on a member", 2, (_, drive, lba) => {
+    drive.flipBit(lba);
+    return `block ${lba}`;
+  }),
+  damage("blocks of a member can't be read", 2, ({ random }, drive, lba) => {
+    const blocks = 1 + random.below(8);
+    drive.latentError(lba, blocks);
+    return `blocks ${lba} to ${lba + blocks}`;
+  }),
+  damage("a member loses a write", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "write", action: "lose", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member misdirects a write", 1, (scene, drive, lba) => {
+    const to = anyData(scene);
+    const fault = drive.inject({ on: "write", action: "misdirect", lba, blocks: 1, times: 1, to });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba} to ${to}`;
+  }),
+  damage("a member forgets a write", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "write", action: "forget", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member misdirects a read", 1, (scene, drive, lba) => {
+    const to = anyData(scene);
+    const fault = drive.inject({ on: "read", action: "misdirect", lba, blocks: 1, times: 1, to });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba} to ${to}`;
+  }),
+  damage("a member returns what was there before", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "read", action: "stale", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `block ${lba}`;
+  }),
+  damage("a member garbles a read", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "read", action: "corrupt", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member stalls", 1, (scene, drive) => {
+    const length = duration(scene.random, 8000);
+    const stall = drive.stall();
+    scene.lasting(length, () => stall.remove());
+    return `for ${length} ms`;
+  }),
+  damage("a member is slow", 1, (scene, drive) => {
+    const length = duration(scene.random, 8000);
+    drive.slow(scene.random.pick([10, 100]));
+    scene.lasting(length, () => drive.slow(1));
+    return `for ${length} ms`;
+  }),
+  loss("a member vanishes", 0.5, (_, drive) => drive.vanish()),
+  loss("a member vanishes and comes back old", 0.5, (scene, drive) => {
+    drive.vanish();
+    scene.lasting(duration(scene.random, 8000), () => drive.reappear());
+  }),
+  loss("a member fails a write", 0.5, (scene, drive) => {
+    const fault = drive.inject({ on: "write", action: "fail", times: 1 });
+    scene.lasting(60_000, () => fault.remove());
+  }),
+  loss("a member fails a flush", 0.5, (scene, drive) => {
+    const fault = drive.inject({ on: "flush", action: "fail", times: 1 });
+    scene.lasting(60_000, () => fault.remove());
+  }),
+  {
+    name: "two drives are swapped",
+    weight: 1,
+    strike: (scene) => {
+      const { system, random, operator, budget } = scene;
+      const name = anySite(scene);
+      const machine = system.universe.machine(name);
+      const paths = system.drivesOf(name);
+      if (paths.length < 2 || !budget.mayEnd(name)) return undefined;
+      const [a, b] = [random.pick(paths), random.pick(paths)];
+      if (a === b || machine.findDrive(a) === undefined || machine.findDrive(b) === undefined) return undefined;
+      if (!operator.end(name, "crash", 1000 + random.below(1000))) return undefined;
+      const [first, second] = [machine.removeDrive(a), machine.removeDrive(b)];
+      machine.insertDrive(a, second);
+      machine.insertDrive(b, first);
+      return `${name}: ${a} and ${b}`;
+    },
+  },
+  {
+    name: "a wrong drive is put in for a while",
+    weight: 1,
+    strike: (scene) => {
+      const { budget, random } = scene;
+      const name = anySite(scene);
+      const isJournal = random.chance(0.4);
+      if (!budget.mayEnd(name) || !(isJournal || budget.mayLoseMember(name))) return undefined;
+      const right = isJournal ? scene.system.universe.machine(name).findDrive("/journal") : budget.weakDrive(name);
+      if (!right?.present) return undefined;
+      // The array may go on without it, and then never takes it back.
+      if (!isJournal) budget.loseMember(name, "now");
+      const kind = random.pick(["blank", "smaller", "foreign"] as const);
+      if (!exchange(scene, name, right, kind)) return undefined;
+      return `${name}: ${kind} at ${right.path}`;
+    },
+  },
+];
+
+export const JOURNAL_FAULTS: readonly Fault[] = [
+  journalFailure("read"),
+  journalFailure("write"),
+  journalFailure("flush"),
+  {
+    name: "a journal stalls",
+    weight: 2,
+    strike: (scene) => {
+      const struck = journalDrive(scene);
+      if (struck === undefined) return undefined;
+      const length = duration(scene.random, 8000);
+      const stall = struck.drive.stall();
+      scene.lasting(length, () => stall.remove());
+      return `${struck.name} for ${length} ms`;
+    },
+  },
+  {
+    name: "a journal is slow",
+    weight: 1,
+    strike: (scene) => {
+      const struck = journalDrive(scene);
+      if (struck === undefined) return undefined;
+      const length = duration(scene.random, 8000);
+      struck.drive.slow(scene.random.pick([10, 100]));
+      scene.lasting(length, () => struck.drive.slow(1));
+      return `${struck.name} for ${length} ms`;
+    },
+  },
+  {
+    name: "a journal vanishes for a while",
+    weight: 0.7,
+    strike: (scene) => {
+      const struck = journalDrive(scene);
+      if (struck === undefined || !scene.budget.mayEnd(struck.name)) return undefined;
+      struck.drive.vanish();
+      const length = duration(scene.random, 8000);
+      scene.lasting(length, () => struck.drive.reappear());
+      return `${struck.name} for ${length} ms`;
+    },
+  },
+];
+
+function journalDamage(name: string, act: (scene: Scene, drive: SimulatedDrive, lba: number) => string): Fault {
+  return {
+    name,
+    weight: 0.7,
+    strike: (scene) => {
+      const struck = journalDrive(scene);
+      if (struck === undefined || !scene.budget.strikeJournal(struck.name)) return undefined;
+      // Most of what a short run writes is near the start.
+      const lba = scene.random.below(scene.random.chance(0.7) ? 512 : struck.drive.blockCount - 8);
+      return `${struck.name} ${act(scene, struck.drive, lba)}`;
+    },
+  };
+}
+
+/** What a journal must survive without a wrong answer, although its site may not. */
+export const JOURNAL_DAMAGE: readonly Fault[] = [
+  journalDamage("a bit flips in a journal", (_, drive, lba) => {
+    drive.flipBit(lba);
+    return `block ${lba}`;
+  }),
+  journalDamage("blocks of a journal can't be read", ({ random }, drive, lba) => {
+    const blocks = 1 + random.below(8);
+    drive.latentError(lba, blocks);
+    return `blocks ${lba} to ${lba + blocks}`;
+  }),
+  journalDamage("a journal loses a write", (scene, drive) => {
+    const fault = drive.inject({ on: "write", action: "lose", times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return "";
+  }),
+  journalDamage("a journal misdirects a write", (scene, drive, lba) => {
+    const fault = drive.inject({ on: "write", action: "misdirect", times: 1, to: lba });
+    scene.lasting(5000, () => fault.remove());
+    return `to block ${lba}`;
+  }),
+  journalDamage("a journal forgets writes", (scene, drive) => {
+    const fault = drive.inject({ on: "write", action: "forget", times: 1 + scene.random.below(20) });
+    scene.lasting(5000, () => fault.remove());
+    return "";
+  }),
+  journalDamage("a journal's flushes lie", (scene, drive) => {
+    const fault = drive.inject({ on: "flush", action: "lose" });
+    scene.lasting(8000, () => fault.remove());
+    return "";
+  }),
+  {
+    name: "a battery fails",
+    weight: 2,
+    strike: (scene) => {
+      const name = anySite(scene);
+      if (!scene.budget.strikeJournal(name)) return undefined;
+      const { battery } = scene.system.universe.machine(name);
+      battery.fail();
+      const length = duration(scene.random, 8000);
+      scene.lasting(length, () => battery.recover());
+      return `${name} for ${length} ms`;
+    },
+  },
+];

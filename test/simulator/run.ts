@@ -1,0 +1,274 @@
+/**
+ * One run: a system that a seed draws, under load, through a time of unrest, then mended, until it is at rest. Every
+ * promise that the product makes is checked on the way; the first that is broken ends the run.
+ */
+
+import { millis } from "../../src/base/units.ts";
+import { isalArithmetic } from "../../src/platform/linux/isal-arithmetic.ts";
+import { linuxMemory } from "../../src/platform/linux/linux-memory.ts";
+import { MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
+import { plainArithmetic } from "../../src/platform/plain-arithmetic.ts";
+import { snapshot } from "../../src/site/snapshot.ts";
+import { Checkers } from "./checkers/index.ts";
+import { Budget } from "./faults/budget.ts";
+import { Unrest } from "./faults/unrest.ts";
+import { Load } from "./load.ts";
+import { Operator } from "./operator.ts";
+import type { Scenario } from "./scenarios.ts";
+import { SimulatedSystem } from "./system.ts";
+import { Violation } from "./violation.ts";
+
+export interface RunResult {
+  readonly scenario: string;
+  readonly seed: number;
+  /** 16 hexadecimal digits over all that happened. */
+  readonly traceHash: string;
+  readonly simulatedMs: number;
+  readonly events: number;
+  readonly writes: number;
+  readonly reads: number;
+  readonly faults: number;
+  /** Absent for a run that passed. */
+  readonly failure?: Failure;
+}
+
+export interface Failure {
+  /** Which promise was broken, in a few words. */
+  readonly invariant: string;
+  readonly what: string;
+  /** The system as the seed drew it. */
+  readonly config: string;
+  readonly faults: readonly string[];
+  readonly lastEvents: readonly string[];
+}
+
+/** Virtual milliseconds between two looks of the checkers. */
+const LOOK = 20;
+/** Virtual milliseconds in which a mended system must serve every host again. */
+const SERVICE_DEADLINE = millis(300_000);
+/** Writes that every host must get through once all is mended. */
+const WRITES_AFTER = 3;
+/** Times in a run at which every set of sites that might take over is looked at. */
+const TAKEOVER_LOOKS = 3;
+/** Virtual milliseconds that a system beyond its budget is watched after it was mended. */
+const AFTERMATH = millis(10_000);
+
+/** Checksums and parity come out the same either way; with the library they are quicker. */
+const arithmetic = isalArithmetic(linuxMemory()) ?? plainArithmetic;
+
+/** Carries out one run. Never rejects for what the run finds. */
+export async function runSeed(scenario: Scenario, seed: number): Promise<RunResult> {
+  const run = new Run(scenario, seed);
+  let failure: Failure | undefined;
+  const onRejection = (error: unknown) => run.bug("a promise that nobody looks at", error);
+  process.on("unhandledRejection", onRejection);
+  try {
+    await run.carryOut();
+  } catch (error) {
+    failure = run.failure(error);
+  } finally {
+    process.off("unhandledRejection", onRejection);
+  }
+  return run.result(failure);
+}
+
+class Run {
+  readonly #scenario: Scenario;
+  readonly #seed: number;
+  readonly #universe: MemoryUniverse;
+  readonly #system: SimulatedSystem;
+  readonly #operator: Operator;
+  readonly #checkers: Checkers;
+  readonly #load: Load;
+  readonly #unrest: Unrest;
+  /** The first broken promise, until the run comes to a place where it can end. */
+  #violation: Violation | undefined;
+
+  constructor(scenario: Scenario, seed: number) {
+    this.#scenario = scenario;
+    this.#seed = seed;
+    this.#universe = new MemoryUniverse(`${scenario.name} ${seed}`, { arithmetic });
+    const random = this.#universe.random.fork("scenario");
+    this.#universe.network.configure({
+      segmentBytes: random.pick([
+        [1, 65536],
+        [1, 3000],
+        [1, 200_000],
+      ] as const),
+    });
+    this.#system = new SimulatedSystem(this.#universe, scenario.draw(random));
+    this.#operator = new Operator(this.#system);
+    this.#operator.onBug = (site, error) => this.bug(site, error);
+    const budget = new Budget(this.#system, random, scenario.isBeyond);
+    this.#checkers = new Checkers(this.#system, { isDamaged: (drive) => budget.struck.has(drive) });
+    budget.onJournalStruck = (name) => this.#checkers.release(name);
+    this.#load = new Load(this.#system, {
+      hosts: 1 + random.below(scenario.hosts),
+      depth: scenario.depth,
+      onViolation: (what) => this.#broken("what hosts are told", what),
+    });
+    const { hosts } = this.#load;
+    const scene = { system: this.#system, operator: this.#operator, hosts, budget, random: random.fork("faults") };
+    this.#unrest = new Unrest(scene, scenario);
+  }
+
+  async carryOut(): Promise<void> {
+    this.#operator.begin();
+    this.#look();
+    await this.#until("service at the start", () => this.#system.server !== undefined);
+    this.#load.begin();
+    this.#unrest.begin();
+    for (let part = 0; part < TAKEOVER_LOOKS; part++) {
+      await this.#universe.advance(this.#scenario.unrest / TAKEOVER_LOOKS);
+      this.#lookAtTakeover();
+      this.#throwIfBroken();
+    }
+    this.#unrest.mend();
+    if (this.#scenario.isBeyond) await this.#comeToAnEnd();
+    else await this.#comeToRest();
+  }
+
+  /** What may not have gone wrong is a bug of the product, wherever it comes out. */
+  bug(where: string, error: unknown): void {
+    this.#broken("no process fails but by an operating error", `${where}: ${describe(error)}`);
+  }
+
+  failure(error: unknown): Failure {
+    const { invariant, what } =
+      this.#violation ??
+      (error instanceof Violation ? error : { invariant: "no assertion fails", what: describe(error) });
+    return {
+      invariant,
+      what,
+      config: JSON.stringify(this.#system.topology, undefined, 2),
+      faults: this.#unrest.log,
+      lastEvents: this.#universe.lastEvents,
+    };
+  }
+
+  result(failure: Failure | undefined): RunResult {
+    return {
+      scenario: this.#scenario.name,
+      seed: this.#seed,
+      traceHash: this.#universe.traceHash,
+      simulatedMs: this.#universe.now,
+      events: this.#universe.events,
+      writes: this.#load.writes,
+      reads: this.#load.reads,
+      faults: this.#unrest.log.length,
+      failure,
+    };
+  }
+
+  /** Inside the budget: service comes back, nothing is lost, and all sites end up the same. */
+  async #comeToRest(): Promise<void> {
+    const { names, sites } = this.#system;
+    await this.#until("every site comes back", () => sites.size === names.length && this.#system.server !== undefined);
+    const goal = this.#load.hosts.map((host) => host.counters.acknowledged + WRITES_AFTER);
+    await this.#until("every host is served again", () =>
+      this.#load.hosts.every((host, at) => host.counters.acknowledged >= goal[at]),
+    );
+    this.#lookAtTakeover();
+    await this.#load.end();
+    await this.#until("everything is stored and retired everywhere", () => this.#system.isSettled);
+    await this.#load.readAll();
+    await this.#checkContent();
+    this.#hold(await this.#checkers.atRest());
+    await this.#verify();
+    // What is at rest must be there after the lights went out everywhere.
+    for (const name of names) this.#operator.end(name, "crash", 0);
+    await this.#until("every site comes back", () => sites.size === names.length && this.#system.server !== undefined);
+    await this.#load.readAll();
+    this.#checkRegisters();
+  }
+
+  /** Beyond the budget: whatever still answers, answers truly. */
+  async #comeToAnEnd(): Promise<void> {
+    await this.#universe.advance(AFTERMATH);
+    this.#throwIfBroken();
+    this.#checkRegisters();
+  }
+
+  async #checkContent(): Promise<void> {
+    for (const name of this.#system.names) {
+      if (this.#system.site(name).storage.volumes.size === 0) continue;
+      const wrong = this.#load.registers.checkContent(await this.#system.stored(name), name, this.#universe.now);
+      this.#refuse("every site has what hosts wrote", wrong[0]);
+    }
+    this.#checkRegisters();
+  }
+
+  async #verify(): Promise<void> {
+    for (const { site, verdict } of (await this.#system.verify()).sites) {
+      if (verdict !== "identical" && verdict !== "diskless")
+        throw new Violation("all sites are identical at rest", `verify says of ${site}: ${verdict}`);
+    }
+  }
+
+  #checkRegisters(): void {
+    this.#refuse("each block is a linearizable register", this.#load.registers.check()[0]);
+  }
+
+  #lookAtTakeover(): void {
+    const check = (site: string, content: Uint8Array) =>
+      this.#load.registers.checkContent(content, site, this.#universe.now);
+    if (this.#scenario.isBeyond) return;
+    this.#hold(this.#checkers.takeover(check));
+  }
+
+  #hold(found: { readonly invariant: string; readonly what: string } | undefined): void {
+    if (found !== undefined) throw new Violation(found.invariant, found.what);
+  }
+
+  #look(): void {
+    const found = this.#checkers.look();
+    if (found !== undefined) this.#broken(found.invariant, found.what);
+    this.#universe.after(LOOK, () => this.#look());
+    this.#throwIfBroken();
+  }
+
+  async #until(what: string, condition: () => boolean): Promise<void> {
+    const start = this.#universe.now;
+    let isLate = false;
+    await this.#universe.run(
+      () => {
+        isLate = this.#universe.now - start > SERVICE_DEADLINE;
+        return condition() || isLate;
+      },
+      { deadline: 2 * SERVICE_DEADLINE },
+    );
+    this.#throwIfBroken();
+    if (isLate) throw new Violation(what, `not within ${SERVICE_DEADLINE} ms: ${this.#state()}`);
+  }
+
+  /** Why the system does not go on, site by site. */
+  #state(): string {
+    return this.#system.names
+      .map((name) => {
+        const refusal = this.#operator.refusals.get(name);
+        const site = this.#system.sites.get(name);
+        if (site !== undefined) {
+          const { state, reason } = snapshot(site);
+          return `${name}: ${state}, ${reason}`;
+        }
+        return `${name}: ${refusal?.what ?? this.#universe.machine(name).state}`;
+      })
+      .join("; ");
+  }
+
+  #refuse(invariant: string, what: string | undefined): void {
+    if (what !== undefined) throw new Violation(invariant, what);
+  }
+
+  #broken(invariant: string, what: string): void {
+    this.#violation ??= new Violation(invariant, what);
+  }
+
+  #throwIfBroken(): void {
+    if (this.#violation !== undefined) throw this.#violation;
+  }
+}
+
+function describe(error: unknown): string {
+  return error instanceof Error ? (error.stack ?? error.message) : String(error);
+}

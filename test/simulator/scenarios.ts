@@ -1,0 +1,131 @@
+/** The kinds of runs that there are: what a seed draws its system, its load and its faults from. */
+
+import type { SeededRandom } from "../../src/platform/memory/memory-world.ts";
+import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS } from "./faults/drive-faults.ts";
+import type { Fault } from "./faults/fault.ts";
+import { NETWORK_FAULTS } from "./faults/network-faults.ts";
+import { HOST_FAULTS, SITE_FAULTS } from "./faults/site-faults.ts";
+import type { Topology } from "./system.ts";
+
+export interface Scenario {
+  readonly name: string;
+  /** One sentence. */
+  readonly what: string;
+  readonly draw: (random: SeededRandom) => Topology;
+  readonly faults: readonly Fault[];
+  /** Virtual milliseconds between two faults, at the most. */
+  readonly pause: number;
+  /** Virtual milliseconds of load and faults, before everything is mended. */
+  readonly unrest: number;
+  /** Whether faults may go beyond what redundancy covers: then there is no promise of service, only of no wrong data. */
+  readonly isBeyond: boolean;
+  /** Hosts at the most, and commands that each has outstanding at the most. */
+  readonly hosts: number;
+  readonly depth: number;
+}
+
+/** Five sites: the primary, the backup, a mirror site, and a mirror site behind a relay point. */
+const FIVE_SITES: Topology["legs"] = [["springs"], ["pueblo"], ["relay-east", "boston"]];
+
+const MORE_LEGS: readonly Topology["legs"][] = [
+  [["springs"], ["pueblo"]],
+  [["boulder"], ["pueblo"], ["relay-east*", "relay-far", "boston"]],
+  [["springs"], ["relay-east*", "boston"]],
+  [
+    ["relay-east", "boston"],
+    ["relay-west*", "seattle"],
+  ],
+  [["springs"], ["boulder"], ["pueblo"], ["aspen"]],
+  [["relay-east*", "relay-mid*", "relay-far*", "boston"]],
+];
+
+function variant(random: SeededRandom, legs: Topology["legs"]): Topology {
+  const level = random.pick([1, 5] as const);
+  return {
+    legs,
+    acknowledge: random.pick(["hop", "end"]),
+    array: {
+      level,
+      drives: level === 1 ? random.pick([2, 3]) : random.pick([3, 4]),
+      chunk: random.pick(["4KiB", "16KiB", "64KiB"]),
+    },
+    blockSize: random.pick([512, 4096]),
+    timings: random.pick([undefined, { heartbeat: "200ms", silence: "1s" }]),
+    journalDrive: { cache: random.pick(["none", "volatile", "battery"]) },
+  };
+}
+
+const fiveSites = (random: SeededRandom): Topology => variant(random, FIVE_SITES);
+const anySystem = (random: SeededRandom): Topology => ({
+  ...variant(random, random.pick(MORE_LEGS)),
+  diskless: random.chance(0.3),
+});
+
+const COMMON = { pause: 3000, unrest: 15_000, isBeyond: false, hosts: 3, depth: 6 } as const;
+
+export const SCENARIOS: readonly Scenario[] = [
+  {
+    ...COMMON,
+    name: "standard",
+    what: "Five sites under load, with every kind of fault inside the budget.",
+    draw: fiveSites,
+    faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS],
+  },
+  {
+    ...COMMON,
+    name: "systems",
+    what: "Systems of every shape, diskless sites and long chains among them, with every fault inside the budget.",
+    draw: anySystem,
+    faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS],
+  },
+  {
+    ...COMMON,
+    name: "network",
+    what: "Nothing but a network that does what it likes, one fault upon the other.",
+    draw: anySystem,
+    faults: NETWORK_FAULTS,
+    pause: 400,
+  },
+  {
+    ...COMMON,
+    name: "power",
+    what: "Sites that end and come back without pause, most of them in the middle of recovering.",
+    draw: fiveSites,
+    faults: SITE_FAULTS,
+    pause: 2000,
+  },
+  {
+    ...COMMON,
+    name: "drives",
+    what: "Drives that fail, lie and move, and sites that end, inside the budget.",
+    draw: fiveSites,
+    faults: [...SITE_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS],
+    pause: 1500,
+  },
+  {
+    ...COMMON,
+    name: "beyond",
+    what: "More damage than redundancy covers, journals included: errors are allowed, wrong data never.",
+    draw: anySystem,
+    faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS, ...JOURNAL_DAMAGE],
+    pause: 1000,
+    isBeyond: true,
+  },
+  {
+    ...COMMON,
+    name: "rivals",
+    what: "Two primaries that both want to serve the same legs.",
+    draw: (random) => ({ ...fiveSites(random), rival: "cheyenne" }),
+    faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS],
+    isBeyond: true,
+  },
+  {
+    ...COMMON,
+    name: "load",
+    what: "Five sites, many hosts and no fault, for the speed of the simulator.",
+    draw: fiveSites,
+    faults: [],
+    hosts: 6,
+    depth: 16,
+  },
+];

@@ -14,6 +14,7 @@ import { Channel, type ChannelName, type ChannelOwner } from "./channel.ts";
 import type { VolumeIdentity } from "./contract.ts";
 import { type Frame, FrameType, frameError, PROTOCOL_VERSION } from "./frame.ts";
 import { decodeHello, decodeRefusal, disagreement, encodeHello, encodeRefusal, type Hello } from "./greeting.ts";
+import type { LinkTimings } from "./timings.ts";
 
 export interface DialOptions {
   readonly site: string;
@@ -48,14 +49,16 @@ export class DialledSession {
   heard: Instant;
   readonly #world: World;
   readonly #options: DialOptions;
+  readonly #timings: LinkTimings;
   readonly #owner: SessionOwner;
   readonly #id: string;
   readonly #abort = new AbortController();
   #over = false;
 
-  constructor(world: World, options: DialOptions, owner: SessionOwner) {
+  constructor(world: World, options: DialOptions, timings: LinkTimings, owner: SessionOwner) {
     this.#world = world;
     this.#options = options;
+    this.#timings = timings;
     this.#owner = owner;
     this.#id = formatUuid(randomUuid(world.random)).replaceAll("-", "");
     this.heard = world.clock.now();
@@ -138,7 +141,8 @@ export class DialledSession {
   #hello(channel: ChannelName): Hello {
     const { site, group, remote, volumes } = this.#options;
     const versions = [PROTOCOL_VERSION, PROTOCOL_VERSION] as const;
-    return { versions, site, to: remote.site, group, session: this.#id, channel, volumes };
+    const { heartbeat, silence } = this.#timings;
+    return { versions, site, to: remote.site, group, session: this.#id, channel, heartbeat, silence, volumes };
   }
 
   #onFrame(name: ChannelName, channel: Channel, frame: Frame): void {

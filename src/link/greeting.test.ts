@@ -11,6 +11,8 @@ const hello: Hello = {
   group: "prod",
   session: "00112233445566778899aabbccddeeff",
   channel: "data",
+  heartbeat: 500,
+  silence: 3000,
   volumes: VOLUMES,
 };
 const answer: Hello = { ...hello, site: "boulder", to: "denver" };
@@ -20,7 +22,7 @@ describe("HELLO", () => {
   it("has this form", () => {
     expect(new TextDecoder().decode(encodeHello(hello))).toBe(
       '{"versions":[1,1],"site":"denver","to":"boulder","group":"prod","session":"00112233445566778899aabbccddeeff",' +
-        '"channel":"data","volumes":[{"id":0,"name":"db01","blocks":100000}]}',
+        '"channel":"data","heartbeat":500,"silence":3000,"volumes":[{"id":0,"name":"db01","blocks":100000}]}',
     );
     expect(decodeHello(encodeHello(hello))).toEqual(hello);
   });
@@ -38,6 +40,8 @@ describe("HELLO", () => {
     ["a name without end", { ...hello, site: "x".repeat(256) }],
     ["a short session", { ...hello, session: "00" }],
     ["another channel", { ...hello, channel: "audio" }],
+    ["no heartbeat", { ...hello, heartbeat: undefined }],
+    ["a silence of no whole number", { ...hello, silence: 0.5 }],
     ["no volumes", { ...hello, volumes: undefined }],
     ["a volume that is none", { ...hello, volumes: [null] }],
     ["a volume id out of range", { ...hello, volumes: [{ id: 65536, name: "a", blocks: 1 }] }],
@@ -64,6 +68,8 @@ describe("two sites", () => {
     ["link.group", { group: "test" }],
     ["link.site", { site: "pueblo" }],
     ["link.site", { to: "springs" }],
+    ["link.timings", { heartbeat: 1501 }],
+    ["link.timings", { silence: 999 }],
   ])("disagree: %s", (code, change) => {
     expect(disagreement(hello, { ...answer, ...change }, "boulder")).toMatchObject({ code });
   });

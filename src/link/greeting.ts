@@ -18,6 +18,9 @@ export interface Hello {
   /** 32 hexadecimal digits that join the two connections; the dialler makes them up. */
   readonly session: string;
   readonly channel: ChannelName;
+  /** Milliseconds between two of the site's heartbeats, and after which it takes a link without a byte for lost. */
+  readonly heartbeat: number;
+  readonly silence: number;
   /** The site's volumes. A relay that only journals has none, and agrees with any. */
   readonly volumes: readonly VolumeIdentity[];
 }
@@ -50,12 +53,13 @@ export function encodeHello(hello: Hello): Uint8Array {
 export function decodeHello(payload: Uint8Array): Hello | OperatingError {
   const json = parse(payload);
   if (json === undefined) return malformed("is no JSON object");
-  const { versions, site, to, group, session, channel, volumes } = json;
+  const { versions, site, to, group, session, channel, heartbeat, silence, volumes } = json;
   if (!Array.isArray(versions) || versions.length !== 2 || !versions.every(isCount))
     return malformed("has no versions");
   if (!isName(site) || !isName(to) || !isName(group)) return malformed("lacks a site's or the group's name");
   if (typeof session !== "string" || !SESSION.test(session)) return malformed("has no session id");
   if (channel !== "data" && channel !== "control") return malformed("names no connection");
+  if (!isCount(heartbeat) || !isCount(silence)) return malformed("does not say how often it is heard");
   if (!Array.isArray(volumes)) return malformed("has no list of volumes");
   const list: VolumeIdentity[] = [];
   for (const volume of volumes as unknown[]) {
@@ -64,7 +68,17 @@ export function decodeHello(payload: Uint8Array): Hello | OperatingError {
     if (!isCount(id) || id > 0xffff || !isName(name) || !isCount(blocks)) return malformed("has a malformed volume");
     list.push({ id: volumeId(id), name, blocks });
   }
-  return { versions: [versions[0], versions[1]], site, to, group, session, channel, volumes: list };
+  return {
+    versions: [versions[0], versions[1]],
+    site,
+    to,
+    group,
+    session,
+    channel,
+    heartbeat,
+    silence,
+    volumes: list,
+  };
 }
 
 /**
@@ -103,7 +117,17 @@ export function disagreement(ours: Hello, theirs: Hello, expected: string | unde
       `Check the address of ${theirs.to} in the configuration of ${theirs.site}.`,
     );
   }
-  return volumeDisagreement(ours, theirs);
+  return timingDisagreement(ours, theirs) ?? timingDisagreement(theirs, ours) ?? volumeDisagreement(ours, theirs);
+}
+
+/** A site that calls the other lost between two of its heartbeats would lose the link again and again. */
+function timingDisagreement(one: Hello, other: Hello): OperatingError | undefined {
+  if (one.silence >= 2 * other.heartbeat) return undefined;
+  return new OperatingError(
+    "link.timings",
+    `Site ${one.site} takes a link for lost after ${one.silence} ms, but site ${other.site} is heard every ${other.heartbeat} ms.`,
+    `Make link.silence of ${one.site} at least ${2 * other.heartbeat}ms, or link.heartbeat of ${other.site} shorter.`,
+  );
 }
 
 function volumeDisagreement(ours: Hello, theirs: Hello): OperatingError | undefined {

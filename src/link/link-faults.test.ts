@@ -264,11 +264,12 @@ describe("a live listener", () => {
 
   function hello(channel: ChannelName, session = "0123456789abcdef0123456789abcdef"): Uint8Array {
     const greeting = { versions: [1, PROTOCOL_VERSION] as const, site: "denver", to: "boulder", group: "prod" };
-    return frame(FrameType.HELLO, encodeHello({ ...greeting, session, channel, volumes: VOLUMES }));
+    const timings = { heartbeat: 500, silence: 3000 };
+    return frame(FrameType.HELLO, encodeHello({ ...greeting, session, channel, ...timings, volumes: VOLUMES }));
   }
 
   const KNOWN =
-    /^link\.(garbage|corrupt|version|type|oversized|protocol|gap|credit|lost|silent|timeout|volumes|group|site|stranger|fenced|refused)$/;
+    /^link\.(garbage|corrupt|version|type|oversized|protocol|gap|credit|lost|silent|timeout|volumes|timings|group|site|stranger|fenced|refused)$/;
 
   it("throws at nothing that comes in a greeting's place, and says why it closed", async () => {
     const universe = new MemoryUniverse(6);
@@ -455,11 +456,12 @@ describe("a live listener", () => {
     const universe = new MemoryUniverse(13);
     const world = universe.world("boulder");
     const greeting = { versions: [1, 1] as const, site: "boulder", to: "denver", group: "prod" };
+    const timings = { heartbeat: 500, silence: 3000 };
     await universe.result(
       world.network.listen({ host: "0.0.0.0", port: PORT }, (connection) => ({
         onData: () => {
           const session = "0123456789abcdef0123456789abcdef";
-          const payload = encodeHello({ ...greeting, session, channel: "data", volumes: VOLUMES });
+          const payload = encodeHello({ ...greeting, session, channel: "data", ...timings, volumes: VOLUMES });
           connection.write(frame(FrameType.HELLO, payload));
         },
         onDrain() {},

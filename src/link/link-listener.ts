@@ -293,6 +293,8 @@ export class LinkListener {
       group,
       session: theirs.session,
       channel: theirs.channel,
+      heartbeat: this.#timings.heartbeat,
+      silence: this.#timings.silence,
       volumes,
     };
   }

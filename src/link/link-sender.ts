@@ -270,7 +270,7 @@ export class LinkSender {
   }
 
   #dial(): void {
-    const dialled = new DialledSession(this.#world, this.#options, this.#sessionOwner);
+    const dialled = new DialledSession(this.#world, this.#options, this.#timings, this.#sessionOwner);
     this.#session = {
       dialled,
       heartbeats: new Heartbeats(this.#world, this.#options.remote.site, this.#timings.silence),

@@ -459,6 +459,7 @@ describe("fencing", () => {
     // At once: not when the old primary's next heartbeat comes.
     await universe.run(() => old.fencedBy.length > 0, { deadline: 30 });
     expect(old.fencedBy[0]).toBe(2);
+    await universe.run(() => next.sender.state.kind === "holding");
     next.sender.stream(sequence(4));
     await universe.run(() => next.sender.hop === 5);
     old.source.fill(1);

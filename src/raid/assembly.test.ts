@@ -171,6 +171,39 @@ describe("assembly", () => {
     await bench.assemble([bench.drives[1]]);
   });
 
+  it("leaves out a member that alone has a change that a power cut cut short, when the others went on", async () => {
+    const bench = await stopped();
+    const before = bench.drives.map((drive) => drive.snapshot());
+    await bench.assemble();
+    await bench.write(0, stamped(0, 1, 9));
+    bench.crash();
+    // Only the first one got the superblock with which the write began.
+    for (const at of [1, 2]) bench.drives[at].restore(before[at]);
+    const [first, ...others] = bench.drives;
+    await bench.assemble(others);
+    await bench.write(0, stamped(0, 64, 2));
+    await bench.stop();
+    await bench.assemble();
+    expect(bench.array.status.members.map(({ state }) => state)).toEqual(["stale", "active", "active"]);
+    expect(first.present).toBe(true);
+    expect(Buffer.compare(await bench.read(0, 64), stamped(0, 64, 2))).toBe(0);
+  });
+
+  it("gives a change that a power cut cut short to all members, before the next can come", async () => {
+    const bench = await stopped();
+    const before = bench.drives.map((drive) => drive.snapshot());
+    await bench.assemble();
+    await bench.write(0, stamped(0, 1, 9));
+    bench.crash();
+    for (const at of [1, 2]) bench.drives[at].restore(before[at]);
+    await bench.assemble();
+    bench.crash();
+    // The first one is not needed to know of it any more, nor are the others stale whatever the first one does next.
+    await bench.assemble([bench.drives[1], bench.drives[2]], { readOnly: true });
+    expect(bench.array.status.recovering).toBe(true);
+    expect(Buffer.compare(await bench.read(1, 63), stamped(1, 63, 1))).toBe(0);
+  });
+
   it("refuses a drive that was put back to an older state", async () => {
     const bench = await stopped();
     const old = bench.drives[0].snapshot();

@@ -11,6 +11,7 @@ import {
   renderHelp,
   renderJournal,
   renderMirror,
+  renderScrub,
   renderSessions,
   renderStatus,
   renderVerify,
@@ -42,7 +43,7 @@ export interface Command {
   run(site: Site, parameters: readonly string[], onProgress: (progress: Progress) => void): Promise<CommandResult>;
 }
 
-/** Exit code of a verify that found sites to differ, or could not read one. */
+/** Exit code of a verify that found sites to differ or could not read one, and of a scrub that left rows as they were. */
 export const EXIT_DIFFERENT = 4;
 
 function show(
@@ -87,6 +88,18 @@ export const COMMANDS: readonly Command[] = [
     run: verify,
   },
   {
+    words: ["array", "add"],
+    parameters: "ARRAY DRIVE [overwrite]",
+    summary: "rebuild an array's missing member on the drive that is now at that path",
+    run: addDrive,
+  },
+  {
+    words: ["array", "scrub"],
+    parameters: "ARRAY",
+    summary: "read all of an array, and repair what is provably wrong",
+    run: scrub,
+  },
+  {
     words: ["help"],
     parameters: "",
     summary: "the commands",
@@ -112,6 +125,27 @@ export function runCommand(
     return Promise.reject(new OperatingError("command.unknown", given, `Commands are: ${known}.`));
   }
   return command.run(site, parameters, onProgress);
+}
+
+async function addDrive(site: Site, parameters: readonly string[]): Promise<CommandResult> {
+  const [array, path, overwrite, ...more] = parameters;
+  if (array === undefined || path === undefined || more.length > 0 || (overwrite ?? "overwrite") !== "overwrite") {
+    throw new OperatingError("command.parameters", "array add takes ARRAY DRIVE [overwrite].", "Give just these.");
+  }
+  await site.storage.addDrive(array, path, overwrite !== undefined);
+  const text = `Array ${array} is rebuilding its missing member on ${path}; show array tells how far it is.\n`;
+  return { value: { array, path }, text, exitCode: 0 };
+}
+
+async function scrub(site: Site, parameters: readonly string[]): Promise<CommandResult> {
+  const array = site.storage.arrays.get(parameters[0] ?? "");
+  if (array === undefined || parameters.length !== 1) {
+    const known = [...site.storage.arrays.keys()].join(", ") || "none";
+    throw new OperatingError("command.parameters", "array scrub takes the name of an array.", `Arrays are: ${known}.`);
+  }
+  const report = await array.scrub();
+  const exitCode = report.unrepairable === 0 ? 0 : EXIT_DIFFERENT;
+  return { value: report, text: renderScrub(parameters[0], report), exitCode };
 }
 
 async function verify(

@@ -2,6 +2,7 @@
 
 import { GiB, KiB, MiB, TiB } from "../base/units.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
+import type { ScrubReport } from "../raid/disk-array.ts";
 import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus } from "./status.ts";
 
 export function renderStatus(status: SiteStatus): string {
@@ -88,6 +89,11 @@ export function renderArrays(arrays: readonly ArrayStatus[]): string {
     }
   }
   return text(lines);
+}
+
+export function renderScrub(array: string, { rows, mismatches, repaired, unrepairable }: ScrubReport): string {
+  if (mismatches === 0) return `${array}: ${rows} rows read, all of them right\n`;
+  return `${array}: ${rows} rows read, ${mismatches} of them wrong: ${repaired} repaired, ${unrepairable} could not be\n`;
 }
 
 export function renderSessions(target: SiteStatus["target"]): string {

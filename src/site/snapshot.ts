@@ -63,7 +63,7 @@ function arrayAlarm({ name, state, members }: ArrayStatus): Alarm {
         ? "Bring its drives back and restart the site; until then the other sites have the data."
         : members.some((member) => member.state === "rebuilding")
           ? "Wait until its new drive is rebuilt (show array); until then one drive more must not fail."
-          : "Look at its drives (show array); this version does not rebuild, so one drive more must not fail.",
+          : "Look at its drives (show array), exchange the one that failed, and rebuild it (array add).",
   };
 }
 

@@ -24,6 +24,11 @@ export interface Storage {
   readonly volumes: ReadonlyMap<VolumeId, BlockDevice>;
   /** Drives that were configured but could not be opened, and why. */
   readonly missing: readonly OperatingError[];
+  /**
+   * Puts the drive that is now at a configured path into an array, in the place of a missing member, and begins to
+   * rebuild it. Rejects as `DiskArray.add` does, as `Drives.open` does, or with `site.no-array`, `site.no-drive`.
+   */
+  addDrive(array: string, path: string, overwrite: boolean): Promise<void>;
   close(): Promise<void>;
 }
 
@@ -55,12 +60,56 @@ export async function openStorage(world: World, config: Config, options: OpenOpt
     }
     const volumes = await openVolumes(config, arrays);
     const cache = new ReadCache(world, config.journal.cache);
+    const addDrive = async (name: string, path: string, overwrite: boolean) => {
+      const array = arrayThatMayUse(config, arrays, name, path);
+      await drives[config.drives.findIndex((drive) => drive.path === path)]?.close();
+      const drive = await world.drives.open(path, "read-write");
+      try {
+        await array.add(drive, { overwrite });
+      } catch (error) {
+        await drive.close();
+        throw error;
+      }
+      drives[config.drives.findIndex((each) => each.path === path)] = drive;
+      opened.unshift(drive);
+    };
     const close = () => closeAll(opened);
-    return { journalDrive, journal, cache, arrays, volumes, missing, close };
+    return { journalDrive, journal, cache, arrays, volumes, missing, addDrive, close };
   } catch (error) {
     await closeAll(opened).catch(() => {});
     throw error;
   }
+}
+
+/** The array of that name, if the drive at the path is one of its own and not in use by it now. */
+function arrayThatMayUse(
+  config: Config,
+  arrays: ReadonlyMap<string, DiskArray>,
+  name: string,
+  path: string,
+): DiskArray {
+  const array = arrays.get(name);
+  if (array === undefined) {
+    const known = [...arrays.keys()].join(", ") || "none";
+    throw new OperatingError("site.no-array", `There is no array '${name}'.`, `Arrays are: ${known}.`);
+  }
+  const paths = config.arrays[name].drives.map((index) => config.drives[index].path);
+  if (!paths.includes(path)) {
+    throw new OperatingError(
+      "site.no-drive",
+      `Array ${name} has no drive ${path} in the configuration.`,
+      `Put the new drive where a missing one was: ${paths.join(", ")}.`,
+    );
+  }
+  const user = array.status.members.find((member) => member.path === path);
+  if (user?.state === "active" || user?.state === "rebuilding") {
+    throw new OperatingError(
+      "site.drive-in-use",
+      `Drive ${path} is slot ${user.slot} of array ${name}, and ${user.state}.`,
+      "Name the drive that takes the place of a missing one (show array).",
+    );
+  }
+  return array;
 }
 
 /** Closes all, last opened first, whatever fails on the way; then fails as the first did. */

@@ -47,6 +47,8 @@ const GREETING = {
   group: GROUP,
   session: "0123456789abcdef0123456789abcdef",
   channel: "control",
+  heartbeat: 500,
+  silence: 3000,
   volumes: [{ id: 0, name: "lun0", blocks: BLOCKS }],
 };
 

@@ -5,8 +5,10 @@ import { Host } from "./hosts/host.ts";
 import { Registers } from "./hosts/registers.ts";
 import { IQN, ISCSI_PORT, type SimulatedSystem } from "./system.ts";
 
-/** Blocks of 4 KiB of the LUN that hosts use: few, so that they meet. */
+/** Blocks of 4 KiB of the LUN that hosts use at the least: few, so that they meet. */
 export const HOST_BLOCKS = 96;
+/** More than a site's read cache holds. */
+const HOST_BLOCKS_MANY = 600;
 /** Virtual milliseconds that hosts have to end their commands, and to read everything. */
 const END_DEADLINE = millis(120_000);
 
@@ -14,8 +16,14 @@ export interface LoadOptions {
   readonly hosts: number;
   /** Commands that a host has outstanding at the most. */
   readonly depth: number;
+  /** Whether hosts move much data, over more blocks than a site's read cache holds. */
+  readonly isBulk?: boolean;
   readonly onViolation: (what: string) => void;
 }
+
+/** Share of the commands that are large. */
+const LARGE = 0.04;
+const LARGE_BULK = 0.4;
 
 export class Load {
   readonly hosts: readonly Host[];
@@ -27,7 +35,8 @@ export class Load {
     const { universe, topology } = system;
     const random = universe.random.fork("load");
     const blockSize = topology.blockSize ?? 512;
-    const blocks = (HOST_BLOCKS * BLOCK_BYTES) / blockSize;
+    const blocks =
+      ((random.chance(options.isBulk === true ? 1 : 0.2) ? HOST_BLOCKS_MANY : HOST_BLOCKS) * BLOCK_BYTES) / blockSize;
     this.registers = new Registers({ blockSize, first: 0, blocks, onWrong: options.onViolation });
     this.hosts = Array.from({ length: options.hosts }, (_, at) => {
       return new Host(universe, {
@@ -38,6 +47,7 @@ export class Load {
         blockSize,
         first: 0,
         blocks,
+        large: options.isBulk === true ? LARGE_BULK : LARGE,
         depth: 1 + random.below(options.depth),
         pause: random.pick([20, 50, 200]),
         digests: random.chance(0.6),

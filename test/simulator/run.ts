@@ -4,6 +4,7 @@
  */
 
 import { millis } from "../../src/base/units.ts";
+import type { VolumeVerdict } from "../../src/mirror/verify.ts";
 import { isalArithmetic } from "../../src/platform/linux/isal-arithmetic.ts";
 import { linuxMemory } from "../../src/platform/linux/linux-memory.ts";
 import { MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
@@ -50,7 +51,10 @@ const SERVICE_DEADLINE = millis(300_000);
 const WRITES_AFTER = 3;
 /** Times in a run at which every set of sites that might take over is looked at. */
 const TAKEOVER_LOOKS = 3;
-/** Virtual milliseconds that a system beyond its budget is watched after it was mended. */
+const VERIFY_ATTEMPTS = 10;
+/** Virtual milliseconds until a lost link is up again, mostly. */
+const LINK_RETRY = millis(2000);
+/** Virtual milliseconds that a system that need not come back is watched after it was mended. */
 const AFTERMATH = millis(10_000);
 
 /** Checksums and parity come out the same either way; with the library they are quicker. */
@@ -105,6 +109,7 @@ class Run {
     this.#load = new Load(this.#system, {
       hosts: 1 + random.below(scenario.hosts),
       depth: scenario.depth,
+      isBulk: scenario.isBulk,
       onViolation: (what) => this.#broken("what hosts are told", what),
     });
     const { hosts } = this.#load;
@@ -124,8 +129,8 @@ class Run {
       this.#throwIfBroken();
     }
     this.#unrest.mend();
-    if (this.#scenario.isBeyond) await this.#comeToAnEnd();
-    else await this.#comeToRest();
+    if (this.#scenario.comesBack) await this.#comeToRest();
+    else await this.#comeToAnEnd();
   }
 
   /** What may not have gone wrong is a bug of the product, wherever it comes out. */
@@ -160,7 +165,7 @@ class Run {
     };
   }
 
-  /** Inside the budget: service comes back, nothing is lost, and all sites end up the same. */
+  /** Service comes back, nothing is lost, and all sites end up the same. */
   async #comeToRest(): Promise<void> {
     const { names, sites } = this.#system;
     await this.#until("every site comes back", () => sites.size === names.length && this.#system.server !== undefined);
@@ -182,7 +187,7 @@ class Run {
     this.#checkRegisters();
   }
 
-  /** Beyond the budget: whatever still answers, answers truly. */
+  /** Whatever still answers, answers truly. */
   async #comeToAnEnd(): Promise<void> {
     await this.#universe.advance(AFTERMATH);
     this.#throwIfBroken();
@@ -199,9 +204,18 @@ class Run {
   }
 
   async #verify(): Promise<void> {
-    for (const { site, verdict } of (await this.#system.verify()).sites) {
-      if (verdict !== "identical" && verdict !== "diskless")
-        throw new Violation("all sites are identical at rest", `verify says of ${site}: ${verdict}`);
+    for (const found of await this.#verdicts()) {
+      if (found.verdict === "identical" || found.verdict === "diskless") continue;
+      throw new Violation("all sites are identical at rest", `verify says ${JSON.stringify(found)}`);
+    }
+  }
+
+  /** A link may be lost and come back at any time, and then nothing is known of what is behind it. */
+  async #verdicts(): Promise<VolumeVerdict["sites"]> {
+    for (let attempt = 1; ; attempt++) {
+      const { sites } = await this.#system.verify();
+      if (attempt === VERIFY_ATTEMPTS || sites.every(({ verdict }) => verdict !== "unknown")) return sites;
+      await this.#universe.advance(LINK_RETRY);
     }
   }
 

@@ -1,5 +1,6 @@
 /** The kinds of runs that there are: what a seed draws its system, its load and its faults from. */
 
+import { MiB } from "../../src/base/units.ts";
 import type { SeededRandom } from "../../src/platform/memory/memory-world.ts";
 import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS } from "./faults/drive-faults.ts";
 import type { Fault } from "./faults/fault.ts";
@@ -17,11 +18,15 @@ export interface Scenario {
   readonly pause: number;
   /** Virtual milliseconds of load and faults, before everything is mended. */
   readonly unrest: number;
-  /** Whether faults may go beyond what redundancy covers: then there is no promise of service, only of no wrong data. */
+  /** Whether faults may go beyond what redundancy covers; see `Budget`. */
   readonly isBeyond: boolean;
+  /** Whether there has to be service again once all is mended. Nobody is ever given wrong data. */
+  readonly comesBack: boolean;
   /** Hosts at the most, and commands that each has outstanding at the most. */
   readonly hosts: number;
   readonly depth: number;
+  /** Whether hosts move much data, over more blocks than a site's read cache holds. */
+  readonly isBulk: boolean;
 }
 
 /** Five sites: the primary, the backup, a mirror site, and a mirror site behind a relay point. */
@@ -50,7 +55,9 @@ function variant(random: SeededRandom, legs: Topology["legs"]): Topology {
       chunk: random.pick(["4KiB", "16KiB", "64KiB"]),
     },
     blockSize: random.pick([512, 4096]),
-    timings: random.pick([undefined, { heartbeat: "200ms", silence: "1s" }]),
+    timings: random.pick([undefined, { heartbeat: "200ms", silence: "1200ms" }]),
+    // The smallest ones go round many times in a run.
+    journalBytes: random.pick([5, 8, 16]) * MiB,
     journalDrive: { cache: random.pick(["none", "volatile", "battery"]) },
   };
 }
@@ -61,7 +68,15 @@ const anySystem = (random: SeededRandom): Topology => ({
   diskless: random.chance(0.3),
 });
 
-const COMMON = { pause: 3000, unrest: 15_000, isBeyond: false, hosts: 3, depth: 6 } as const;
+const COMMON = {
+  pause: 3000,
+  unrest: 15_000,
+  isBeyond: false,
+  comesBack: true,
+  hosts: 3,
+  depth: 6,
+  isBulk: false,
+} as const;
 
 export const SCENARIOS: readonly Scenario[] = [
   {
@@ -104,12 +119,24 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...COMMON,
+    name: "room",
+    what: "Large writes into small journals, so that room is short everywhere, with every kind of fault inside the budget.",
+    draw: (random) => ({ ...fiveSites(random), journalBytes: 4 * MiB }),
+    faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS],
+    pause: 2000,
+    hosts: 4,
+    depth: 12,
+    isBulk: true,
+  },
+  {
+    ...COMMON,
     name: "beyond",
     what: "More damage than redundancy covers, journals included: errors are allowed, wrong data never.",
     draw: anySystem,
     faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS, ...JOURNAL_DAMAGE],
     pause: 1000,
     isBeyond: true,
+    comesBack: false,
   },
   {
     ...COMMON,
@@ -117,7 +144,7 @@ export const SCENARIOS: readonly Scenario[] = [
     what: "Two primaries that both want to serve the same legs.",
     draw: (random) => ({ ...fiveSites(random), rival: "cheyenne" }),
     faults: [...SITE_FAULTS, ...HOST_FAULTS, ...NETWORK_FAULTS],
-    isBeyond: true,
+    comesBack: false,
   },
   {
     ...COMMON,

@@ -31,7 +31,8 @@ export interface Topology {
   readonly array?: { readonly level: 1 | 5; readonly drives: number; readonly chunk: string };
   /** Bytes of a logical block of the LUN; 512 unless told otherwise. */
   readonly blockSize?: 512 | 4096;
-  /** How the journal's drives are; as drives are by default unless told otherwise. */
+  /** How large the journal's drives are, 16 MiB unless told otherwise, and how they are. */
+  readonly journalBytes?: number;
   readonly journalDrive?: Partial<DriveSettings>;
   /** Of every link; as the product has it unless told otherwise. */
   readonly timings?: { readonly heartbeat: string; readonly silence: string };
@@ -61,7 +62,7 @@ export class SimulatedSystem {
     this.topology = topology;
     this.#legs = topology.legs.map((leg) => leg.map(nameOf));
     for (const name of this.names) {
-      this.universe.addDrive(name, "/journal", JOURNAL_BYTES, topology.journalDrive);
+      this.universe.addDrive(name, "/journal", topology.journalBytes ?? JOURNAL_BYTES, topology.journalDrive);
       for (const path of this.drivesOf(name)) this.universe.addDrive(name, path, DRIVE_BYTES);
     }
   }

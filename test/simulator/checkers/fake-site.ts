@@ -1,6 +1,7 @@
 /** A site that a test makes up, to show checkers what real sites must never do. */
 
-import { epoch, lba, type Sequence, sequence, volumeId } from "../../../src/base/units.ts";
+import { OperatingError } from "../../../src/base/operating-error.ts";
+import { type Epoch, epoch, lba, type Sequence, sequence, volumeId } from "../../../src/base/units.ts";
 import type { Config } from "../../../src/config/config.ts";
 import type { EpochStart, RequestHead } from "../../../src/journal/journal.ts";
 import { SimulatedSystem } from "../system.ts";
@@ -91,7 +92,30 @@ export class FakeSite implements WatchedSite {
   streamTo(to: FakeSite, unackedBytes = 0): this {
     const position = { promised: epoch(1), lastEpoch: epoch(1), appended: sequence(0) };
     const state = { kind: "streaming", attempt: 1, since: 0, position } as unknown as Forwarding["sender"]["state"];
-    this.forwards.push({ to: to.name, sender: { state, hop: to.journal.durable, unackedBytes } });
+    const sender = { state, hop: to.journal.durable, unackedBytes, fencedBy: epoch(0), lastError: undefined };
+    this.forwards.push({ to: to.name, sender });
+    return this;
+  }
+
+  /** The link to another site is over, since that one has promised a higher epoch. */
+  fencedBy(to: FakeSite, of: number): this {
+    return this.#refusedBy(to, epoch(of), "link.fenced");
+  }
+
+  /** The link to another site is over for this reason. */
+  refusedBy(to: FakeSite, code: string): this {
+    return this.#refusedBy(to, epoch(0), code);
+  }
+
+  #refusedBy(to: FakeSite, fencedBy: Epoch, code: string): this {
+    const lastError = new OperatingError(code, "The link is over.", "Nothing.");
+    const state = {
+      kind: "refused",
+      attempt: 1,
+      retryAt: 0,
+      error: lastError,
+    } as unknown as Forwarding["sender"]["state"];
+    this.forwards = [{ to: to.name, sender: { state, hop: sequence(0), unackedBytes: 0, fencedBy, lastError } }];
     return this;
   }
 

@@ -23,7 +23,7 @@ export interface WatchedSystem {
 
 export interface Forwarding {
   readonly to: string;
-  readonly sender: Pick<LinkSender, "state" | "hop" | "unackedBytes">;
+  readonly sender: Pick<LinkSender, "state" | "hop" | "unackedBytes" | "fencedBy" | "lastError">;
 }
 
 /** One process of a site. */

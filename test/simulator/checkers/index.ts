@@ -14,6 +14,7 @@ import type { Checker, Violation } from "./checker.ts";
 import { Fleet, type WatchedSystem } from "./fleet.ts";
 import { LogPrefix } from "./log-prefix.ts";
 import { LogRecord } from "./log-record.ts";
+import { Manners } from "./manners.ts";
 import { Obligations } from "./obligations.ts";
 import { Retire } from "./retire.ts";
 import { SingleServer } from "./single-server.ts";
@@ -44,6 +45,7 @@ export class Checkers {
       this.#server,
       new LogPrefix(this.#fleet, this.#record, this.#obligations),
       new Retire(this.#fleet, this.#record, this.#obligations),
+      new Manners(this.#fleet),
       new Bounds(this.#fleet, () => system.universe.network.connections),
     ];
     this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations);

@@ -23,7 +23,7 @@ describe("the invariant single-server", () => {
   };
 
   beforeEach(() => {
-    denver = promise(new FakeSite("denver"), 2).serve(2, { unacknowledged: 3 });
+    denver = promise(new FakeSite("denver"), 2).append(2).commit(1).serve(2, { unacknowledged: 3 });
     boulder = promise(new FakeSite("boulder"), 2);
     relay = promise(new FakeSite("relay-east"), 2);
     running = [denver, boulder, relay];
@@ -34,15 +34,26 @@ describe("the invariant single-server", () => {
   it("holds for one server after another, each in a higher epoch", () => {
     expect(look()).toBeUndefined();
     running = [denver, boulder, relay].map((site) => promise(new FakeSite(site.name), 3));
-    running[0].serve(3);
+    running[0].append(3).commit(1).serve(3);
     expect(look()).toBeUndefined();
     expect(checker.last).toBe("denver");
   });
 
   it("is broken by another process in the same epoch", () => {
     expect(look()).toBeUndefined();
-    running[0] = promise(new FakeSite("denver"), 2).serve(2);
+    running[0] = promise(new FakeSite("denver"), 2).append(2).commit(1).serve(2);
     expect(look()).toMatch(/epoch 2 was served by a process of denver, and is by another one of denver/);
+  });
+
+  it("is broken by a server that does not know that the start of its epoch is committed", () => {
+    denver.commit(0);
+    expect(look()).toMatch(/denver serves epoch 2, whose start is request 1, but knows 0 to be committed/);
+  });
+
+  it("is broken by a server that was told of a higher epoch", () => {
+    expect(look()).toBeUndefined();
+    denver.fencedBy(boulder, 3);
+    expect(look()).toMatch(/denver serves epoch 2, though boulder has told it of epoch 3/);
   });
 
   it("is broken by host writes that wait for a primary that was fenced", () => {

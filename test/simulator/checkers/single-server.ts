@@ -2,6 +2,7 @@
  * One acknowledging site an epoch:
  *
  * - at most one process ever serves an epoch, over all restarts;
+ * - it serves only once it knows that the start of its epoch is committed, and until a leg tells it of a higher one;
  * - a primary that does not serve owes no host an acknowledgement;
  * - an epoch is served only when the primary and the first site of every leg have promised it, and no site's promise
  *   ever goes back, over restarts too. No log holds an epoch that its site has not promised.
@@ -43,7 +44,7 @@ export class SingleServer implements Checker {
   }
 
   #serving(site: WatchedSite): string | undefined {
-    const { name, config, controller } = site;
+    const { name, config, controller, forwards, journal, pipeline } = site;
     if (controller === undefined) return undefined;
     const { state, unacknowledged, waiting } = controller;
     if (state.kind !== "serving") {
@@ -55,6 +56,14 @@ export class SingleServer implements Checker {
       return `epoch ${state.epoch} was served by a process of ${server.name}, and is by another one of ${name}`;
     }
     this.#servers.set(state.epoch, site);
+    const start = journal.history.find(({ epoch }) => epoch === state.epoch)?.start;
+    if (start === undefined || pipeline.committed < start) {
+      return `${name} serves epoch ${state.epoch}, whose start is request ${start}, but knows ${pipeline.committed} to be committed`;
+    }
+    const ended = forwards.find(({ sender }) => sender.fencedBy >= state.epoch);
+    if (ended !== undefined) {
+      return `${name} serves epoch ${state.epoch}, though ${ended.to} has told it of epoch ${ended.sender.fencedBy}`;
+    }
     for (const each of [name, ...nextSites(config)]) this.#raise(each, state.epoch);
     return undefined;
   }

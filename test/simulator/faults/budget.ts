@@ -6,7 +6,7 @@
  * - All damage to a site's array strikes one member, the weak one; so no stripe has damage on two of its blocks.
  * - A site may lose its weak member for good once, while its array is whole, and its power stays until the array has
  *   noticed and settled that (see docs/array.md, "The moment of the loss").
- * - What a journal has taken stays; it may be slow, stall, or fail a request.
+ * - What a journal has taken stays; it may be slow, stall, or fail a request. A battery may fail while the power stays.
  *
  * Beyond the budget members are struck as it comes, and so are journals, but for those of one site, the sound one:
  * without a copy left anywhere nothing could tell what is missing.
@@ -27,6 +27,8 @@ export class Budget {
   readonly #lost = new Set<string>();
   readonly #losing = new Set<string>();
   readonly #armed = new Set<string>();
+  /** Sites whose journal would not outlive a power cut. */
+  readonly #unprotected = new Set<string>();
 
   constructor(
     private readonly system: SimulatedSystem,
@@ -60,7 +62,9 @@ export class Budget {
 
   /** Whether a site's process or power may end now. */
   mayEnd(name: string): boolean {
-    if (this.isBeyond || !this.#losing.has(name)) return true;
+    if (this.isBeyond) return true;
+    if (this.#unprotected.has(name)) return false;
+    if (!this.#losing.has(name)) return true;
     const status = this.#array(name)?.status;
     if (status?.state !== "degraded" || status.settling) return false;
     this.#losing.delete(name);
@@ -78,6 +82,33 @@ export class Budget {
   loseMember(name: string, when: "now" | "once noticed"): void {
     this.#lost.add(name);
     if (when === "once noticed") this.#losing.add(name);
+  }
+
+  /** The path of a site's weak drive, if the array has noticed that it is lost, and could be rebuilt. */
+  pathToReplace(name: string): string | undefined {
+    const status = this.#array(name)?.status;
+    const drive = this.#weak.get(name);
+    if (drive === undefined || !this.#lost.has(name) || this.#losing.has(name)) return undefined;
+    if (status?.state !== "degraded" || status.recovering || status.settling) return undefined;
+    return drive.path;
+  }
+
+  /** A new drive is in the place of the weak one, and the array is whole again: it may be lost as well. */
+  replaced(name: string, drive: SimulatedDrive): void {
+    this.#lost.delete(name);
+    this.#weak.set(name, drive);
+  }
+
+  /** Whether a site's battery may fail; if so, its power stays until `batteryRecovered`. */
+  failBattery(name: string): boolean {
+    if (this.isBeyond) return this.strikeJournal(name);
+    if (this.#armed.has(name) || this.#unprotected.has(name)) return false;
+    this.#unprotected.add(name);
+    return true;
+  }
+
+  batteryRecovered(name: string): void {
+    this.#unprotected.delete(name);
   }
 
   /** The process of a site is to end at a request that may come at any time. */

@@ -3,9 +3,11 @@
  * block together with its checksum leaves nothing that could tell.
  */
 
+import { OperatingError } from "../../../src/base/operating-error.ts";
 import { BLOCK_BYTES } from "../../../src/base/units.ts";
 import type { SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { dataBlock } from "../../../src/raid/member-layout.ts";
+import { runCommand } from "../../../src/site/commands.ts";
 import { HOST_BLOCKS } from "../load.ts";
 import { anySite, duration, type Fault, type Scene } from "./fault.ts";
 
@@ -90,11 +92,38 @@ function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: "blan
   const wrong = machine.addDrive(path, kind === "smaller" ? bytes / 2 : bytes);
   if (kind === "foreign") wrong.overwrite(0, new Uint8Array(BLOCK_BYTES).fill(0xa5));
   scene.lasting(duration(random, 8000), () => {
-    operator.end(name, "crash", 500);
+    operator.end(name, "kill", 500);
     machine.removeDrive(path);
     machine.insertDrive(path, right);
   });
   return true;
+}
+
+/** Has an operator type a command at a site. What the site refuses the operator lives with. */
+function command(scene: Scene, name: string, words: readonly string[]): void {
+  const site = scene.system.site(name);
+  runCommand(site, words, () => {}).catch((error: unknown) => {
+    if (!(error instanceof OperatingError)) scene.operator.onBug(name, error);
+  });
+}
+
+/** Puts a blank drive where the lost one was, and has the array rebuilt on it. */
+function exchangeLost(scene: Scene, name: string): string | undefined {
+  const { system, budget } = scene;
+  const path = budget.pathToReplace(name);
+  const machine = system.universe.machine(name);
+  const lost = path === undefined ? undefined : machine.findDrive(path);
+  if (path === undefined || lost === undefined) return undefined;
+  const drive = machine.replaceDrive(path, lost.blockCount * BLOCK_BYTES);
+  const look = () => {
+    const array = system.sites.get(name)?.storage.arrays.get("main");
+    if (array?.status.state === "optimal") budget.replaced(name, drive);
+    else if (machine.findDrive(path) === drive) system.universe.after(100, look);
+    if (array?.status.state === "degraded" && array.status.members.every(({ state }) => state !== "rebuilding"))
+      command(scene, name, ["array", "add", "main", path]);
+  };
+  look();
+  return `${name}:${path}`;
 }
 
 export const ARRAY_FAULTS: readonly Fault[] = [
@@ -165,6 +194,25 @@ export const ARRAY_FAULTS: readonly Fault[] = [
     scene.lasting(60_000, () => fault.remove());
   }),
   {
+    name: "a lost drive is exchanged for a new one",
+    weight: 4,
+    strike: (scene) => {
+      const name = scene.system.names.find((each) => scene.budget.pathToReplace(each) !== undefined);
+      return name === undefined ? undefined : exchangeLost(scene, name);
+    },
+  },
+  {
+    name: "an array is scrubbed",
+    weight: 1,
+    strike: (scene) => {
+      const name = anySite(scene);
+      const site = scene.system.sites.get(name);
+      if (site === undefined || site.storage.arrays.size === 0) return undefined;
+      command(scene, name, ["array", "scrub", "main"]);
+      return name;
+    },
+  },
+  {
     name: "two drives are swapped",
     weight: 1,
     strike: (scene) => {
@@ -200,6 +248,33 @@ export const ARRAY_FAULTS: readonly Fault[] = [
     },
   },
 ];
+
+function failBattery({ system, budget, lasting }: Scene, name: string, length: number): void {
+  const { battery } = system.universe.machine(name);
+  battery.fail();
+  lasting(length, () => {
+    battery.recover();
+    budget.batteryRecovered(name);
+  });
+}
+
+function flapBattery(scene: Scene, name: string, length: number): void {
+  const { system, random } = scene;
+  const { battery } = system.universe.machine(name);
+  let isOver = false;
+  const flap = () => {
+    if (isOver) return;
+    if (battery.holds) battery.fail();
+    else battery.recover();
+    system.universe.after(random.below(300), flap);
+  };
+  failBattery(scene, name, length);
+  flap();
+  scene.lasting(length, () => {
+    isOver = true;
+    battery.recover();
+  });
+}
 
 export const JOURNAL_FAULTS: readonly Fault[] = [
   journalFailure("read"),
@@ -239,6 +314,28 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, 8000);
       scene.lasting(length, () => struck.drive.reappear());
       return `${struck.name} for ${length} ms`;
+    },
+  },
+  {
+    name: "a battery fails",
+    weight: 1,
+    strike: (scene) => {
+      const name = anySite(scene);
+      if (!scene.budget.failBattery(name)) return undefined;
+      const length = duration(scene.random, 8000);
+      failBattery(scene, name, length);
+      return `${name} for ${length} ms`;
+    },
+  },
+  {
+    name: "a battery flaps",
+    weight: 1,
+    strike: (scene) => {
+      const name = anySite(scene);
+      if (!scene.budget.failBattery(name)) return undefined;
+      const length = duration(scene.random, 4000);
+      flapBattery(scene, name, length);
+      return `${name} for ${length} ms`;
     },
   },
 ];
@@ -288,17 +385,4 @@ export const JOURNAL_DAMAGE: readonly Fault[] = [
     scene.lasting(8000, () => fault.remove());
     return "";
   }),
-  {
-    name: "a battery fails",
-    weight: 2,
-    strike: (scene) => {
-      const name = anySite(scene);
-      if (!scene.budget.strikeJournal(name)) return undefined;
-      const { battery } = scene.system.universe.machine(name);
-      battery.fail();
-      const length = duration(scene.random, 8000);
-      scene.lasting(length, () => battery.recover());
-      return `${name} for ${length} ms`;
-    },
-  },
 ];

@@ -25,9 +25,10 @@ export interface Fault {
   strike(scene: Scene): string | undefined;
 }
 
-/** A whole number of virtual milliseconds, below `most`, short ones as likely as long ones. */
+/** A whole number of virtual milliseconds up to `most`; short ones are as likely as long ones. */
 export function duration(random: SeededRandom, most: number): number {
-  return Math.floor(most ** random.between(0.3, 1));
+  // Only what is exact on every processor: powers and logarithms are not.
+  return 1 + random.below(Math.ceil(most / random.pick([1, 4, 16, 64])));
 }
 
 /** A site of the system, the primaries as likely as all others together. */

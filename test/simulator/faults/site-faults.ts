@@ -154,8 +154,11 @@ export const SITE_FAULTS: readonly Fault[] = [
         ["journal", { cache: random.pick(["1MiB", "2MiB"]), window: random.pick(["4MiB", "8MiB"]) }],
       ];
       if (role !== "primary") {
-        const heartbeat = 100 + random.below(900);
-        changes.push(["link", { heartbeat: `${heartbeat}ms`, silence: `${heartbeat * (2 + random.below(6))}ms` }]);
+        // Silence is always longer than what any other site leaves between two heartbeats.
+        changes.push([
+          "link",
+          { heartbeat: `${100 + random.below(400)}ms`, silence: `${1200 + random.below(3000)}ms` },
+        ]);
       }
       if (role === "relay") changes.push(["relay", { acknowledge: random.pick(["hop", "end"]) }]);
       const [section, keys] = random.pick(changes);

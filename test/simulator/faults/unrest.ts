@@ -5,7 +5,7 @@ import type { Fault, Scene } from "./fault.ts";
 
 export interface UnrestOptions {
   readonly faults: readonly Fault[];
-  /** Virtual milliseconds between two faults, at the most. */
+  /** Virtual milliseconds between two faults, at the most; some runs have more of them, and some fewer. */
   readonly pause: number;
 }
 
@@ -24,8 +24,9 @@ export class Unrest {
   constructor(scene: Omit<Scene, "lasting">, options: UnrestOptions) {
     this.#scene = { ...scene, lasting: (duration, end) => this.#last(duration, end) };
     // No run has all faults, so that those that would hide behind others come out.
-    const drawn = options.faults.filter(() => scene.random.chance(0.6));
-    this.#options = { ...options, faults: drawn };
+    const faults = options.faults.filter(() => scene.random.chance(0.6));
+    const pause = options.pause * scene.random.pick([0.25, 1, 1, 2]);
+    this.#options = { faults, pause };
   }
 
   begin(): void {

@@ -29,6 +29,8 @@ export interface HostOptions {
   /** The blocks that the host uses. */
   readonly first: number;
   readonly blocks: number;
+  /** Share of the commands that are large. */
+  readonly large: number;
   /** Commands outstanding at the most. */
   readonly depth: number;
   /** Virtual milliseconds between two looks at whether there is something to do, on the average. */
@@ -220,8 +222,8 @@ export class Host {
 
   #draw(): Work {
     const random = this.#random;
-    const { first, blocks: all } = this.#options;
-    const most = Math.min(all, random.chance(0.04) ? BLOCKS_MAX : BLOCKS_MOST);
+    const { first, blocks: all, large } = this.#options;
+    const most = Math.min(all, random.chance(large) ? BLOCKS_MAX : BLOCKS_MOST);
     const blocks = 1 + random.below(most);
     const lba = first + random.below(all - blocks + 1);
     const dice = random.below(100);

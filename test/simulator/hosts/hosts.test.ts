@@ -25,6 +25,7 @@ class Bench {
       target: IQN,
       lun: 0,
       ...region,
+      large: 0.04,
       depth: 8,
       pause: 10,
       commandTimeout: 8000,

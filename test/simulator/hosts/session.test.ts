@@ -48,6 +48,7 @@ async function run(mangle: Mangle | undefined, digests = false, flip = 0): Promi
     target: TARGET,
     lun: 0,
     ...region,
+    large: 0.04,
     depth: 4,
     pause: 5,
     digests,

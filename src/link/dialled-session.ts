@@ -45,7 +45,7 @@ const REQUEST_GATHER_BYTES = 256 * KiB;
 export class DialledSession {
   data: Channel | undefined;
   control: Channel | undefined;
-  /** When the other site was last heard on the control connection. */
+  /** When the other site was last heard. On a slow line heartbeats may wait long behind data, which says as much. */
   heard: Instant;
   readonly #world: World;
   readonly #options: DialOptions;
@@ -112,7 +112,7 @@ export class DialledSession {
   #channelOwner(name: ChannelName): ChannelOwner {
     return {
       onInput: () => {
-        if (name === "control") this.heard = this.#world.clock.now();
+        this.heard = this.#world.clock.now();
       },
       onFrame: (channel, frame) => {
         if (!this.#over) this.#onFrame(name, channel, frame);

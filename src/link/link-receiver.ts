@@ -168,8 +168,8 @@ export class LinkReceiver implements ChannelOwner {
     if (this.#phase !== "ended") this.#end(error);
   }
 
-  onInput(channel: Channel): void {
-    if (channel === this.#control) this.#heard = this.#world.clock.now();
+  onInput(): void {
+    this.#heard = this.#world.clock.now();
     this.#position = this.#sink.position();
     this.#appended = this.#position.appended;
     this.#lastEpoch = this.#position.lastEpoch;

@@ -4,7 +4,7 @@ import { type Millis, millis } from "../base/units.ts";
 export interface LinkTimings {
   /** Between two heartbeats of one end. */
   readonly heartbeat: Millis;
-  /** After so long without a byte on the control connection the link is lost. */
+  /** After so long without a byte on either connection the link is lost. */
   readonly silence: Millis;
   /** For both connections, their greetings and the welcome together. */
   readonly connect: Millis;

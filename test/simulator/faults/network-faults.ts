@@ -82,6 +82,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       const [a, b] = anyPair(scene);
       const { random, system } = scene;
       const before = system.universe.network.settingsBetween(a, b);
+      if (before.bytesPerSecond !== Number.POSITIVE_INFINITY) return undefined;
       const least = random.below(100);
       const delay = [least, least + 1 + random.below(100)] as const;
       const bytesPerSecond = random.pick([100_000, 1_000_000, 10_000_000]);

@@ -1,5 +1,12 @@
 import { defineConfig } from "vitest/config";
 
+/** Searches for faults that take minutes of computing, and are alone while they do. */
+const SEARCH = [
+  "test/simulator/seeds.test.ts",
+  "test/simulator/breakages/breakages.test.ts",
+  "test/simulator/exhaustive/**/*.test.ts",
+];
+
 /** The tiers of tests, from small to whole. Real processes share ports and disks, so those run one file at a time. */
 export default defineConfig({
   test: {
@@ -16,8 +23,19 @@ export default defineConfig({
         test: {
           name: "simulator",
           include: ["test/simulator/**/*.test.ts"],
+          exclude: SEARCH,
           testTimeout: 120_000,
           sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        test: {
+          name: "search",
+          include: SEARCH,
+          testTimeout: 20 * 60_000,
+          // Runs at once, of which each keeps a processor busy.
+          maxConcurrency: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -27,7 +45,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 60_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 1 },
+          sequence: { groupOrder: 2 },
         },
       },
       {
@@ -37,7 +55,7 @@ export default defineConfig({
           testTimeout: 600_000,
           hookTimeout: 120_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 2 },
+          sequence: { groupOrder: 3 },
         },
       },
     ],

@@ -5,8 +5,8 @@ import { BLOCK_BYTES, epoch, MiB, sequence } from "../base/units.ts";
 import { plainArithmetic } from "../platform/plain-arithmetic.ts";
 import { BatchHeaderLayout, decodeHeader, sealHeader } from "./batch-header.ts";
 import { Journal } from "./journal.ts";
-import { Bench, content, GROUP, same, writeRequest } from "./journal-testing.ts";
-import { RING_START_BYTES, SUPERBLOCK_COPIES, SuperblockLayout } from "./superblock.ts";
+import { Bench, content, OWNER, same, writeRequest } from "./journal-testing.ts";
+import { type JournalOwner, RING_START_BYTES, SUPERBLOCK_COPIES, SuperblockLayout } from "./superblock.ts";
 
 const RING = RING_START_BYTES / BLOCK_BYTES;
 
@@ -24,9 +24,9 @@ async function five(seed: string, close = false): Promise<Bench> {
 }
 
 /** Opening is refused, and changes nothing. */
-async function refusedUntouched(bench: Bench, group?: string) {
+async function refusedUntouched(bench: Bench, owner?: JournalOwner) {
   const before = Bun.hash(bench.drive.contents());
-  const error = await bench.refused(group);
+  const error = await bench.refused(owner);
   expect(Bun.hash(bench.drive.contents())).toBe(before);
   expect(bench.world.memory.outstanding).toBe(0);
   return error;
@@ -237,12 +237,17 @@ describe("a drive that is not this journal's", () => {
   });
 
   test("of another group", async () => {
-    const error = await refusedUntouched(await five("group"), "test");
+    const error = await refusedUntouched(await five("group"), { ...OWNER, group: "test" });
     expect([error.code, error.what.includes("'prod'"), error.what.includes("'test'")]).toEqual([
       "journal.group",
       true,
       true,
     ]);
+  });
+
+  test("of another site", async () => {
+    const error = await refusedUntouched(await five("site"), { ...OWNER, site: "boston" });
+    expect([error.code, error.what]).toEqual(["journal.site", expect.stringMatching(/'denver', not to 'boston'/)]);
   });
 
   test.each([5 * MiB, 3 * MiB])("of another size: %d bytes", async (size) => {
@@ -308,7 +313,7 @@ describe("superblocks", () => {
         bench.drive.flipBit(one);
         bench.drive.flipBit(other);
         const drive = await bench.handle();
-        const opened = Journal.open(bench.world, drive, { group: GROUP, windowBytes: 4 * MiB });
+        const opened = Journal.open(bench.world, drive, { ...OWNER, windowBytes: 4 * MiB });
         const outcome = await bench.universe.result(
           opened.then(
             (journal) => String(journal.promised),

@@ -7,16 +7,15 @@ import type { Drive } from "../platform/drive.ts";
 import { randomUuid } from "../platform/random.ts";
 import type { World } from "../platform/world.ts";
 import { LOG_BYTES_MIN } from "./log-window.ts";
-import { encodeFirstSuperblocks, GROUP_NAME_BYTES_MAX, RING_START_BYTES } from "./superblock.ts";
+import { encodeFirstSuperblocks, type JournalOwner, NAME_BYTES_MAX, RING_START_BYTES } from "./superblock.ts";
 
 /** The ring's size is a multiple of this, so that the format does not depend on odd sizes of drives. */
 const RING_GRAIN_BYTES = MiB;
 /** What is looked at for content at either end of the drive. */
 const PROBE_BYTES = MiB;
 
-export interface FormatOptions {
-  /** The consistency group that the journal will belong to. */
-  readonly group: string;
+/** Whose the journal will be. */
+export interface FormatOptions extends JournalOwner {
   /** Whether what the drive holds may be lost. */
   readonly overwrite?: boolean;
 }
@@ -24,8 +23,10 @@ export interface FormatOptions {
 /** As `Journal.format`. */
 export async function formatJournal(world: World, drive: Drive, options: FormatOptions): Promise<void> {
   assert(drive.blockSize === BLOCK_BYTES, `journal on a drive of ${drive.blockSize}-byte blocks`);
-  const nameBytes = new TextEncoder().encode(options.group).length;
-  assert(nameBytes > 0 && nameBytes <= GROUP_NAME_BYTES_MAX, `group name of ${nameBytes} bytes`);
+  for (const name of [options.group, options.site]) {
+    const nameBytes = new TextEncoder().encode(name).length;
+    assert(nameBytes > 0 && nameBytes <= NAME_BYTES_MAX, `name of ${nameBytes} bytes`);
+  }
   const space = drive.blockCount * BLOCK_BYTES - RING_START_BYTES;
   const ringBytes = space - (space % RING_GRAIN_BYTES);
   if (ringBytes < LOG_BYTES_MIN) {
@@ -43,6 +44,7 @@ export async function formatJournal(world: World, drive: Drive, options: FormatO
     encodeFirstSuperblocks(world.arithmetic, head, {
       uuid: randomUuid(world.random),
       group: options.group,
+      site: options.site,
       driveBlocks: drive.blockCount,
       ringBytes,
       closed: true,

@@ -7,9 +7,11 @@ import type { Drive } from "../platform/drive.ts";
 import { MemoryUniverse, type SimulatedDrive, type SimulatedWorld } from "../platform/memory/memory-world.ts";
 import { plainArithmetic } from "../platform/plain-arithmetic.ts";
 import { Journal, WINDOW_BYTES_MIN } from "./journal.ts";
-import { RING_START_BYTES } from "./superblock.ts";
+import { type JournalOwner, RING_START_BYTES } from "./superblock.ts";
 
 export const GROUP = "prod";
+/** Whose the journals of tests are. */
+export const OWNER = { group: GROUP, site: "denver" } as const;
 const PATH = "/dev/journal";
 const SITE = "denver";
 
@@ -94,7 +96,7 @@ export class Bench {
   async format(options: { overwrite?: boolean } = {}): Promise<void> {
     const drive = await this.handle();
     try {
-      await this.universe.result(Journal.format(this.world, drive, { group: GROUP, ...options }));
+      await this.universe.result(Journal.format(this.world, drive, { ...OWNER, ...options }));
     } finally {
       await this.universe.result(drive.close());
     }
@@ -102,14 +104,14 @@ export class Bench {
 
   /** Opens the journal in the process that runs. */
   async open(windowBytes = WINDOW_BYTES_MIN): Promise<Journal> {
-    return this.universe.result(Journal.open(this.world, await this.handle(), { group: GROUP, windowBytes }));
+    return this.universe.result(Journal.open(this.world, await this.handle(), { ...OWNER, windowBytes }));
   }
 
   /** Opens it and expects that it is refused. */
-  async refused(group = GROUP): Promise<OperatingError> {
+  async refused(owner: JournalOwner = OWNER): Promise<OperatingError> {
     const drive = await this.handle();
     try {
-      await this.universe.result(Journal.open(this.world, drive, { group, windowBytes: WINDOW_BYTES_MIN }));
+      await this.universe.result(Journal.open(this.world, drive, { ...owner, windowBytes: WINDOW_BYTES_MIN }));
     } catch (error) {
       if (isOperatingError(error)) return error;
       throw error;

@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { epoch, lba, MiB, sequence, volumeId } from "../base/units.ts";
 import { Journal, WINDOW_BYTES_MIN } from "./journal.ts";
-import { Bench, bareRequest, content, GROUP, same, writeRequest } from "./journal-testing.ts";
+import { Bench, bareRequest, content, OWNER, same, writeRequest } from "./journal-testing.ts";
 import { RING_START_BYTES } from "./superblock.ts";
 
 const volume = volumeId(0);
@@ -470,9 +470,7 @@ describe("opening and closing", () => {
     for (let of = 1; of <= 3; of++) journal.append(writeRequest(of, { blocks: 5 }));
     await bench.durable(journal);
     bench.restart();
-    const view = await bench.universe.result(
-      Journal.inspect(bench.world, await bench.handle("read-only"), { group: GROUP }),
-    );
+    const view = await bench.universe.result(Journal.inspect(bench.world, await bench.handle("read-only"), OWNER));
     expect([view.retired, view.appended, view.recovery.requests]).toEqual([0, 3, 3]);
     expect(same(await bench.data(view, 2), content(2, 5))).toBe(true);
     expect(view.newest(volume, lba(3))).toBe(3);

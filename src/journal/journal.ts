@@ -40,6 +40,7 @@ import {
   driveByte,
   type EpochStart,
   HISTORY_MAX,
+  type JournalOwner,
   type Opening,
   type Superblock,
   SuperblockWriter,
@@ -53,9 +54,8 @@ export type { EpochStart } from "./superblock.ts";
 /** A checkpoint is written by itself once this part of the ring could be reused after it. */
 const CHECKPOINT_FRACTION = 4;
 
-export interface JournalOptions {
-  /** The consistency group that the journal belongs to. */
-  readonly group: string;
+/** Whose the journal has to be. */
+export interface JournalOptions extends JournalOwner {
   /** Memory that mirrors the newest part of the log: at least WINDOW_BYTES_MIN. */
   readonly windowBytes: number;
 }
@@ -127,17 +127,17 @@ export class Journal {
   /**
    * Opens a journal and recovers it; writes nothing. The drive stays the caller's to close, after the journal.
    *
-   * Rejects with `journal.blank`, `journal.foreign`, `journal.version`, `journal.group`, `journal.size` or
-   * `journal.corrupt`, or as the drive does.
+   * Rejects with `journal.blank`, `journal.foreign`, `journal.version`, `journal.group`, `journal.site`,
+   * `journal.size` or `journal.corrupt`, or as the drive does.
    */
   static async open(world: World, drive: Drive, options: JournalOptions): Promise<Journal> {
     assert(options.windowBytes >= WINDOW_BYTES_MIN, `journal window of ${options.windowBytes} bytes`);
-    return new Journal(world, drive, await recover(world, drive, options.group), options.windowBytes);
+    return new Journal(world, drive, await recover(world, drive, options), options.windowBytes);
   }
 
   /** Opens a stopped site's journal to look at it: it can be on a read-only drive, and nothing can be appended. */
-  static async inspect(world: World, drive: Drive, options: { group: string }): Promise<JournalView> {
-    return new Journal(world, drive, await recover(world, drive, options.group), 0);
+  static async inspect(world: World, drive: Drive, owner: JournalOwner): Promise<JournalView> {
+    return new Journal(world, drive, await recover(world, drive, owner), 0);
   }
 
   private constructor(world: World, drive: Drive, recovered: Recovered, windowBytes: number) {

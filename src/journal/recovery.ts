@@ -21,6 +21,7 @@ import {
   driveByte,
   type EpochStart,
   HISTORY_MAX,
+  type JournalOwner,
   RING_START_BYTES,
   type Superblock,
 } from "./superblock.ts";
@@ -57,14 +58,14 @@ export interface Recovered {
 
 type Reading = Pick<World, "arithmetic" | "clock" | "memory">;
 
-export async function recover(world: Reading, drive: Drive, group: string): Promise<Recovered> {
+export async function recover(world: Reading, drive: Drive, owner: JournalOwner): Promise<Recovered> {
   const buffer = world.memory.allocate(RECOVERY_CHUNK_BYTES);
   try {
     const head = buffer.subarray(0, RING_START_BYTES);
     // A process that was killed may have left a write in the drive's cache: what is read here must not go again.
     await drive.flush();
     await drive.read(lba(0), head);
-    const chosen = chooseSuperblock(world.arithmetic, drive, head, group);
+    const chosen = chooseSuperblock(world.arithmetic, drive, head, owner);
     const replay = new Replay(world, chosen.state, new RingReader(drive, chosen.state.ringBytes, buffer), drive.path);
     const recovery = await replay.run();
     const { live, history, position, hash } = replay;

@@ -25,7 +25,7 @@ export function driveByte(position: number, ringBytes: number): number {
 
 /** Starts of epochs that are kept, the newest ones. */
 export const HISTORY_MAX = 128;
-export const GROUP_NAME_BYTES_MAX = 64;
+export const NAME_BYTES_MAX = 64;
 export const FORMAT_VERSION = 1;
 
 const MAGIC = new TextEncoder().encode("ANTPJRNL");
@@ -44,25 +44,26 @@ export const SuperblockLayout = layout("journal superblock", BLOCK_BYTES, {
   /** 1 where the journal was closed in order, and nothing is written behind `durablePosition`. */
   closed: [28, u32],
   uuid: [32, raw(16)],
-  group: [48, text(GROUP_NAME_BYTES_MAX)],
-  driveBlocks: [112, u64],
-  ringBytes: [120, u64],
-  promised: [128, u64],
+  group: [48, text(NAME_BYTES_MAX)],
+  site: [112, text(NAME_BYTES_MAX)],
+  driveBlocks: [176, u64],
+  ringBytes: [184, u64],
+  promised: [192, u64],
   /** The checkpoint: where the batch with the oldest live request starts, and the hash of the batch before it. */
-  tailPosition: [136, u64],
-  tailHash: [144, u32],
-  historyCount: [148, u32],
-  retired: [152, u64],
-  retiredEpoch: [160, u64],
+  tailPosition: [200, u64],
+  tailHash: [208, u32],
+  historyCount: [212, u32],
+  retired: [216, u64],
+  retiredEpoch: [224, u64],
   /** All that is below this was durable when the superblock was written: damage there is never a torn tail. */
-  durablePosition: [168, u64],
+  durablePosition: [232, u64],
   /** The opening (see `Opening`) that may have written behind `openingPosition`. */
-  opening: [176, u64],
-  openingPosition: [184, u64],
-  openingSequence: [192, u64],
+  opening: [240, u64],
+  openingPosition: [248, u64],
+  openingSequence: [256, u64],
   /** HISTORY_MAX entries of epoch and start, 8 bytes each. */
-  history: [200, raw(HISTORY_MAX * HISTORY_ENTRY_BYTES)],
-  reserved: [2248, raw(BLOCK_BYTES - 2248)],
+  history: [264, raw(HISTORY_MAX * HISTORY_ENTRY_BYTES)],
+  reserved: [2312, raw(BLOCK_BYTES - 2312)],
 });
 
 /** Where an epoch begins: the sequence of its epoch-start request. */
@@ -82,9 +83,15 @@ export interface Opening {
   readonly sequence: Sequence;
 }
 
-export interface Superblock {
-  readonly uuid: Uint8Array;
+/** Whose a journal is. */
+export interface JournalOwner {
+  /** The consistency group, and the site of it, by name. */
   readonly group: string;
+  readonly site: string;
+}
+
+export interface Superblock extends JournalOwner {
+  readonly uuid: Uint8Array;
   readonly driveBlocks: number;
   readonly ringBytes: number;
   readonly closed: boolean;
@@ -119,6 +126,7 @@ export function encodeSuperblock(
   SuperblockLayout.closed.set(view, 0, state.closed ? 1 : 0);
   SuperblockLayout.uuid.set(view, 0, state.uuid);
   SuperblockLayout.group.set(view, 0, state.group);
+  SuperblockLayout.site.set(view, 0, state.site);
   SuperblockLayout.driveBlocks.set(view, 0, state.driveBlocks);
   SuperblockLayout.ringBytes.set(view, 0, state.ringBytes);
   SuperblockLayout.promised.set(view, 0, state.promised);
@@ -195,6 +203,7 @@ export function decodeSuperblock(arithmetic: Arithmetic, block: Uint8Array): Sup
     state: {
       uuid: SuperblockLayout.uuid.get(view, 0).slice(),
       group: SuperblockLayout.group.get(view, 0),
+      site: SuperblockLayout.site.get(view, 0),
       driveBlocks: numbers.driveBlocks,
       ringBytes: numbers.ringBytes,
       closed: SuperblockLayout.closed.get(view, 0) === 1,
@@ -225,9 +234,10 @@ export interface Chosen {
  * Picks the superblock to open by.
  *
  * @param head the drive's first RING_START_BYTES
- * @throws `journal.blank`, `journal.foreign`, `journal.version`, `journal.group`, `journal.size` or `journal.corrupt`
+ * @throws `journal.blank`, `journal.foreign`, `journal.version`, `journal.group`, `journal.site`, `journal.size` or
+ * `journal.corrupt`
  */
-export function chooseSuperblock(arithmetic: Arithmetic, drive: Drive, head: Uint8Array, group: string): Chosen {
+export function chooseSuperblock(arithmetic: Arithmetic, drive: Drive, head: Uint8Array, owner: JournalOwner): Chosen {
   const where = `The journal drive ${drive.path}`;
   const copies = Array.from({ length: SUPERBLOCK_COPIES }, (_, index) =>
     decodeSuperblock(arithmetic, head.subarray(index * BLOCK_BYTES, (index + 1) * BLOCK_BYTES)),
@@ -273,11 +283,18 @@ export function chooseSuperblock(arithmetic: Arithmetic, drive: Drive, head: Uin
     throw corruptSuperblock(drive, `superblock ${number} does not follow superblock ${copy.number}`);
   }
 
-  if (state.group !== group) {
+  if (state.group !== owner.group) {
     throw new OperatingError(
       "journal.group",
-      `${where} belongs to group '${state.group}', not to '${group}'.`,
+      `${where} belongs to group '${state.group}', not to '${owner.group}'.`,
       "Check the group's name and the journal's drive in the configuration.",
+    );
+  }
+  if (state.site !== owner.site) {
+    throw new OperatingError(
+      "journal.site",
+      `${where} belongs to site '${state.site}', not to '${owner.site}'.`,
+      "Attach the drive with this site's own journal; a site that was renamed needs its old name.",
     );
   }
   if (state.driveBlocks !== drive.blockCount) {

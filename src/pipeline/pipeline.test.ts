@@ -39,8 +39,9 @@ async function openPipeline(before: readonly DataWriteRequest[] = []) {
   universe.addDrive("denver", "/journal", 16 * MiB);
   const world = universe.world("denver");
   const drive = await universe.result(world.drives.open("/journal", "read-write"));
-  await universe.result(Journal.format(world, drive, { group: "prod", overwrite: false }));
-  const open = () => universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  const owner = { group: "prod", site: "denver" };
+  await universe.result(Journal.format(world, drive, { ...owner, overwrite: false }));
+  const open = () => universe.result(Journal.open(world, drive, { ...owner, windowBytes: 4 * MiB }));
   let journal = await open();
   for (const request of before) journal.append(request);
   await universe.run(() => journal.durable === before.length);

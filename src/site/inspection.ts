@@ -144,9 +144,10 @@ export class Inspection {
       const device = this.#arrays.map((array) => array.volume(name)).find((found) => found !== undefined);
       if (device !== undefined) this.#devices.set(id, device);
     }
-    const journalDrive = await this.#world.drives.open(this.#config.journal.device, "read-only");
+    const { group, site, journal } = this.#config;
+    const journalDrive = await this.#world.drives.open(journal.device, "read-only");
     this.#opened.push(journalDrive);
-    this.#journal = await Journal.inspect(this.#world, journalDrive, { group: this.#config.group });
+    this.#journal = await Journal.inspect(this.#world, journalDrive, { group, site: site.name });
   }
 
   async #openDrive(path: string): Promise<Drive | undefined> {

@@ -167,7 +167,8 @@ async function openOrFormat(
   drives: readonly (Drive | undefined)[],
   overwrite: boolean,
 ): Promise<Journal> {
-  const options = { group: config.group, windowBytes: config.journal.window };
+  const owner = { group: config.group, site: config.site.name };
+  const options = { ...owner, windowBytes: config.journal.window };
   if (!overwrite) {
     try {
       return await Journal.open(world, journalDrive, options);
@@ -219,7 +220,7 @@ async function format(
     }
   }
   // The journal comes last: it says that the site is set up.
-  await Journal.format(world, journalDrive, { group: config.group, overwrite });
+  await Journal.format(world, journalDrive, { group: config.group, site: config.site.name, overwrite });
 }
 
 async function isEmptyArray(

@@ -50,7 +50,7 @@ const SERVICE_DEADLINE = millis(300_000);
 /** Writes that every host must get through once all is mended. */
 const WRITES_AFTER = 3;
 /** Times in a run at which every set of sites that might take over is looked at. */
-const TAKEOVER_LOOKS = 3;
+const TAKEOVER_LOOKS = 6;
 const VERIFY_ATTEMPTS = 10;
 /** Virtual milliseconds until a lost link is up again, mostly. */
 const LINK_RETRY = millis(2000);
@@ -84,6 +84,7 @@ class Run {
   readonly #operator: Operator;
   readonly #checkers: Checkers;
   readonly #load: Load;
+  readonly #budget: Budget;
   readonly #unrest: Unrest;
   /** The first broken promise, until the run comes to a place where it can end. */
   #violation: Violation | undefined;
@@ -103,9 +104,12 @@ class Run {
     this.#system = new SimulatedSystem(this.#universe, scenario.draw(random));
     this.#operator = new Operator(this.#system);
     this.#operator.onBug = (site, error) => this.bug(site, error);
-    const budget = new Budget(this.#system, random, scenario.isBeyond);
-    this.#checkers = new Checkers(this.#system, { isDamaged: (drive) => budget.struck.has(drive) });
-    budget.onJournalStruck = (name) => this.#checkers.release(name);
+    this.#budget = new Budget(this.#system, random, scenario.isBeyond);
+    this.#checkers = new Checkers(this.#system, { isDamaged: (drive) => this.#budget.struck.has(drive) });
+    this.#budget.onJournalStruck = (name) => {
+      // A relay point that has forgotten what it passed on may have those behind it drop that as well.
+      for (const site of [name, ...this.#system.behind(name)]) this.#checkers.release(site);
+    };
     this.#load = new Load(this.#system, {
       hosts: 1 + random.below(scenario.hosts),
       depth: scenario.depth,
@@ -113,7 +117,13 @@ class Run {
       onViolation: (what) => this.#broken("what hosts are told", what),
     });
     const { hosts } = this.#load;
-    const scene = { system: this.#system, operator: this.#operator, hosts, budget, random: random.fork("faults") };
+    const scene = {
+      system: this.#system,
+      operator: this.#operator,
+      hosts,
+      budget: this.#budget,
+      random: random.fork("faults"),
+    };
     this.#unrest = new Unrest(scene, scenario);
   }
 
@@ -125,6 +135,7 @@ class Run {
     this.#unrest.begin();
     for (let part = 0; part < TAKEOVER_LOOKS; part++) {
       await this.#universe.advance(this.#scenario.unrest / TAKEOVER_LOOKS);
+      while (!this.#budget.isProtected) await this.#universe.advance(LOOK);
       this.#lookAtTakeover();
       this.#throwIfBroken();
     }

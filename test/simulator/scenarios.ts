@@ -2,9 +2,9 @@
 
 import { MiB } from "../../src/base/units.ts";
 import type { SeededRandom } from "../../src/platform/memory/memory-world.ts";
-import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS } from "./faults/drive-faults.ts";
+import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS, MEMBER_LOSSES } from "./faults/drive-faults.ts";
 import type { Fault } from "./faults/fault.ts";
-import { NETWORK_FAULTS } from "./faults/network-faults.ts";
+import { NETWORK_FAULTS, WIRE_FAULTS } from "./faults/network-faults.ts";
 import { HOST_FAULTS, SITE_FAULTS } from "./faults/site-faults.ts";
 import type { Topology } from "./system.ts";
 
@@ -103,6 +103,14 @@ export const SCENARIOS: readonly Scenario[] = [
   },
   {
     ...COMMON,
+    name: "wire",
+    what: "Hosts whose connections damage what they carry, and are lost.",
+    draw: fiveSites,
+    faults: [...HOST_FAULTS, ...WIRE_FAULTS],
+    pause: 300,
+  },
+  {
+    ...COMMON,
     name: "power",
     what: "Sites that end and come back without pause, most of them in the middle of recovering.",
     draw: fiveSites,
@@ -116,6 +124,14 @@ export const SCENARIOS: readonly Scenario[] = [
     draw: fiveSites,
     faults: [...SITE_FAULTS, ...ARRAY_FAULTS, ...JOURNAL_FAULTS],
     pause: 1500,
+  },
+  {
+    ...COMMON,
+    name: "members",
+    what: "Arrays that lose a member, come back with an old one, and lose their power while they are degraded.",
+    draw: fiveSites,
+    faults: [...SITE_FAULTS, ...MEMBER_LOSSES, ...MEMBER_LOSSES],
+    pause: 800,
   },
   {
     ...COMMON,
@@ -152,7 +168,7 @@ export const SCENARIOS: readonly Scenario[] = [
     what: "Five sites, many hosts and no fault, for the speed of the simulator.",
     draw: fiveSites,
     faults: [],
-    hosts: 6,
-    depth: 16,
+    hosts: 4,
+    depth: 6,
   },
 ];

@@ -91,6 +91,12 @@ export class SimulatedSystem {
     return Array.from({ length: this.topology.array?.drives ?? 3 }, (_, slot) => `/drive-${slot}`);
   }
 
+  /** The sites further along the leg of a relay point. */
+  behind(name: string): readonly string[] {
+    const leg = this.#legs.find((sites) => sites.includes(name)) ?? [];
+    return leg.slice(leg.indexOf(name) + 1);
+  }
+
   /** The controller of the primary. */
   get controller() {
     return controllerOf(this.primary);

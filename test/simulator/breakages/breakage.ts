@@ -11,6 +11,8 @@ export interface Breakage {
   readonly seeds: number;
   /** It shows only where a run is made twice. */
   readonly repeat?: true;
+  /** It takes many seeds to find, so that it is looked for only with ANTIPODE_LONG=1. */
+  readonly isLong?: true;
   /** What is wrong then, and for whom. */
   readonly why: string;
 }

@@ -102,9 +102,9 @@ export class CutCopy {
 
   #inspectJournal(): JournalView {
     const world = this.#universe.world(this.name);
-    const { journal, group } = this.#config;
+    const { journal, group, site } = this.#config;
     const drive = this.#settled(world.drives.open(journal.device, "read-only"));
-    return this.#settled(Journal.inspect(world, drive, { group }));
+    return this.#settled(Journal.inspect(world, drive, { group, site: site.name }));
   }
 
   /** Lets the copy's own time pass until the promise settles: nothing is waited for, and nothing else happens meanwhile. */

@@ -5,7 +5,7 @@ import { type Epoch, epoch, lba, type Sequence, sequence, volumeId } from "../..
 import type { Config } from "../../../src/config/config.ts";
 import type { EpochStart, RequestHead } from "../../../src/journal/journal.ts";
 import { SimulatedSystem } from "../system.ts";
-import type { Forwarding, WatchedSite } from "./fleet.ts";
+import type { AnsweredRead, Forwarding, WatchedSite } from "./fleet.ts";
 
 /** Configurations of denver (the primary), boulder (a leg), relay-east and boston (another leg). */
 export const CONFIGS = new SimulatedSystem(1, { legs: [["boulder"], ["relay-east*", "boston"]] });
@@ -33,6 +33,11 @@ class FakeJournal {
   head(of: Sequence): RequestHead | undefined {
     return of > this.retired ? this.requests[of - 1] : undefined;
   }
+
+  /** Every request touches the same block. */
+  newest(): Sequence {
+    return this.appended > this.retired ? this.appended : sequence(0);
+  }
 }
 
 export class FakeSite implements WatchedSite {
@@ -46,6 +51,7 @@ export class FakeSite implements WatchedSite {
   sessions: number | undefined;
   /** Set by whoever watches. */
   admit: (head: RequestHead) => void = () => {};
+  answer: (read: AnsweredRead) => void = () => {};
 
   constructor(readonly name: string) {
     this.config = CONFIGS.config(name);
@@ -53,6 +59,10 @@ export class FakeSite implements WatchedSite {
 
   watchAdmitted(take: (head: RequestHead) => void): void {
     this.admit = take;
+  }
+
+  watchReads(take: (read: AnsweredRead) => void): void {
+    this.answer = take;
   }
 
   /** Appends writes of one block, durably, whose content is told by `checksum`. */
@@ -88,11 +98,19 @@ export class FakeSite implements WatchedSite {
     return this;
   }
 
-  /** Sends to another site over a link that streams. */
-  streamTo(to: FakeSite, unackedBytes = 0): this {
+  /** Sends to another site over a link that streams, and counts `ahead` requests more than that one has. */
+  streamTo(to: FakeSite, unackedBytes = 0, ahead = 0): this {
     const position = { promised: epoch(1), lastEpoch: epoch(1), appended: sequence(0) };
     const state = { kind: "streaming", attempt: 1, since: 0, position } as unknown as Forwarding["sender"]["state"];
-    const sender = { state, hop: to.journal.durable, unackedBytes, fencedBy: epoch(0), lastError: undefined };
+    const sender = {
+      state,
+      get hop() {
+        return sequence(to.journal.durable + ahead);
+      },
+      unackedBytes,
+      fencedBy: epoch(0),
+      lastError: undefined,
+    };
     this.forwards.push({ to: to.name, sender });
     return this;
   }

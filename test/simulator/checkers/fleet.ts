@@ -4,7 +4,7 @@
  */
 
 import { crc32c } from "../../../src/base/crc32c.ts";
-import { BLOCK_BYTES, sequence } from "../../../src/base/units.ts";
+import { BLOCK_BYTES, sequence, type VolumeId } from "../../../src/base/units.ts";
 import type { Config } from "../../../src/config/config.ts";
 import type { Journal, RequestHead } from "../../../src/journal/journal.ts";
 import type { LinkSender } from "../../../src/link/link-sender.ts";
@@ -26,6 +26,12 @@ export interface Forwarding {
   readonly sender: Pick<LinkSender, "state" | "hop" | "unackedBytes" | "fencedBy" | "lastError">;
 }
 
+export interface AnsweredRead {
+  readonly volume: VolumeId;
+  readonly lba: number;
+  readonly content: Uint8Array;
+}
+
 /** One process of a site. */
 export interface WatchedSite {
   readonly name: string;
@@ -41,6 +47,7 @@ export interface WatchedSite {
     | "usedBytes"
     | "capacityBytes"
     | "head"
+    | "newest"
     | "failure"
   >;
   readonly pipeline: Pick<Pipeline, "committed" | "stored">;
@@ -53,6 +60,8 @@ export interface WatchedSite {
   readonly memoryBytes: number;
   /** Tells of each host write as it enters the order, from now on. Of a primary. */
   readonly watchAdmitted?: (take: (head: RequestHead) => void) => void;
+  /** Tells of each read of hosts as it is answered, from now on. Of a primary. */
+  readonly watchReads?: (take: (read: AnsweredRead) => void) => void;
   /** iSCSI sessions, with those whose connection is gone and whose I/O is not; undefined where no portal is open. */
   readonly sessions: number | undefined;
 }
@@ -150,6 +159,7 @@ function watchedSite(name: string, site: Site, journalDrive: SimulatedDrive | un
     controller: feed.kind === "hosts" ? feed.controller : undefined,
     forwards: forwardsOf(site),
     watchAdmitted: feed.kind === "hosts" ? (take) => watchAdmitted(feed.controller, take) : undefined,
+    watchReads: feed.kind === "hosts" ? (take) => watchReads(feed.controller, take) : undefined,
     journalDrive,
     get cachedBytes() {
       return storage.cache.blocks * BLOCK_BYTES;
@@ -173,6 +183,17 @@ function watchAdmitted(controller: MirrorController, take: (head: RequestHead) =
     const at = sequence(controller.pipeline.appended + 1);
     take({ kind, epoch: controller.epoch, sequence: at, volume, lba, blocks, checksums });
   });
+}
+
+function watchReads(controller: MirrorController, take: (read: AnsweredRead) => void): void {
+  const read = controller.read.bind(controller);
+  controller.read = (volume, first, content) => {
+    const pending = read(volume, first, content);
+    const answered = () => take({ volume, lba: first, content });
+    if (pending === undefined) answered();
+    else pending.then(answered, () => {});
+    return pending;
+  };
 }
 
 function forwardsOf({ feed }: Site): readonly Forwarding[] {

@@ -9,7 +9,7 @@ describe("all checkers together", () => {
   let checkers: Checkers;
 
   const load = async (options?: { readonly unwatched: boolean }) => {
-    system = new SimulatedSystem(5, FULL);
+    system = new SimulatedSystem(6, FULL);
     checkers = new Checkers(system);
     const { universe } = system;
     const look = () => {

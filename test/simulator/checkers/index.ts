@@ -16,6 +16,7 @@ import { LogPrefix } from "./log-prefix.ts";
 import { LogRecord } from "./log-record.ts";
 import { Manners } from "./manners.ts";
 import { Obligations } from "./obligations.ts";
+import { Reads } from "./reads.ts";
 import { Retire } from "./retire.ts";
 import { SingleServer } from "./single-server.ts";
 import { type CheckContent, TakeoverSets } from "./takeover-sets.ts";
@@ -45,6 +46,7 @@ export class Checkers {
       this.#server,
       new LogPrefix(this.#fleet, this.#record, this.#obligations),
       new Retire(this.#fleet, this.#record, this.#obligations),
+      new Reads(this.#fleet, this.#record),
       new Manners(this.#fleet),
       new Bounds(this.#fleet, () => system.universe.network.connections),
     ];

@@ -108,6 +108,11 @@ describe("the invariant log-prefix", () => {
     expect(look()).toMatch(/boston has requests up to 3, relay-east may send up to 2 only/);
   });
 
+  it("is broken by an ACK of what is not durable", () => {
+    denver.streamTo(boulder, 0, 1);
+    expect(look()).toMatch(/denver counts boulder up to 6, which has 5 durably/);
+  });
+
   it("is broken by a log whose epochs go back", () => {
     boulder.cut(3).append(2).append(1);
     expect(look()).toMatch(/goes back to epoch 1/);

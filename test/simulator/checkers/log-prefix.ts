@@ -4,7 +4,8 @@
  * - the same sequence of the same epoch is the same request everywhere, and a log's epochs never go back;
  * - what the sites knew to be committed is at every site whose ACK it counted on, for ever, in every later epoch;
  * - while a link streams in an epoch that both its ends have promised, the site behind it has nothing that the site
- *   before it lacks. A relay point lacks what is not durable there; the primary sends what its journal still writes.
+ *   before it lacks. A relay point lacks what is not durable there; the primary sends what its journal still writes;
+ * - what the site before it counts as acknowledged meanwhile is durable behind it.
  */
 
 import { sequence } from "../../../src/base/units.ts";
@@ -49,7 +50,7 @@ export class LogPrefix implements Checker {
       if (site.pipeline.committed > this.#record.committed) this.#record.commit(site);
       this.#oblige(site);
     }
-    const fault = this.#obligations.broken(this.#fleet) ?? this.#mismatch() ?? this.#overtaken();
+    const fault = this.#obligations.broken(this.#fleet) ?? this.#mismatch() ?? this.#overtaken() ?? this.#overcounted();
     if (fault === undefined) {
       const retired = [...members.values()].filter(({ name }) => !this.#obligations.isReleased(name));
       if (retired.length > 0) this.#record.trim(Math.min(...retired.map((member) => member.retired)));
@@ -134,6 +135,18 @@ export class LogPrefix implements Checker {
       for (const forwarding of site.forwards) {
         const fault = this.#overtakes(site, forwarding);
         if (fault !== undefined) return fault;
+      }
+    }
+    return undefined;
+  }
+
+  #overcounted(): string | undefined {
+    for (const { name, forwards } of this.#fleet.running) {
+      for (const { to, sender } of forwards) {
+        const behind = this.#fleet.site(to);
+        if (behind === undefined || sender.state.kind !== "streaming" || this.#obligations.isReleased(to)) continue;
+        const { durable } = behind.journal;
+        if (sender.hop > durable) return `${name} counts ${to} up to ${sender.hop}, which has ${durable} durably`;
       }
     }
     return undefined;

@@ -19,6 +19,7 @@ interface Seen {
 }
 
 const ZEROS = new Uint8Array(BLOCK_BYTES);
+const ZEROS_CRC = crc32c(ZEROS);
 
 export class LogRecord {
   readonly #seen = new Map<number, Seen[]>();
@@ -114,6 +115,22 @@ export class LogRecord {
       if (!holds) return `block ${block} of volume ${volume} is not what the log up to ${upTo} leaves there`;
     }
     return undefined;
+  }
+
+  /**
+   * CRC of a block as the log up to `upTo` leaves it, as far as it is known.
+   *
+   * @param own as for `contentFault`
+   */
+  checksumOf(volume: VolumeId, block: number, upTo: number, own: (at: Sequence) => RequestHead | undefined): number {
+    const blocks = new Map<number, number>();
+    const floor = this.#content.get(volume)?.get(block);
+    if (floor !== undefined) blocks.set(block, floor);
+    for (let at = this.#floor + 1; at <= upTo; at++) {
+      const head = this.#canonical.get(at) ?? own(sequence(at));
+      if (head?.volume === volume) apply(head, blocks);
+    }
+    return blocks.get(block) ?? ZEROS_CRC;
   }
 
   #volume(id: VolumeId): Map<number, number> {

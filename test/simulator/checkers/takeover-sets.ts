@@ -1,5 +1,6 @@
 /**
- * Every set of sites that may take over has all acknowledged writes, at this very moment, whatever a power cut would
+ * What a journal calls durable is there after a power cut, and:
+ * every set of sites that may take over has all acknowledged writes, at this very moment, whatever a power cut would
  * leave of its drives. In this version every member of the in-sync set must do alone: the primary; each leg, where what has
  * left the journal of a relay point without storage is behind it.
  *
@@ -110,6 +111,11 @@ export class TakeoverSets {
     const owed = this.#obligations.upTo(name);
     if (journal.appended < owed) {
       return `${name} would have requests up to ${journal.appended} only after a power cut, of ${owed} that it must have`;
+    }
+    const live = this.#fleet.site(name)?.journal;
+    // A site that is about to get a new epoch may be in the middle of a cut.
+    if (live !== undefined && live.promised === live.lastEpoch && journal.appended < live.durable) {
+      return `${name} would have requests up to ${journal.appended} only after a power cut, of ${live.durable} that its journal calls durable`;
     }
     for (let at = Math.max(journal.retired, this.#record.floor) + 1; at <= journal.appended; at++) {
       const head = journal.head(sequence(at));

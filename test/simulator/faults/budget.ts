@@ -107,6 +107,11 @@ export class Budget {
     return true;
   }
 
+  /** Whether the power may go at every site now, as far as batteries are concerned. */
+  get isProtected(): boolean {
+    return this.#unprotected.size === 0;
+  }
+
   batteryRecovered(name: string): void {
     this.#unprotected.delete(name);
   }

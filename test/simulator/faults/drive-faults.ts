@@ -51,6 +51,11 @@ function damage(
   };
 }
 
+/** Puts a drive that vanished back, unless another was put in its place. */
+function comeBack({ system }: Scene, drive: SimulatedDrive): void {
+  if (system.universe.machine(drive.machine).findDrive(drive.path) === drive) drive.reappear();
+}
+
 /** The weak member of a site drops out of its array for good. */
 function loss(name: string, weight: number, act: (scene: Scene, drive: SimulatedDrive) => void): Fault {
   return {
@@ -81,8 +86,10 @@ function journalFailure(on: "read" | "write" | "flush"): Fault {
   };
 }
 
+const WRONG_DRIVES = ["blank", "smaller", "foreign", "a copy of another site's"] as const;
+
 /** Puts another drive in the place of the right one while the site is down, and that one back later. */
-function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: "blank" | "smaller" | "foreign"): boolean {
+function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: (typeof WRONG_DRIVES)[number]): boolean {
   const { system, random, operator } = scene;
   const machine = system.universe.machine(name);
   const { path } = right;
@@ -91,6 +98,8 @@ function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: "blan
   const bytes = right.blockCount * BLOCK_BYTES;
   const wrong = machine.addDrive(path, kind === "smaller" ? bytes / 2 : bytes);
   if (kind === "foreign") wrong.overwrite(0, new Uint8Array(BLOCK_BYTES).fill(0xa5));
+  const other = system.universe.machine(random.pick(system.names)).findDrive(path);
+  if (kind === "a copy of another site's" && other !== undefined && other !== wrong) wrong.restore(other.snapshot());
   scene.lasting(duration(random, 8000), () => {
     operator.end(name, "kill", 500);
     machine.removeDrive(path);
@@ -126,64 +135,12 @@ function exchangeLost(scene: Scene, name: string): string | undefined {
   return `${name}:${path}`;
 }
 
-export const ARRAY_FAULTS: readonly Fault[] = [
-  damage("a bit flips on a member", 2, (_, drive, lba) => {
-    drive.flipBit(lba);
-    return `block ${lba}`;
-  }),
-  damage("blocks of a member can't be read", 2, ({ random }, drive, lba) => {
-    const blocks = 1 + random.below(8);
-    drive.latentError(lba, blocks);
-    return `blocks ${lba} to ${lba + blocks}`;
-  }),
-  damage("a member loses a write", 1, (scene, drive, lba) => {
-    const fault = drive.inject({ on: "write", action: "lose", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member misdirects a write", 1, (scene, drive, lba) => {
-    const to = anyData(scene);
-    const fault = drive.inject({ on: "write", action: "misdirect", lba, blocks: 1, times: 1, to });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba} to ${to}`;
-  }),
-  damage("a member forgets a write", 1, (scene, drive, lba) => {
-    const fault = drive.inject({ on: "write", action: "forget", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member misdirects a read", 1, (scene, drive, lba) => {
-    const to = anyData(scene);
-    const fault = drive.inject({ on: "read", action: "misdirect", lba, blocks: 1, times: 1, to });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba} to ${to}`;
-  }),
-  damage("a member returns what was there before", 1, (scene, drive, lba) => {
-    const fault = drive.inject({ on: "read", action: "stale", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `block ${lba}`;
-  }),
-  damage("a member garbles a read", 1, (scene, drive, lba) => {
-    const fault = drive.inject({ on: "read", action: "corrupt", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member stalls", 1, (scene, drive) => {
-    const length = duration(scene.random, 8000);
-    const stall = drive.stall();
-    scene.lasting(length, () => stall.remove());
-    return `for ${length} ms`;
-  }),
-  damage("a member is slow", 1, (scene, drive) => {
-    const length = duration(scene.random, 8000);
-    drive.slow(scene.random.pick([10, 100]));
-    scene.lasting(length, () => drive.slow(1));
-    return `for ${length} ms`;
-  }),
+/** Members that drop out of their array, or stand in the wrong place. */
+export const MEMBER_LOSSES: readonly Fault[] = [
   loss("a member vanishes", 0.5, (_, drive) => drive.vanish()),
   loss("a member vanishes and comes back old", 0.5, (scene, drive) => {
     drive.vanish();
-    scene.lasting(duration(scene.random, 8000), () => drive.reappear());
+    scene.lasting(duration(scene.random, 8000), () => comeBack(scene, drive));
   }),
   loss("a member fails a write", 0.5, (scene, drive) => {
     const fault = drive.inject({ on: "write", action: "fail", times: 1 });
@@ -242,11 +199,68 @@ export const ARRAY_FAULTS: readonly Fault[] = [
       if (!right?.present) return undefined;
       // The array may go on without it, and then never takes it back.
       if (!isJournal) budget.loseMember(name, "now");
-      const kind = random.pick(["blank", "smaller", "foreign"] as const);
+      const kind = random.pick(WRONG_DRIVES);
       if (!exchange(scene, name, right, kind)) return undefined;
       return `${name}: ${kind} at ${right.path}`;
     },
   },
+];
+
+export const ARRAY_FAULTS: readonly Fault[] = [
+  damage("a bit flips on a member", 2, (_, drive, lba) => {
+    drive.flipBit(lba);
+    return `block ${lba}`;
+  }),
+  damage("blocks of a member can't be read", 2, ({ random }, drive, lba) => {
+    const blocks = 1 + random.below(8);
+    drive.latentError(lba, blocks);
+    return `blocks ${lba} to ${lba + blocks}`;
+  }),
+  damage("a member loses a write", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "write", action: "lose", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member misdirects a write", 1, (scene, drive, lba) => {
+    const to = anyData(scene);
+    const fault = drive.inject({ on: "write", action: "misdirect", lba, blocks: 1, times: 1, to });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba} to ${to}`;
+  }),
+  damage("a member forgets a write", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "write", action: "forget", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member misdirects a read", 1, (scene, drive, lba) => {
+    const to = anyData(scene);
+    const fault = drive.inject({ on: "read", action: "misdirect", lba, blocks: 1, times: 1, to });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba} to ${to}`;
+  }),
+  damage("a member returns what was there before", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "read", action: "stale", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `block ${lba}`;
+  }),
+  damage("a member garbles a read", 1, (scene, drive, lba) => {
+    const fault = drive.inject({ on: "read", action: "corrupt", lba, blocks: 1, times: 1 });
+    scene.lasting(5000, () => fault.remove());
+    return `of block ${lba}`;
+  }),
+  damage("a member stalls", 1, (scene, drive) => {
+    const length = duration(scene.random, 8000);
+    const stall = drive.stall();
+    scene.lasting(length, () => stall.remove());
+    return `for ${length} ms`;
+  }),
+  damage("a member is slow", 1, (scene, drive) => {
+    const length = duration(scene.random, 8000);
+    drive.slow(scene.random.pick([10, 100]));
+    scene.lasting(length, () => drive.slow(1));
+    return `for ${length} ms`;
+  }),
+  ...MEMBER_LOSSES,
 ];
 
 function failBattery({ system, budget, lasting }: Scene, name: string, length: number): void {
@@ -312,7 +326,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       if (struck === undefined || !scene.budget.mayEnd(struck.name)) return undefined;
       struck.drive.vanish();
       const length = duration(scene.random, 8000);
-      scene.lasting(length, () => struck.drive.reappear());
+      scene.lasting(length, () => comeBack(scene, struck.drive));
       return `${struck.name} for ${length} ms`;
     },
   },

@@ -18,6 +18,34 @@ function anyPair({ system, hosts, random }: Scene): readonly [string, string] {
   return random.chance(0.5) ? [a, b] : [b, a];
 }
 
+/** What happens to connections while their machines can reach each other. */
+export const WIRE_FAULTS: readonly Fault[] = [
+  {
+    name: "connections are lost",
+    weight: 2,
+    strike: (scene) => {
+      const [a, b] = anyPair(scene);
+      const isOneSided = scene.random.chance(0.4);
+      scene.system.universe.network.resetConnections(a, b, isOneSided ? "one-sided" : "both");
+      return isOneSided ? `${a} and ${b}, and only ${a} is told` : `${a} and ${b}`;
+    },
+  },
+  {
+    name: "bits flip on the wire",
+    weight: 1,
+    strike: (scene) => {
+      const [a, b] = anyPair(scene);
+      const { random, system, hosts } = scene;
+      if (hosts.some((host) => !host.hasDigests && (host.name === a || host.name === b))) return undefined;
+      const probability = random.pick([0.001, 0.01, 0.2]);
+      system.universe.network.flipBits(a, b, probability);
+      const length = duration(random, CUT_MOST);
+      scene.lasting(length, () => system.universe.network.flipBits(a, b, 0));
+      return `${a} to ${b}, in ${probability} of the segments, for ${length} ms`;
+    },
+  },
+];
+
 export const NETWORK_FAULTS: readonly Fault[] = [
   {
     name: "two machines are cut off from each other",
@@ -66,16 +94,6 @@ export const NETWORK_FAULTS: readonly Fault[] = [
     },
   },
   {
-    name: "connections are lost",
-    weight: 2,
-    strike: (scene) => {
-      const [a, b] = anyPair(scene);
-      const isOneSided = scene.random.chance(0.4);
-      scene.system.universe.network.resetConnections(a, b, isOneSided ? "one-sided" : "both");
-      return isOneSided ? `${a} and ${b}, and only ${a} is told` : `${a} and ${b}`;
-    },
-  },
-  {
     name: "a link is slow",
     weight: 1,
     strike: (scene) => {
@@ -92,18 +110,5 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       return `${a} and ${b}: ${delay[0]} to ${delay[1]} ms, ${bytesPerSecond} bytes a second, for ${length} ms`;
     },
   },
-  {
-    name: "bits flip on the wire",
-    weight: 1,
-    strike: (scene) => {
-      const [a, b] = anyPair(scene);
-      const { random, system, hosts } = scene;
-      if (hosts.some((host) => !host.hasDigests && (host.name === a || host.name === b))) return undefined;
-      const probability = random.pick([0.001, 0.01, 0.2]);
-      system.universe.network.flipBits(a, b, probability);
-      const length = duration(random, CUT_MOST);
-      scene.lasting(length, () => system.universe.network.flipBits(a, b, 0));
-      return `${a} to ${b}, in ${probability} of the segments, for ${length} ms`;
-    },
-  },
+  ...WIRE_FAULTS,
 ];

@@ -10,7 +10,9 @@ async function receive(system: SimulatedSystem, name: string, requests: (at: num
   const { universe } = system;
   const world = universe.machine(name).restart();
   const drive = await universe.result(world.drives.open("/journal", "read-write"));
-  const journal = await universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  const journal = await universe.result(
+    Journal.open(world, drive, { group: "prod", site: name, windowBytes: 4 * MiB }),
+  );
   for (const request of requests(journal.appended + 1)) {
     await universe.result(journal.promise(request.epoch));
     journal.append(request);

@@ -10,7 +10,9 @@ export async function appendTo(system: SimulatedSystem, name: string, of: number
   const { universe } = system;
   const world = universe.machine(name).restart();
   const drive = await universe.result(world.drives.open("/journal", "read-write"));
-  const journal = await universe.result(Journal.open(world, drive, { group: "prod", windowBytes: 4 * MiB }));
+  const journal = await universe.result(
+    Journal.open(world, drive, { group: "prod", site: name, windowBytes: 4 * MiB }),
+  );
   await universe.result(journal.promise(epoch(of)));
   const common = { epoch: epoch(of), volume: volumeId(0), lba: lba(block) };
   if (of > journal.lastEpoch) {

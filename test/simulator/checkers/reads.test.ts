@@ -1,0 +1,27 @@
+import { expect, it } from "vitest";
+import { crc32c } from "../../../src/base/crc32c.ts";
+import { BLOCK_BYTES, volumeId } from "../../../src/base/units.ts";
+import { FakeSite } from "./fake-site.ts";
+import { Fleet } from "./fleet.ts";
+import { LogRecord } from "./log-record.ts";
+import { Reads } from "./reads.ts";
+
+it("the invariant reads is broken by an answer with what is not committed", () => {
+  const content = new Uint8Array(BLOCK_BYTES).fill(3);
+  const denver = new FakeSite("denver").append(1, crc32c(content));
+  const fleet = new Fleet(() => [denver]);
+  const reads = new Reads(fleet, new LogRecord());
+  const look = () => {
+    fleet.refresh();
+    return reads.look();
+  };
+  expect(look()).toBeUndefined();
+  denver.answer({ volume: volumeId(0), lba: 0, content: new Uint8Array(BLOCK_BYTES) });
+  expect(look()).toBeUndefined();
+  denver.commit(1).answer({ volume: volumeId(0), lba: 0, content });
+  expect(look()).toBeUndefined();
+  denver.append(1, crc32c(content)).answer({ volume: volumeId(0), lba: 0, content });
+  expect(look()).toBeUndefined();
+  denver.commit(0).answer({ volume: volumeId(0), lba: 0, content });
+  expect(look()).toMatch(/a host of denver has read request 2, and only 0 are committed/);
+});

@@ -254,17 +254,26 @@ export class Downstream implements RequestSink {
     if (!this.#stores) return { site: this.#site, state: "diskless" };
     try {
       await this.#caughtUp(question.atLeast);
-      const buffer = this.#checksumBuffer ?? this.#world.memory.allocate(CHECKSUM_BLOCKS_MAX * BLOCK_BYTES);
-      this.#checksumBuffer = undefined;
-      const data = buffer.subarray(0, question.blocks * BLOCK_BYTES);
-      await this.#pipeline.readStored(question.volume, asLba(question.lba), data);
-      const checksums = new Uint32Array(question.blocks);
-      this.#world.arithmetic.crc32cBlocks(data, checksums);
-      this.#checksumBuffer = buffer;
-      return { site: this.#site, state: "stored", checksums: Array.from(checksums) };
+      return { site: this.#site, state: "stored", checksums: await this.#storedChecksums(question) };
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
       return { site: this.#site, state: "unknown", reason: error.what };
+    }
+  }
+
+  async #storedChecksums({ volume, lba, blocks }: ChecksumQuestion): Promise<readonly number[]> {
+    const buffer = this.#checksumBuffer ?? this.#world.memory.allocate(CHECKSUM_BLOCKS_MAX * BLOCK_BYTES);
+    this.#checksumBuffer = undefined;
+    try {
+      const data = buffer.subarray(0, blocks * BLOCK_BYTES);
+      await this.#pipeline.readStored(volume, asLba(lba), data);
+      const checksums = new Uint32Array(blocks);
+      this.#world.arithmetic.crc32cBlocks(data, checksums);
+      return Array.from(checksums);
+    } finally {
+      // One is kept for the next question; questions at the same time have one each.
+      if (this.#checksumBuffer === undefined) this.#checksumBuffer = buffer;
+      else this.#world.memory.free(buffer);
     }
   }
 

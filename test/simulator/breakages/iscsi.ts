@@ -9,7 +9,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "else this.#owner.fail(task, error, gated);",
     replace: "else this.#owner.finish(task);",
     scenario: "drives",
-    seeds: 40,
+    seeds: 15,
     why: "A write that failed is acknowledged with GOOD.",
   },
   {
@@ -18,17 +18,8 @@ export const ISCSI: readonly Breakage[] = [
     find: "if (task.inFlight === 0) this.#endAborted(task);\n    }\n    one();",
     replace: "this.#endAborted(task);\n    }\n    one();",
     scenario: "standard",
-    seeds: 40,
+    seeds: 6,
     why: "The abortion of a write is confirmed while the write can still land.",
-  },
-  {
-    name: "reinstated-early",
-    file: "src/iscsi/target.ts",
-    find: "this.#waiting.add({ session: old.session, run });",
-    replace: "ready({ tsih: this.#newTsih() });",
-    scenario: "standard",
-    seeds: 40,
-    why: "A session takes another's place while that one's writes can still land.",
   },
   {
     name: "data-misplaced",
@@ -36,7 +27,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "task.buffer.set(bytes.subarray(from, from + room), task.received - task.pieceStart);",
     replace: "task.buffer.set(bytes.subarray(from, from + room), 0);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "The data of every Data-Out goes to the start of the buffer.",
   },
   {
@@ -45,7 +36,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "const length = Math.min(maxBurstLength, task.pieceEnd - task.solicited);",
     replace: "const length = task.pieceEnd - task.solicited;",
     scenario: "standard",
-    seeds: 20,
+    seeds: 9,
     why: "An R2T asks for more than MaxBurstLength.",
   },
   {
@@ -54,7 +45,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "const tag = this.#replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.solicited, length);",
     replace: "const tag = this.#replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.pieceStart, length);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "Every R2T asks for the piece from its start.",
   },
   {
@@ -63,7 +54,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "view.setUint32(at + DataIn.bufferOffset, task.sent);",
     replace: "view.setUint32(at + DataIn.bufferOffset, task.burst);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A Data-In says that its data belongs elsewhere.",
   },
   {
@@ -81,7 +72,7 @@ export const ISCSI: readonly Breakage[] = [
     find: "if (this.#crc(bytes.subarray(dataAt, end)) !== view.getUint32(end, true)) {",
     replace: "if (end < 0) {",
     scenario: "network",
-    seeds: 40,
+    seeds: 6,
     why: "Data that was damaged on its way from a host is written.",
   },
   {
@@ -89,8 +80,8 @@ export const ISCSI: readonly Breakage[] = [
     file: "src/iscsi/input.ts",
     find: "if (this.#crc(bytes.subarray(at, end)) === view.getUint32(end, true)) return true;",
     replace: "return true;",
-    scenario: "network",
-    seeds: 40,
+    scenario: "wire",
+    seeds: 42,
     why: "A command that was damaged on its way from a host is carried out.",
   },
 ];

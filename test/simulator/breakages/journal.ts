@@ -8,8 +8,8 @@ export const JOURNAL: readonly Breakage[] = [
     file: "src/journal/journal.ts",
     find: "this.#durable = run.lastSequence;",
     replace: "this.#durable = this.appended;",
-    scenario: "standard",
-    seeds: 10,
+    scenario: "room",
+    seeds: 6,
     why: "Requests that came during a write of the log count as written with it.",
   },
   {
@@ -18,7 +18,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "run.bytes, {\n      fua: true,\n    });",
     replace: "run.bytes, {});",
     scenario: "power",
-    seeds: 10,
+    seeds: 6,
     why: "The log is in the drive's volatile cache when it counts as durable.",
   },
   {
@@ -27,7 +27,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "await this.#drive.write(lba(copy), this.#block, { fua: true });",
     replace: "await this.#drive.write(lba(copy), this.#block, {});",
     scenario: "power",
-    seeds: 20,
+    seeds: 6,
     why: "Promises and checkpoints are in the drive's volatile cache when they count as durable.",
   },
   {
@@ -36,7 +36,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "this.#writing = false;\n          this.#fail(cause);",
     replace: "this.#committed(run);",
     scenario: "drives",
-    seeds: 40,
+    seeds: 15,
     why: "A write of the log that failed counts as done.",
   },
   {
@@ -45,7 +45,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "return this.#superblock.opening.number === this.#opening.number;",
     replace: "return true;",
     scenario: "power",
-    seeds: 20,
+    seeds: 9,
     why: "Batches are written before a durable superblock names their opening.",
   },
   {
@@ -54,7 +54,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: 'if (!sound) return { reason: "the batch\'s data fails its checksums", bytes: header.bytes };',
     replace: "",
     scenario: "power",
-    seeds: 20,
+    seeds: 15,
     why: "A batch that a power cut tore counts as whole.",
   },
   {
@@ -63,7 +63,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "if (!sound) return {",
     replace: "if (!sound || header.durablePosition === this.position) return {",
     scenario: "power",
-    seeds: 20,
+    seeds: 3,
     why: "Recovery drops the last write of the log, though it is whole.",
   },
 ];

@@ -9,7 +9,7 @@ export const LINK: readonly Breakage[] = [
     find: "StreamNumbers.committed.set(channel.view, numbers, committed);",
     replace: "StreamNumbers.committed.set(channel.view, numbers, head.sequence);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "Sites are told that a request is committed when it is sent.",
   },
   {
@@ -18,7 +18,7 @@ export const LINK: readonly Breakage[] = [
     find: "if (this.#checksums[block] === checksums[block]) continue;",
     replace: "continue;",
     scenario: "network",
-    seeds: 40,
+    seeds: 12,
     why: "A site journals a request whose data was damaged on its way.",
   },
   {
@@ -27,7 +27,7 @@ export const LINK: readonly Breakage[] = [
     find: "this.#wantedPromise = epoch(Math.max(of, this.#wantedPromise));\n    await this.#update();",
     replace: "this.#superblock = { ...this.#superblock, promised: of };",
     scenario: "standard",
-    seeds: 20,
+    seeds: 3,
     why: "A site promises an epoch, and forgets it with its power.",
   },
   {
@@ -35,8 +35,8 @@ export const LINK: readonly Breakage[] = [
     file: "src/link/request-pump.ts",
     find: "if (this.#sentBytes + payloadBytes > this.#creditLimit) break;",
     replace: "",
-    scenario: "load",
-    seeds: 10,
+    scenario: "room",
+    seeds: 9,
     why: "A site sends more than the next one has room for.",
   },
   {
@@ -45,7 +45,7 @@ export const LINK: readonly Breakage[] = [
     find: "return millis(delay * (0.5 + moment.dice / 2));",
     replace: "return millis(delay * (0.5 + Math.random() / 2));",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     repeat: true,
     why: "A run depends on more than its seed.",
   },

@@ -9,7 +9,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "for (const leg of this.#legs) if (leg.sender.hop < committed) committed = leg.sender.hop;",
     replace: "",
     scenario: "standard",
-    seeds: 5,
+    seeds: 3,
     why: "A host is told that a write is done when no other site has it.",
   },
   {
@@ -18,7 +18,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "for (const leg of this.#legs) if (leg.sender.hop < committed) committed = leg.sender.hop;",
     replace: "for (const leg of this.#legs.slice(1)) if (leg.sender.hop < committed) committed = leg.sender.hop;",
     scenario: "standard",
-    seeds: 5,
+    seeds: 8,
     why: "A host is told that a write is done when the first leg has not got it.",
   },
   {
@@ -27,7 +27,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "let committed = this.#pipeline.durable;",
     replace: "let committed = this.#pipeline.appended;",
     scenario: "standard",
-    seeds: 10,
+    seeds: 6,
     why: "A host is told that a write is done before the primary's own journal has it.",
   },
   {
@@ -36,7 +36,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "this.#entries[this.#front].at <= committed)",
     replace: "this.#entries[this.#front].at <= committed + 1)",
     scenario: "power",
-    seeds: 40,
+    seeds: 8,
     why: "The first write that is not committed is acknowledged with those before it.",
   },
   {
@@ -44,8 +44,8 @@ export const MIRROR: readonly Breakage[] = [
     file: "src/mirror/mirror-controller.ts",
     find: "if (this.#inDoubt(volume, first, into) !== undefined) return this.#readInDoubt(volume, first, into);",
     replace: "",
-    scenario: "power",
-    seeds: 40,
+    scenario: "standard",
+    seeds: 12,
     why: "A read shows a write that a restart may take back.",
   },
   {
@@ -53,8 +53,8 @@ export const MIRROR: readonly Breakage[] = [
     file: "src/mirror/takeover.ts",
     find: "await progress.until(() => pipeline.committed >= start || isOvertaken(takeover, taken));",
     replace: "await progress.until(() => pipeline.durable >= start || isOvertaken(takeover, taken));",
-    scenario: "standard",
-    seeds: 10,
+    scenario: "power",
+    seeds: 3,
     why: "A primary serves before every leg has the start of its epoch.",
   },
   {
@@ -63,17 +63,8 @@ export const MIRROR: readonly Breakage[] = [
     find: "await pipeline.promise(taken);",
     replace: "",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A primary forgets in a restart which epoch it took, and takes it again.",
-  },
-  {
-    name: "rival-epoch-taken",
-    file: "src/mirror/takeover.ts",
-    find: "if (position.promised !== taken || position.lastEpoch >= taken) throw superseded(takeover, taken);",
-    replace: "",
-    scenario: "rivals",
-    seeds: 40,
-    why: "Two primaries that chose the same epoch both go on.",
   },
   {
     name: "fence-unheard",
@@ -81,7 +72,7 @@ export const MIRROR: readonly Breakage[] = [
     find: 'this.#stop({ kind: "fenced", by }, error);',
     replace: "",
     scenario: "rivals",
-    seeds: 20,
+    seeds: 3,
     why: "A primary serves on after a leg has told it of a higher epoch.",
   },
   {
@@ -90,7 +81,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "await this.#gate.readNewest(write.volume, lba(first), data.subarray(0, BLOCK_BYTES));",
     replace: "",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A write of 512 bytes wipes the rest of its 4 KiB.",
   },
   {
@@ -99,7 +90,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "if (blocks > 1) {",
     replace: "if (blocks > 2) {",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A write that ends within its second block wipes the rest of it.",
   },
   {
@@ -108,7 +99,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "return this.#merging === undefined && this.#pauses === 0 && this.#stopped === undefined;",
     replace: "return this.#pauses === 0 && this.#stopped === undefined;",
     scenario: "standard",
-    seeds: 40,
+    seeds: 3,
     why: "A write slips in between a partial write's look at its block and its place in the order.",
   },
   {
@@ -117,7 +108,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "into.set(whole.subarray(start, start + into.length));",
     replace: "into.set(whole.subarray(0, into.length));",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A read of 512 bytes is always of the first of its 4 KiB.",
   },
   {
@@ -126,7 +117,7 @@ export const MIRROR: readonly Breakage[] = [
     find: 'return this.#acknowledge === "end" ? end : this.#pipeline.durable;',
     replace: 'return this.#acknowledge === "end" ? end : this.#pipeline.appended;',
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A site acknowledges what its power takes with it.",
   },
   {
@@ -135,7 +126,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "if (this.#next !== undefined) return sequence(Math.min(this.#next.end, this.#pipeline.durable));",
     replace: "",
     scenario: "standard",
-    seeds: 10,
+    seeds: 18,
     why: "A relay point says that the end of the leg has what only itself has.",
   },
   {
@@ -144,7 +135,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "return journal.durable;",
     replace: "return journal.appended;",
     scenario: "standard",
-    seeds: 20,
+    seeds: 3,
     why: "A relay point forwards what its own journal has not got yet.",
   },
 ];

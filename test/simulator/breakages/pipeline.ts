@@ -9,7 +9,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "this.#destager?.storeUpTo(sequence(Math.min(this.#committed, this.#journal.durable)));",
     replace: "this.#destager?.storeUpTo(this.#journal.durable);",
     scenario: "standard",
-    seeds: 20,
+    seeds: 6,
     why: "What is not committed goes to the array, where no cut reaches it.",
   },
   {
@@ -18,7 +18,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "let upTo = Math.min(this.#committed, this.#journal.durable, this.stored);",
     replace: "let upTo = Math.min(this.#committed, this.#journal.durable);",
     scenario: "standard",
-    seeds: 5,
+    seeds: 3,
     why: "A request leaves the journal before the array has it.",
   },
   {
@@ -27,7 +27,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "for (const forward of this.#forwards) upTo = Math.min(upTo, forward.hop);",
     replace: "",
     scenario: "standard",
-    seeds: 20,
+    seeds: 8,
     why: "A relay point forgets what the next site has not got: it can never have it again.",
   },
   {
@@ -36,7 +36,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "this.#committed = options.journal.retired;",
     replace: "this.#committed = options.journal.appended;",
     scenario: "standard",
-    seeds: 20,
+    seeds: 15,
     why: "After a restart the writes in doubt count as committed.",
   },
   {
@@ -45,7 +45,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "await Promise.all(Array.from(touched, (volume) => this.#device(volume).flush()));",
     replace: "",
     scenario: "power",
-    seeds: 20,
+    seeds: 3,
     why: "Requests are retired while the drives' volatile caches have them.",
   },
   {
@@ -55,7 +55,7 @@ export const PIPELINE: readonly Breakage[] = [
     replace:
       "for (let block = 0; block < head.blocks; block++) if (!latest.has(base + block)) latest.set(base + block, head.sequence);",
     scenario: "standard",
-    seeds: 5,
+    seeds: 3,
     why: "Of two writes of a batch to one block the older one is stored.",
   },
   {
@@ -64,7 +64,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "forgetCovered(latest, base, head.blocks);",
     replace: "",
     scenario: "standard",
-    seeds: 5,
+    seeds: 3,
     why: "A write that was unmapped later in the same batch is stored all the same.",
   },
   {
@@ -82,7 +82,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: 'else if (request.kind === "unmap") this.#cache.invalidate(request.volume, request.lba, request.blocks);',
     replace: "",
     scenario: "standard",
-    seeds: 5,
+    seeds: 3,
     why: "The read cache keeps what was unmapped.",
   },
   {
@@ -90,8 +90,9 @@ export const PIPELINE: readonly Breakage[] = [
     file: "src/journal/read-cache.ts",
     find: "fill.overtaken.fill(1, Math.max(0, lba - fill.lba), Math.min(fill.blocks, lba + blocks - fill.lba));",
     replace: "",
-    scenario: "standard",
-    seeds: 40,
+    scenario: "room",
+    seeds: 36,
+    isLong: true,
     why: "What was read from below before a write or unmap is cached after it.",
   },
   {
@@ -100,7 +101,7 @@ export const PIPELINE: readonly Breakage[] = [
     find: "if (unmap.volume === volume && block >= unmap.first && block < unmap.end) newest = unmap.sequence;",
     replace: "",
     scenario: "standard",
-    seeds: 20,
+    seeds: 3,
     why: "A read past the cache finds what an unmap, not yet stored, has taken away.",
   },
 ];

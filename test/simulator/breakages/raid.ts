@@ -9,7 +9,7 @@ export const RAID: readonly Breakage[] = [
     find: "(member.attached ? this.#flushMember(member) : undefined)",
     replace: "(member.attached && member.slot > 0 ? this.#flushMember(member) : undefined)",
     scenario: "power",
-    seeds: 20,
+    seeds: 3,
     why: "A flush of the array leaves one member's writes in its volatile cache.",
   },
   {
@@ -18,7 +18,7 @@ export const RAID: readonly Breakage[] = [
     find: "pieces.push(...lost, { slot: paritySlot, index, bytes: parity, entries: parityEntries });",
     replace: "pieces.push(...lost);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 3,
     why: "A write of a part of a stripe leaves its parity as it was.",
   },
   {
@@ -27,7 +27,7 @@ export const RAID: readonly Breakage[] = [
     find: 'this.#lock.acquire(from, last, kind !== "read")',
     replace: "this.#lock.acquire(from, last, false)",
     scenario: "standard",
-    seeds: 20,
+    seeds: 3,
     why: "Two writes of one stripe compute its parity at the same time, each without the other.",
   },
   {
@@ -37,7 +37,7 @@ export const RAID: readonly Breakage[] = [
     replace:
       "for (const member of core.members.slice(1)) core.put(pins, member, lba, count, from, scratch, fua, waits);",
     scenario: "standard",
-    seeds: 10,
+    seeds: 9,
     why: "A write does not reach the first mirror.",
   },
   {
@@ -46,7 +46,7 @@ export const RAID: readonly Breakage[] = [
     find: "if (!failed && entry === scratch[block]) continue;",
     replace: "if (!failed) continue;",
     scenario: "drives",
-    seeds: 40,
+    seeds: 21,
     why: "A block is believed whatever its checksum says.",
   },
   {
@@ -55,7 +55,7 @@ export const RAID: readonly Breakage[] = [
     find: "if (!(await this.#repair(index + offset, member, blocks(into, offset, 1)))) unreadable.push(offset);",
     replace: "unreadable.push(offset);",
     scenario: "drives",
-    seeds: 40,
+    seeds: 6,
     why: "A bad block of one mirror is an error, though the other has it.",
   },
   {
@@ -64,7 +64,7 @@ export const RAID: readonly Breakage[] = [
     find: "if (!(await this.repair(stripe, row + offset, member, blocks(into, offset, 1)))) {",
     replace: "{",
     scenario: "drives",
-    seeds: 40,
+    seeds: 21,
     why: "A bad block is an error, though its row has it.",
   },
   {
@@ -73,7 +73,7 @@ export const RAID: readonly Breakage[] = [
     find: 'const found = usable.has(slot) ? state : stale.has(slot) ? "stale" : "missing";',
     replace: 'const found = drive === undefined ? "missing" : "active";',
     scenario: "members",
-    seeds: 40,
+    seeds: 12,
     why: "A member that missed writes is used again as if it had them.",
   },
   {
@@ -82,7 +82,7 @@ export const RAID: readonly Breakage[] = [
     find: "if (this.#failure === undefined) this.#fence();\n    }\n    try {",
     replace: "}\n    try {",
     scenario: "members",
-    seeds: 40,
+    seeds: 12,
     why: "The superblocks never say which member was lost, so that a restart takes it for one that has everything.",
   },
   {
@@ -91,7 +91,7 @@ export const RAID: readonly Breakage[] = [
     find: "return frame.following;",
     replace: "return frame.writing;",
     scenario: "power",
-    seeds: 40,
+    seeds: 3,
     why: "A write is done before the checksums that it changed are on the drive.",
   },
 ];

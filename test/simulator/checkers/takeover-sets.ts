@@ -137,7 +137,9 @@ export class TakeoverSets {
     const content = new Uint8Array(volume.size);
     copy.readStored(volume, content);
     contents.set(copy.name, content);
-    const { appended, history } = copy.journal;
+    const { appended, retired, history } = copy.journal;
+    // Nobody has seen what it retired between the last look and its end.
+    if (retired > this.#record.committed) return undefined;
     const last = Math.min(appended, this.#record.committed);
     const committed = this.#record.epochOf(last);
     // What a site behind a relay point still has to cut differs from the group's log, and nobody counts on it.

@@ -10,6 +10,7 @@ import { isOperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, lba } from "../base/units.ts";
 import type { DriveSnapshot, SimulatedDrive, Verdict } from "../platform/memory/memory-world.ts";
 import { ArrayBench, Model, stamped } from "./array-fixture.ts";
+import { dataBlock } from "./member-layout.ts";
 
 const CHUNK = 2;
 /** Five stripes of 2+1. */
@@ -22,13 +23,15 @@ type Op =
   | { readonly kind: "write" | "fua"; readonly at: number; readonly count: number; readonly stamp: number }
   | { readonly kind: "unmap"; readonly at: number; readonly count: number }
   | { readonly kind: "flush" }
-  | { readonly kind: "vanish"; readonly drive: number };
+  | { readonly kind: "vanish"; readonly drive: number }
+  | { readonly kind: "flip"; readonly drive: number; readonly index: number };
 
 const w = (at: number, count: number, stamp: number): Op => ({ kind: "write", at, count, stamp });
 const fua = (at: number, count: number, stamp: number): Op => ({ kind: "fua", at, count, stamp });
 const unmap = (at: number, count: number): Op => ({ kind: "unmap", at, count });
 const flush: Op = { kind: "flush" };
 const vanish = (drive: number): Op => ({ kind: "vanish", drive });
+const flip = (drive: number, index: number): Op => ({ kind: "flip", drive, index });
 
 /** Operations of one step are under way together; they do not overlap. */
 type Step = readonly Op[];
@@ -104,6 +107,9 @@ function begin(bench: ArrayBench, op: Op): Pending {
     case "vanish":
       bench.drives[op.drive].vanish();
       return undefined;
+    case "flip":
+      bench.drives[op.drive].flipBit(dataBlock(op.index));
+      return undefined;
   }
 }
 
@@ -136,6 +142,10 @@ async function perform(crash: CrashBench, steps: readonly Step[]): Promise<Outco
   return outcome;
 }
 
+function isUpdate(op: Op): op is Extract<Op, { readonly at: number }> {
+  return "at" in op;
+}
+
 function apply(model: Model, steps: readonly Step[]): void {
   for (const op of steps.flat()) {
     if (op.kind === "write" || op.kind === "fua") model.write(op.at, op.count, op.stamp);
@@ -146,7 +156,7 @@ function apply(model: Model, steps: readonly Step[]): void {
 function touched(steps: readonly Step[]): Set<number> {
   const blocks = new Set<number>();
   for (const op of steps.flat()) {
-    if (op.kind === "flush" || op.kind === "vanish") continue;
+    if (!isUpdate(op)) continue;
     for (let block = op.at; block < op.at + op.count; block++) blocks.add(block);
   }
   return blocks;
@@ -178,7 +188,7 @@ async function verifyAfter(crash: CrashBench, steps: readonly Step[], outcome: O
     if (!doubtful.has(block)) expect([block, model.firstDifference(block, data)]).toEqual([block, -1]);
     else if (expectations.versions) {
       const known = inFlight.flat().some((op) => {
-        if (op.kind === "flush" || op.kind === "vanish" || block < op.at || block >= op.at + op.count) return false;
+        if (!isUpdate(op) || block < op.at || block >= op.at + op.count) return false;
         const content = op.kind === "unmap" ? new Uint8Array(BLOCK_BYTES) : stamped(block, 1, op.stamp);
         return Buffer.compare(content, data) === 0;
       });
@@ -188,7 +198,7 @@ async function verifyAfter(crash: CrashBench, steps: readonly Step[], outcome: O
   // The journal does them again, in order and whole.
   await perform(
     crash,
-    inFlight.map((step) => step.filter((op) => op.kind !== "vanish")),
+    inFlight.map((step) => step.filter((op) => op.kind !== "vanish" && op.kind !== "flip")),
   );
   bench.array.redone();
   apply(model, inFlight);
@@ -263,6 +273,13 @@ describe("level 5 of 2+1, power cut at every request", () => {
   });
   it.each(SEQUENCES)("%s", async (_, steps) => {
     const { refused } = await crashEverywhere(crash, steps, { versions: true }, ROUNDS);
+    expect(refused).toBe(0);
+  });
+
+  it("a block that went bad is rebuilt for good before its row is written", async () => {
+    // Block 5 of the volume; blocks 7 and parity share its row.
+    const steps: readonly Step[] = [[flip(2, 3)], [w(7, 1, 1)], [flush], [flip(2, 3)], [w(7, 1, 2)]];
+    const { refused } = await crashEverywhere(crash, steps, { versions: true }, 4);
     expect(refused).toBe(0);
   });
 });

@@ -84,7 +84,7 @@ export class RowReader {
   }
 
   /**
-   * Looks again at a bad block, rebuilds it from its row and writes it again.
+   * Looks again at a bad block, rebuilds it from its row and writes it again, durably.
    *
    * @returns whether `into` holds the block
    */
@@ -123,7 +123,8 @@ export class RowReader {
         if (!core.readOnly) {
           const waits: Promise<void>[] = [];
           const right = Uint32Array.of(empty ? NEVER_WRITTEN : crc);
-          core.put(pins, member, index, 1, same || empty ? undefined : rebuilt, right, false, waits);
+          // A write may follow that puts the rest of the row at risk: the block must not go back to what it was then.
+          core.put(pins, member, index, 1, same || empty ? undefined : rebuilt, right, true, waits);
           await Promise.all(waits);
           if (member.holds(index)) core.emit({ kind: "block-repaired", slot: member.slot, path: member.path, index });
         }

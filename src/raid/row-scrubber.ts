@@ -102,7 +102,7 @@ export class RowScrubber {
       const entries = new Uint32Array(1);
       entriesOf(core.world.arithmetic, bytes, entries);
       const waits: Promise<void>[] = [];
-      core.put(pins, wrong, index, 1, bytes, entries, false, waits);
+      core.put(pins, wrong, index, 1, bytes, entries, true, waits);
       await Promise.all(waits);
       if (wrong.holds(index)) core.emit({ kind: "block-repaired", slot: wrong.slot, path: wrong.path, index });
       return wrong.holds(index);

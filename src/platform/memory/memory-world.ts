@@ -46,9 +46,9 @@ export class MemoryUniverse {
   /** For what a test itself leaves to chance. */
   readonly random: SeededRandom;
   readonly network: SimulatedNetwork;
+  readonly arithmetic: Arithmetic;
   readonly #scheduler: Scheduler;
   readonly #machines = new Map<string, Machine>();
-  readonly #arithmetic: Arithmetic;
 
   constructor(
     readonly seed: number | string,
@@ -58,7 +58,7 @@ export class MemoryUniverse {
     this.random = root.fork("test");
     this.#scheduler = new Scheduler(root);
     this.network = new SimulatedNetwork(this.#scheduler);
-    this.#arithmetic = options.arithmetic ?? plainArithmetic;
+    this.arithmetic = options.arithmetic ?? plainArithmetic;
   }
 
   /** Virtual milliseconds since the universe began. */
@@ -85,7 +85,7 @@ export class MemoryUniverse {
   machine(name: string): Machine {
     let machine = this.#machines.get(name);
     if (machine === undefined) {
-      machine = new Machine(name, this.#scheduler, this.network, this.#arithmetic);
+      machine = new Machine(name, this.#scheduler, this.network, this.arithmetic);
       this.#machines.set(name, machine);
     }
     return machine;

@@ -7,6 +7,7 @@ import { isOperatingError } from "../../../src/base/operating-error.ts";
 import { BLOCK_BYTES, type Lba, lba } from "../../../src/base/units.ts";
 import type { Config, VolumeConfig } from "../../../src/config/config.ts";
 import { Journal, type JournalView } from "../../../src/journal/journal.ts";
+import type { Arithmetic } from "../../../src/platform/arithmetic.ts";
 import {
   type CutShape,
   type Machine,
@@ -32,12 +33,19 @@ export class CutCopy {
   /**
    * @param journalDrive the drive with the site's journal, wherever it is now
    * @param random       decides what the cut leaves
+   * @param arithmetic   what the copy reckons with
    * @throws OperatingError as the product refuses what it finds
    */
-  constructor(machine: Machine, config: Config, journalDrive: SimulatedDrive | undefined, random: SeededRandom) {
+  constructor(
+    machine: Machine,
+    config: Config,
+    journalDrive: SimulatedDrive | undefined,
+    random: SeededRandom,
+    arithmetic: Arithmetic,
+  ) {
     this.name = machine.name;
     this.#config = config;
-    this.#universe = new MemoryUniverse(random.seed);
+    this.#universe = new MemoryUniverse(random.seed, { arithmetic });
     const shape = random.pick(SHAPES);
     const { journal, drives } = config;
     const found = drives.map(({ path }) => [path, machine.findDrive(path)] as const);

@@ -38,6 +38,8 @@ export class TakeoverSets {
   readonly #fleet: Fleet;
   readonly #record: LogRecord;
   readonly #obligations: Obligations;
+  /** Contents of LUN 0 by site, kept from look to look for their memory alone. */
+  readonly #buffers = new Map<string, Uint8Array>();
   #looks = 0;
 
   constructor(system: WatchedSystem, fleet: Fleet, record: LogRecord, obligations: Obligations) {
@@ -94,8 +96,8 @@ export class TakeoverSets {
     if (member === undefined || this.#obligations.isReleased(name)) return undefined;
     if (this.#obligations.upTo(name) === 0 && this.#fleet.site(name) === undefined) return undefined;
     try {
-      const machine = this.#system.universe.machine(name);
-      const copy = new CutCopy(machine, member.config, member.journalDrive, random);
+      const { universe } = this.#system;
+      const copy = new CutCopy(universe.machine(name), member.config, member.journalDrive, random, universe.arithmetic);
       this.copies++;
       return copy;
     } catch (error) {
@@ -134,7 +136,8 @@ export class TakeoverSets {
   #contentFault(copy: CutCopy, contents: Map<string, Uint8Array>): string | undefined {
     const volume = this.#volumeOf(copy.name);
     if (!copy.stores || volume === undefined) return undefined;
-    const content = new Uint8Array(volume.size);
+    const content = this.#buffers.get(copy.name) ?? new Uint8Array(volume.size);
+    this.#buffers.set(copy.name, content);
     copy.readStored(volume, content);
     contents.set(copy.name, content);
     const { appended, retired, history } = copy.journal;

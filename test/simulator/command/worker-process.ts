@@ -50,6 +50,8 @@ export class WorkerProcess {
     this.#runMsMax = command.runMsMax;
     this.#process = Bun.spawn([process.execPath, ...command.args], {
       stdio: ["ignore", "inherit", "inherit"],
+      // Buffers come and go by the thousand; to give their pages back and get them again is a fifth of a run's time.
+      env: { ...process.env, MIMALLOC_PURGE_DELAY: "-1" },
       ipc: (report: Report) => this.#heard(report),
       onExit: () => {
         this.#ended = true;

@@ -165,9 +165,12 @@ export function exploreScrub(bench: Bench): Explorer {
     for (const order of ["first", "last"] as const) explorer.run(start, [scrub], order, { ...SINGLE, nestedEvery: 1 });
     explorer.runThrough(start, [scrub]);
   }
-  // What is bad in the rows of a write must not get into their parity.
+  // What is bad in the rows of a write must not get into their parity, and must be there again before they can be torn.
   for (const start of badStarts(bench).slice(0, 2)) {
-    for (const write of writes(bench.geometry.level)) explorer.runThrough(start, [write, flush, scrub]);
+    for (const [turn, write] of writes(bench.geometry.level).entries()) {
+      for (const order of ordersOf(turn)) explorer.run(start, [write], order, PAIR);
+      explorer.runThrough(start, [write, flush, scrub]);
+    }
   }
   return explorer;
 }

@@ -51,8 +51,9 @@ export function recover(
     return { machine, refused: error.code, stages: [], doubtful: 0 };
   }
   if (required) throw new Error("assembled from fewer members than it needs");
-  // What is wrong with one block is put right before it is looked at: not every such thing shows when it is read.
-  if (expectation.rotten === true) {
+  // What is wrong with one block is put right before it is looked at: not every such thing shows when it is read. What a
+  // write was about to do is done first.
+  if (expectation.rotten === true && expectation.pending.length === 0) {
     array.redone();
     const { mismatches, unrepairable } = machine.run(array.scrub());
     if (mismatches > 1 || unrepairable > 0) throw new Error(`scrub finds ${mismatches}, ${unrepairable} beyond repair`);

@@ -257,7 +257,7 @@ export class Downstream implements RequestSink {
       return { site: this.#site, state: "stored", checksums: await this.#storedChecksums(question) };
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      return { site: this.#site, state: "unknown", reason: error.what };
+      return { site: this.#site, state: "unknown", code: error.code, reason: error.what };
     }
   }
 
@@ -282,7 +282,7 @@ export class Downstream implements RequestSink {
       return await askChecksums(this.#callNext(next), question);
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      return [{ site: next.remote, state: "unknown", reason: error.what }];
+      return [{ site: next.remote, state: "unknown", code: error.code, reason: error.what }];
     }
   }
 

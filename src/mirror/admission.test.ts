@@ -63,6 +63,22 @@ describe("admission", () => {
     expect(gate.content[2 * BLOCK_BYTES + 512]).toBe(9);
   });
 
+  it("gives a block its newest content again, in order with what came before and after", async () => {
+    const gate = new FakeGate();
+    const admission = new Admission(gate);
+    gate.heldReads = [];
+    const rewrite: HostWrite = { ...write(0, BLOCK_BYTES, 0), kind: "rewrite", data: new Uint8Array(0) };
+    const all = [write(0, BLOCK_BYTES, 1), rewrite, write(0, BLOCK_BYTES, 3)].map((each) => admission.submit(each));
+    expect(gate.admitted).toHaveLength(1);
+    gate.heldReads.shift()?.();
+    await Promise.all(all);
+    expect(gate.admitted.map(({ kind, data }) => [kind, data.length, data[0]])).toEqual([
+      ["write", BLOCK_BYTES, 1],
+      ["write", BLOCK_BYTES, 1],
+      ["write", BLOCK_BYTES, 3],
+    ]);
+  });
+
   it("waits for room in order, even where a later write would fit", async () => {
     const gate = new FakeGate();
     const admission = new Admission(gate);

@@ -9,19 +9,22 @@ import { assert } from "../base/assert.ts";
 import type { Pending } from "../base/block-device.ts";
 import { BLOCK_BYTES, type Lba, lba, type Sequence, type VolumeId } from "../base/units.ts";
 
-/** A host's write or unmap, in bytes of its volume. An unmap covers whole 4 KiB blocks. */
+/**
+ * A host's write or unmap, in bytes of its volume. An unmap covers whole 4 KiB blocks.
+ * A rewrite gives one block its newest content again, for a site that can't read it.
+ */
 export interface HostWrite {
-  readonly kind: "write" | "unmap";
+  readonly kind: "write" | "unmap" | "rewrite";
   readonly volume: VolumeId;
   readonly offset: number;
   readonly length: number;
-  /** The content of a write; empty for an unmap. */
+  /** The content of a write; else empty. */
   readonly data: Uint8Array;
 }
 
 /** Whole blocks, as the pipeline takes them. */
 export interface AdmittedWrite {
-  readonly kind: HostWrite["kind"];
+  readonly kind: "write" | "unmap";
   readonly volume: VolumeId;
   readonly lba: Lba;
   readonly blocks: number;
@@ -71,7 +74,7 @@ export class Admission {
 
   /** Resolves when the write is acknowledged; rejects if it is aborted or admission stops before it entered the order. */
   submit(write: HostWrite, signal?: AbortSignal): Promise<void> {
-    if (this.waiting === 0 && this.#isOpen() && isAligned(write) && this.#gate.hasRoom(dataBlocksOf(write))) {
+    if (this.waiting === 0 && this.#isOpen() && isWhole(write) && this.#gate.hasRoom(dataBlocksOf(write))) {
       return this.#gate.acknowledged(this.#admit(write));
     }
     return new Promise((resolve, reject) => {
@@ -105,7 +108,7 @@ export class Admission {
         reject(signal.reason);
       } else if (!this.#gate.hasRoom(dataBlocksOf(write))) {
         return;
-      } else if (isAligned(write)) {
+      } else if (isWhole(write)) {
         this.#shift();
         resolve(this.#gate.acknowledged(this.#admit(write)));
       } else {
@@ -138,7 +141,7 @@ export class Admission {
     return waiting;
   }
 
-  #admit(write: HostWrite): Sequence {
+  #admit(write: WholeWrite): Sequence {
     return this.#gate.admit({
       kind: write.kind,
       volume: write.volume,
@@ -150,7 +153,7 @@ export class Admission {
 
   /** Completes the write's first and last block from their newest content, then admits it. Nothing overtakes it. */
   async #merge({ write, resolve, reject }: Waiting): Promise<void> {
-    assert(write.kind === "write", "an unmap covers whole blocks");
+    assert(write.kind !== "unmap", "an unmap covers whole blocks");
     try {
       const first = Math.floor(write.offset / BLOCK_BYTES);
       const blocks = dataBlocksOf(write);
@@ -178,8 +181,11 @@ export class Admission {
   }
 }
 
-function isAligned(write: HostWrite): boolean {
-  return write.offset % BLOCK_BYTES === 0 && write.length % BLOCK_BYTES === 0;
+type WholeWrite = HostWrite & { readonly kind: "write" | "unmap" };
+
+/** Whether the write brings all of its blocks with it. */
+function isWhole(write: HostWrite): write is WholeWrite {
+  return write.kind !== "rewrite" && write.offset % BLOCK_BYTES === 0 && write.length % BLOCK_BYTES === 0;
 }
 
 /** Blocks of data that the write brings into the journal. */

@@ -45,6 +45,9 @@ export type ControllerState =
   | { readonly kind: "fenced"; readonly by: Epoch }
   | { readonly kind: "failed"; readonly error: OperatingError };
 
+/** Blocks that are written again at the same time, since they could not be read here. */
+const HEALING_MAX = 16;
+
 const NO_CHECKSUMS = new Uint32Array(0);
 const NO_DATA = new Uint8Array(0);
 
@@ -66,6 +69,7 @@ export class MirrorController implements VolumeService {
   /** Whether legs that come back may go on by themselves: from the end of the takeover on. */
   #resuming = false;
   readonly #observers = new Set<(write: AdmittedWrite) => void>();
+  readonly #healing = new Set<string>();
 
   constructor(world: World, site: string, pipeline: Pipeline) {
     this.#world = world;
@@ -82,6 +86,7 @@ export class MirrorController implements VolumeService {
       this.#progress.poke();
     };
     pipeline.onProgress = () => this.#advance();
+    pipeline.onRescued = (volume, lba) => this.#heal(volume, lba);
     pipeline.onFailed = (error) => {
       this.#stop({ kind: "failed", error }, error);
       this.onFailed(error);
@@ -169,6 +174,15 @@ export class MirrorController implements VolumeService {
   submit(write: HostWrite, signal?: AbortSignal): Promise<void> {
     if (this.#state.kind !== "serving") return Promise.reject(this.#unavailable());
     return this.#admission.submit(write, signal);
+  }
+
+  /**
+   * Gives a block its newest content again at every site, in order with the hosts' writes. Rejects as a read does
+   * where no site can read it.
+   */
+  rewrite(volume: VolumeId, lba: Lba): Promise<void> {
+    const write = { volume, offset: lba * BLOCK_BYTES, length: BLOCK_BYTES, data: NO_DATA };
+    return this.submit({ kind: "rewrite", ...write });
   }
 
   read(volume: VolumeId, lba: number, into: Uint8Array): Pending {
@@ -291,6 +305,15 @@ export class MirrorController implements VolumeService {
     const doubt = this.#inDoubt(volume, lba, into);
     if (doubt !== undefined) await this.#committedUpTo(doubt);
     if (this.#state.kind !== "serving") throw this.#unavailable();
+  }
+
+  /** What fails, or is one too many, is tried again when the block is read again. */
+  #heal(volume: VolumeId, lba: Lba): void {
+    const block = `${volume} ${lba}`;
+    if (this.#healing.size === HEALING_MAX || this.#healing.has(block)) return;
+    this.#healing.add(block);
+    const over = () => this.#healing.delete(block);
+    this.rewrite(volume, lba).then(over, over);
   }
 
   async #committedUpTo(at: Sequence): Promise<void> {

@@ -1,6 +1,7 @@
 /**
- * A volume of a site without storage, read from the first of its next sites that answers. Every one of them has all
- * that has left the journal here; a controller holds back what is not committed.
+ * A volume as it is read from the first of a site's next sites that answers: all of it where the site has no storage,
+ * else what its own can't read. Every one of them has all that has left the journal here; a controller holds back what
+ * is not committed.
  */
 
 import { assert } from "../base/assert.ts";
@@ -31,7 +32,7 @@ export class RemoteVolume implements BlockDevice {
   }
 
   write(): Pending {
-    assert(false, "a site without storage stores nothing");
+    assert(false, "other sites get what they store by the link");
   }
 
   flush(): Pending {
@@ -39,10 +40,11 @@ export class RemoteVolume implements BlockDevice {
   }
 
   unmap(): Pending {
-    assert(false, "a site without storage stores nothing");
+    assert(false, "other sites get what they store by the link");
   }
 
   async #readFromAny(lba: Lba, into: Uint8Array): Promise<void> {
+    let unreadable = 0;
     let last: OperatingError | undefined;
     for (const leg of this.legs.filter(isUp)) {
       try {
@@ -50,16 +52,17 @@ export class RemoteVolume implements BlockDevice {
         return;
       } catch (error) {
         if (!(error instanceof OperatingError)) throw error;
+        if (error.code === "raid.unreadable") unreadable++;
         last = error;
       }
     }
-    throw (
-      last ??
-      new OperatingError(
-        "mirror.no-source",
-        "This site stores nothing itself, and no link is up to a site to read from.",
-        "Bring up the link to the next site, of one leg at least (show mirror).",
-      )
+    // A site that could not be asked may have it.
+    if (last !== undefined && unreadable === this.legs.length) throw last;
+    throw new OperatingError(
+      "mirror.no-source",
+      `This site can't read the block itself, and no site gives it: ${last?.what ?? "no link is up"}`,
+      "Bring up the links to all next sites (show mirror).",
+      { cause: last },
     );
   }
 }

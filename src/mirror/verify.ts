@@ -1,17 +1,9 @@
-/**
- * Compares every site's copy of a volume, block by block, by checksums that each site makes from what it has stored.
- *
- * Hosts go on writing meanwhile. An extent that was written while it was compared is compared again; one that never
- * comes to rest is compared while host writes wait.
- */
+/** Compares every site's copy of a volume, block by block, by checksums that each site makes from what it has stored. */
 
-import { OperatingError } from "../base/operating-error.ts";
-import { lba as asLba, BLOCK_BYTES, type VolumeId } from "../base/units.ts";
-import { askChecksums, CHECKSUM_BLOCKS_MAX, type ChecksumQuestion, type SiteChecksums } from "../pipeline/calls.ts";
-import type { World } from "../platform/world.ts";
-import type { AdmittedWrite } from "./admission.ts";
+import type { VolumeId } from "../base/units.ts";
+import { CHECKSUM_BLOCKS_MAX, type SiteChecksums } from "../pipeline/calls.ts";
 import type { Leg } from "./leg.ts";
-import type { MirrorController } from "./mirror-controller.ts";
+import type { Survey } from "./survey.ts";
 
 export interface VerifiedVolume {
   readonly id: VolumeId;
@@ -36,89 +28,21 @@ export interface VolumeVerdict {
   readonly sites: readonly SiteVerdict[];
 }
 
-/** Attempts at an extent that hosts keep writing, before their writes are made to wait. */
-const ATTEMPTS_MAX = 4;
 const FIRST_DIFFERENCES_MAX = 16;
 
+/** @param survey of the volume's sites */
 export async function verifyVolume(
-  world: World,
-  site: string,
-  stores: boolean,
-  controller: MirrorController,
+  survey: Survey,
   volume: VerifiedVolume,
   onProgress: (blocks: number) => void,
 ): Promise<VolumeVerdict> {
   const tally = new Tally();
-  const buffer = world.memory.allocate(CHECKSUM_BLOCKS_MAX * BLOCK_BYTES);
-  try {
-    for (let at = 0; at < volume.blocks; at += CHECKSUM_BLOCKS_MAX) {
-      const blocks = Math.min(CHECKSUM_BLOCKS_MAX, volume.blocks - at);
-      const data = buffer.subarray(0, blocks * BLOCK_BYTES);
-      const ask = async () => {
-        const question = { volume: volume.id, lba: asLba(at), blocks, atLeast: controller.pipeline.appended };
-        const own = stores ? [await ownChecksums(world, site, controller, question, data)] : [];
-        const legs = controller.legs.filter((leg) => !tally.isLost(leg));
-        const answers = await Promise.all(legs.map((leg) => legChecksums(leg, question)));
-        return [...own, ...answers.flat()];
-      };
-      tally.add(at, await settled(controller, volume.id, at, blocks, ask));
-      onProgress(at + blocks);
-    }
-  } finally {
-    world.memory.free(buffer);
+  for (let at = 0; at < volume.blocks; at += CHECKSUM_BLOCKS_MAX) {
+    const blocks = Math.min(CHECKSUM_BLOCKS_MAX, volume.blocks - at);
+    tally.add(at, await survey.checksums(volume.id, at, blocks, (leg) => !tally.isLost(leg)));
+    onProgress(at + blocks);
   }
   return { volume: volume.name, blocks: volume.blocks, reference: tally.reference, sites: tally.verdicts() };
-}
-
-/** Repeats `ask` until the extent was not written while it ran. */
-async function settled<T>(
-  controller: MirrorController,
-  volume: VolumeId,
-  lba: number,
-  blocks: number,
-  ask: () => Promise<T>,
-): Promise<T> {
-  for (let attempt = 0; attempt < ATTEMPTS_MAX; attempt++) {
-    let touched = false;
-    const observer = (write: AdmittedWrite) => {
-      touched ||= write.volume === volume && write.lba < lba + blocks && write.lba + write.blocks > lba;
-    };
-    controller.watch(observer);
-    try {
-      const answer = await ask();
-      if (!touched) return answer;
-    } finally {
-      controller.unwatch(observer);
-    }
-  }
-  return controller.quiesce(ask);
-}
-
-async function ownChecksums(
-  world: World,
-  site: string,
-  controller: MirrorController,
-  question: ChecksumQuestion,
-  data: Uint8Array,
-): Promise<SiteChecksums> {
-  try {
-    await controller.pipeline.readStored(question.volume, question.lba, data);
-  } catch (error) {
-    if (!(error instanceof OperatingError)) throw error;
-    return { site, state: "unknown", reason: error.what };
-  }
-  const checksums = new Uint32Array(question.blocks);
-  world.arithmetic.crc32cBlocks(data, checksums);
-  return { site, state: "stored", checksums: Array.from(checksums) };
-}
-
-async function legChecksums(leg: Leg, question: ChecksumQuestion): Promise<readonly SiteChecksums[]> {
-  try {
-    return await askChecksums((method, body, deadline) => leg.sender.call(method, body, deadline), question);
-  } catch (error) {
-    if (!(error instanceof OperatingError)) throw error;
-    return leg.sites.map((site) => ({ site, state: "unknown" as const, reason: error.what }));
-  }
 }
 
 interface Found {

@@ -35,7 +35,7 @@ const handlers: CallHandlers = {
   cut: async () => {},
   checksums: async ({ blocks }) => [
     { site: "a", state: "stored", checksums: new Array(blocks).fill(5) },
-    { site: "b", state: "unknown", reason: "away" },
+    { site: "b", state: "unknown", code: "raid.unreadable", reason: "away" },
   ],
   read: async (_volume, _lba, into) => {
     into.fill(3);

@@ -59,7 +59,8 @@ export interface ChecksumQuestion {
 export type SiteChecksums =
   | { readonly site: string; readonly state: "stored"; readonly checksums: readonly number[] }
   | { readonly site: string; readonly state: "diskless" }
-  | { readonly site: string; readonly state: "unknown"; readonly reason: string };
+  /** `code` and `reason` are of the error that the site met. */
+  | { readonly site: string; readonly state: "unknown"; readonly code: string; readonly reason: string };
 
 export interface CallHandlers {
   position(): LogPosition;
@@ -101,7 +102,7 @@ const Checksums = z.array(
   z.discriminatedUnion("state", [
     z.object({ site: z.string(), state: z.literal("stored"), checksums: z.array(count) }),
     z.object({ site: z.string(), state: z.literal("diskless") }),
-    z.object({ site: z.string(), state: z.literal("unknown"), reason: z.string() }),
+    z.object({ site: z.string(), state: z.literal("unknown"), code: z.string(), reason: z.string() }),
   ]),
 );
 

@@ -37,6 +37,8 @@ export interface PipelineOptions {
   readonly cache: ReadCache;
   /** Where each volume is read from, and stored unless `stores` is false. */
   readonly volumes: ReadonlyMap<VolumeId, BlockDevice>;
+  /** Where a block that can't be read there is read instead; it has all that has left the journal. */
+  readonly elsewhere?: ReadonlyMap<VolumeId, BlockDevice>;
   /** False for a site without storage of its own. */
   readonly stores: boolean;
   /** Requests gather for storing until the journal holds this much: what is stored then is still in memory. */
@@ -53,6 +55,8 @@ export class Pipeline {
   onRoom: () => void = () => {};
   /** Called once, when all that opening found in the journal is stored; not if `isReplayed` was so from the start. */
   onReplayed: () => void = () => {};
+  /** Called when a block can't be read here, and was read elsewhere. */
+  onRescued: (volume: VolumeId, lba: Lba) => void = () => {};
   /** Called once, when the journal or the array can't go on. */
   onFailed: (error: OperatingError) => void = () => {};
 
@@ -77,7 +81,8 @@ export class Pipeline {
     this.#committed = options.journal.retired;
     this.#replayEnd = options.journal.appended;
     this.#replayed = this.#replayEnd === options.journal.retired;
-    this.#reader = new Reader(options.journal, options.cache, options.volumes);
+    this.#reader = new Reader(options.journal, options.cache, options.volumes, options.elsewhere);
+    this.#reader.onRescued = (volume, lba) => this.onRescued(volume, lba);
     if (options.stores) {
       this.#destager = new Destager(world, options.journal, options.cache, options.volumes, options.gatherBytes);
       this.#destager.onStored = () => {

@@ -1,5 +1,6 @@
 /**
- * Reads a volume as its accepted requests have made it: the read cache over the journal over the array.
+ * Reads a volume as its accepted requests have made it: the read cache over the journal over the array, and what the
+ * array can't read from another site that has it.
  *
  * The cache never holds anything older than the newest accepted request: a write updates it at once, and a fill
  * from below is dropped for blocks that were written while it was under way.
@@ -12,19 +13,28 @@ import { lba as asLba, BLOCK_BYTES, type Lba, type Sequence, sequence, type Volu
 import type { Journal } from "../journal/journal.ts";
 import type { ReadCache } from "../journal/read-cache.ts";
 
+const UNREADABLE = "raid.unreadable";
+const NOWHERE: ReadonlyMap<VolumeId, BlockDevice> = new Map();
+
 export class Reader {
+  /** Told of a block that the array could not read, and that was read elsewhere. */
+  onRescued: (volume: VolumeId, lba: Lba) => void = () => {};
   readonly #journal: Pick<Journal, "newest" | "head" | "readData">;
   readonly #cache: ReadCache;
   readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
+  readonly #elsewhere: ReadonlyMap<VolumeId, BlockDevice>;
 
+  /** @param elsewhere has every block of the volumes that has left the journal; empty where there is no such place */
   constructor(
     journal: Pick<Journal, "newest" | "head" | "readData">,
     cache: ReadCache,
     volumes: ReadonlyMap<VolumeId, BlockDevice>,
+    elsewhere = NOWHERE,
   ) {
     this.#journal = journal;
     this.#cache = cache;
     this.#volumes = volumes;
+    this.#elsewhere = elsewhere;
   }
 
   read(volume: VolumeId, lba: Lba, into: Uint8Array): Pending {
@@ -34,7 +44,7 @@ export class Reader {
   }
 
   async readStored(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
-    await this.#readBelow(volume, lba, into);
+    await this.#readBelow(volume, lba, into, NOWHERE);
   }
 
   newest(volume: VolumeId, lba: Lba, blocks: number): Sequence {
@@ -55,7 +65,7 @@ export class Reader {
         const part = into.subarray(at * BLOCK_BYTES, (at + missing) * BLOCK_BYTES);
         const fill = this.#cache.beginFill(volume, start, missing);
         try {
-          await this.#readBelow(volume, start, part);
+          await this.#readBelow(volume, start, part, this.#elsewhere);
         } catch (error) {
           this.#cache.abandonFill(fill);
           throw error;
@@ -69,7 +79,12 @@ export class Reader {
     }
   }
 
-  async #readBelow(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
+  async #readBelow(
+    volume: VolumeId,
+    lba: Lba,
+    into: Uint8Array,
+    elsewhere: ReadonlyMap<VolumeId, BlockDevice>,
+  ): Promise<void> {
     const device = this.#volumes.get(volume);
     assert(device !== undefined, `volume ${volume} has a device to read from`);
     const blocks = into.length / BLOCK_BYTES;
@@ -80,9 +95,43 @@ export class Reader {
       while (at < blocks && this.#journal.newest(volume, asLba(lba + at)) === from);
       const part = into.subarray(start * BLOCK_BYTES, at * BLOCK_BYTES);
       const run = asLba(lba + start);
-      if (from === 0) await device.read(run, part);
+      if (from === 0) await this.#readDevice(device, volume, run, part, elsewhere.get(volume));
       // The request may have been stored and retired, and its place reused, while the run was read: read it again.
       else if (!(await this.#readRequest(from, run, part))) at = start;
+    }
+  }
+
+  async #readDevice(
+    device: BlockDevice,
+    volume: VolumeId,
+    lba: Lba,
+    into: Uint8Array,
+    elsewhere: BlockDevice | undefined,
+  ): Promise<void> {
+    try {
+      await device.read(lba, into);
+    } catch (error) {
+      if (elsewhere === undefined || !isOperatingError(error, UNREADABLE)) throw error;
+      for (let at = 0; at < into.length; at += BLOCK_BYTES) {
+        const block = asLba(lba + at / BLOCK_BYTES);
+        await this.#rescue(device, volume, block, into.subarray(at, at + BLOCK_BYTES), elsewhere);
+      }
+    }
+  }
+
+  async #rescue(
+    device: BlockDevice,
+    volume: VolumeId,
+    lba: Lba,
+    into: Uint8Array,
+    elsewhere: BlockDevice,
+  ): Promise<void> {
+    try {
+      await device.read(lba, into);
+    } catch (error) {
+      if (!isOperatingError(error, UNREADABLE)) throw error;
+      await elsewhere.read(lba, into);
+      this.onRescued(volume, lba);
     }
   }
 

@@ -309,7 +309,7 @@ export class ArrayCore {
     return new OperatingError(
       "raid.unreadable",
       `Array ${this.name}: block ${block} of volume ${extent.name} cannot be read, nor rebuilt from the other members.`,
-      "Fetch it from another site and write it again.",
+      "Run `repair` at the primary: it writes the block again from a site that can read it.",
     );
   }
 

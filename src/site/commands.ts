@@ -5,12 +5,16 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
-import { type VolumeVerdict, verifyVolume } from "../mirror/verify.ts";
+import type { MirrorController } from "../mirror/mirror-controller.ts";
+import { repairVolume, type VolumeRepair } from "../mirror/repair.ts";
+import { Survey } from "../mirror/survey.ts";
+import { type VerifiedVolume, type VolumeVerdict, verifyVolume } from "../mirror/verify.ts";
 import {
   renderArrays,
   renderHelp,
   renderJournal,
   renderMirror,
+  renderRepair,
   renderScrub,
   renderSessions,
   renderStatus,
@@ -43,7 +47,7 @@ export interface Command {
   run(site: Site, parameters: readonly string[], onProgress: (progress: Progress) => void): Promise<CommandResult>;
 }
 
-/** Exit code of a verify that found sites to differ or could not read one, and of a scrub that left rows as they were. */
+/** Exit code of a verify that found sites to differ or could not read one, and of a repair that left something as it was. */
 export const EXIT_DIFFERENT = 4;
 
 function show(
@@ -86,6 +90,12 @@ export const COMMANDS: readonly Command[] = [
     parameters: "[VOLUME]",
     summary: "compare every site's copy of every volume, or of one, block by block",
     run: verify,
+  },
+  {
+    words: ["repair"],
+    parameters: "[VOLUME]",
+    summary: "write again what a site can't read of every volume, or of one, from a site that can",
+    run: repair,
   },
   {
     words: ["array", "add"],
@@ -153,40 +163,66 @@ async function verify(
   parameters: readonly string[],
   onProgress: (progress: Progress) => void,
 ): Promise<CommandResult> {
-  const { feed, config, world } = site;
-  if (feed.kind !== "hosts") {
-    throw new OperatingError(
-      "verify.not-primary",
-      `Site ${config.site.name} is fed by the site link; only the primary can ask every site.`,
-      "Run verify at the primary.",
-    );
-  }
-  const volumes = Object.values(config.volumes).filter(
-    ({ name }) => parameters.length === 0 || parameters.includes(name),
-  );
-  const unknown = parameters.find((name) => !volumes.some((volume) => volume.name === name));
-  if (unknown !== undefined) {
-    const known = Object.keys(config.volumes).join(", ");
-    throw new OperatingError("verify.no-volume", `There is no volume '${unknown}'.`, `Volumes are: ${known}.`);
-  }
-  if (feed.controller.state.kind !== "serving") {
-    const why = snapshot(site).reason;
-    throw new OperatingError(
-      "verify.not-serving",
-      `The primary does not serve yet: ${why}.`,
-      "Try again when it does.",
-    );
-  }
   const verdicts: VolumeVerdict[] = [];
-  for (const { id, name, size } of volumes) {
-    const blocks = size / BLOCK_BYTES;
-    const stores = site.storage.volumes.size > 0;
-    const progress = (done: number) => onProgress({ what: name, done, total: blocks });
-    const volume = { id, name, blocks };
-    verdicts.push(await verifyVolume(world, config.site.name, stores, feed.controller, volume, progress));
-  }
+  await eachVolume("verify", site, parameters, async (survey, _, volume) => {
+    const progress = (done: number) => onProgress({ what: volume.name, done, total: volume.blocks });
+    verdicts.push(await verifyVolume(survey, volume, progress));
+  });
   const sound = verdicts.every(({ sites }) =>
     sites.every(({ verdict }) => verdict === "identical" || verdict === "diskless"),
   );
   return { value: verdicts, text: renderVerify(verdicts), exitCode: sound ? 0 : EXIT_DIFFERENT };
+}
+
+async function repair(
+  site: Site,
+  parameters: readonly string[],
+  onProgress: (progress: Progress) => void,
+): Promise<CommandResult> {
+  const repairs: VolumeRepair[] = [];
+  await eachVolume("repair", site, parameters, async (survey, controller, volume) => {
+    const progress = (done: number) => onProgress({ what: volume.name, done, total: volume.blocks });
+    repairs.push(await repairVolume(survey, controller, volume, progress));
+  });
+  const whole = repairs.every(({ lost, unknown }) => lost.blocks === 0 && unknown.length === 0);
+  return { value: repairs, text: renderRepair(repairs), exitCode: whole ? 0 : EXIT_DIFFERENT };
+}
+
+/** For what asks every site: at the primary, for each volume or for those named. Rejects with `mirror.not-…` elsewhere. */
+async function eachVolume(
+  command: "verify" | "repair",
+  site: Site,
+  names: readonly string[],
+  body: (survey: Survey, controller: MirrorController, volume: VerifiedVolume) => Promise<void>,
+): Promise<void> {
+  const { feed, config, world } = site;
+  if (feed.kind !== "hosts") {
+    throw new OperatingError(
+      "mirror.not-primary",
+      `Site ${config.site.name} is fed by the site link; only the primary can ask every site.`,
+      `Run ${command} at the primary.`,
+    );
+  }
+  const volumes = Object.values(config.volumes).filter(({ name }) => names.length === 0 || names.includes(name));
+  const unknown = names.find((name) => !volumes.some((volume) => volume.name === name));
+  if (unknown !== undefined) {
+    const known = Object.keys(config.volumes).join(", ");
+    throw new OperatingError("mirror.no-volume", `There is no volume '${unknown}'.`, `Volumes are: ${known}.`);
+  }
+  if (feed.controller.state.kind !== "serving") {
+    const why = snapshot(site).reason;
+    throw new OperatingError(
+      "mirror.not-serving",
+      `The primary does not serve yet: ${why}.`,
+      "Try again when it does.",
+    );
+  }
+  const survey = new Survey(world, config.site.name, site.storage.volumes.size > 0, feed.controller);
+  try {
+    for (const { id, name, size } of volumes) {
+      await body(survey, feed.controller, { id, name, blocks: size / BLOCK_BYTES });
+    }
+  } finally {
+    survey.close();
+  }
 }

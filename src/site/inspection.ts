@@ -102,9 +102,14 @@ export class Inspection {
 
   /**
    * Reads a whole volume, in order, and hands each part to `take`; the part is only valid until `take` resolves.
-   * Rejects with `inspect.no-volume`, or with the array's error where blocks can't be read.
+   * Rejects with `inspect.no-volume`, or with the array's error where blocks can't be read; but with `onUnreadable`
+   * those are zeros, and it is told of each, by its address in blocks of 4 KiB.
    */
-  async read(name: string, take: (offset: number, part: Uint8Array) => Promise<void>): Promise<void> {
+  async read(
+    name: string,
+    take: (offset: number, part: Uint8Array) => Promise<void>,
+    onUnreadable?: (block: number) => void,
+  ): Promise<void> {
     const volume: VolumeConfig | undefined = this.#config.volumes[name];
     if (volume === undefined || !this.#devices.has(volume.id)) {
       const known = Object.values(this.#config.volumes)
@@ -121,7 +126,7 @@ export class Inspection {
     const buffer = this.#world.memory.allocate(READ_BYTES);
     for (let offset = 0; offset < volume.size; offset += READ_BYTES) {
       const part = buffer.subarray(0, Math.min(READ_BYTES, volume.size - offset));
-      await reader.readStored(volume.id, lba(offset / BLOCK_BYTES), part);
+      await readPart(reader, volume.id, offset / BLOCK_BYTES, part, onUnreadable);
       await take(offset, part);
     }
     this.#world.memory.free(buffer);
@@ -159,6 +164,28 @@ export class Inspection {
       if (!isOperatingError(error, "drive.missing")) throw error;
       this.#missing.push(path);
       return undefined;
+    }
+  }
+}
+
+async function readPart(
+  reader: Reader,
+  volume: VolumeId,
+  first: number,
+  part: Uint8Array,
+  onUnreadable: ((block: number) => void) | undefined,
+): Promise<void> {
+  try {
+    await reader.readStored(volume, lba(first), part);
+  } catch (error) {
+    if (onUnreadable === undefined || !isOperatingError(error, "raid.unreadable")) throw error;
+    if (part.length === BLOCK_BYTES) {
+      part.fill(0);
+      onUnreadable(first);
+      return;
+    }
+    for (let at = 0; at < part.length; at += BLOCK_BYTES) {
+      await readPart(reader, volume, first + at / BLOCK_BYTES, part.subarray(at, at + BLOCK_BYTES), onUnreadable);
     }
   }
 }

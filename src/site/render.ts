@@ -1,6 +1,7 @@
 /** How a command's data looks to people: plain text of at most 100 columns, fit for a serial line. */
 
 import { GiB, KiB, MiB, TiB } from "../base/units.ts";
+import type { BlockList, VolumeRepair } from "../mirror/repair.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
 import type { ScrubReport } from "../raid/disk-array.ts";
 import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus } from "./status.ts";
@@ -111,12 +112,27 @@ export function renderVerify(verdicts: readonly VolumeVerdict[]): string {
   return text(lines);
 }
 
+export function renderRepair(repairs: readonly VolumeRepair[]): string {
+  const lines: string[] = [];
+  for (const { volume, rewritten, lost, unknown } of repairs) {
+    lines.push(`${volume}: ${blockList(rewritten)} written again`);
+    if (lost.blocks > 0) lines.push(`  LOST: ${blockList(lost)} that no site can read`);
+    for (const { site, reason } of unknown) lines.push(`  ${site.padEnd(16)} UNKNOWN: ${reason}`);
+  }
+  return text(lines);
+}
+
 export function renderHelp(
   commands: readonly { readonly words: readonly string[]; readonly parameters: string; readonly summary: string }[],
 ): string {
   return text(
     commands.map(({ words, parameters, summary }) => `${`${words.join(" ")} ${parameters}`.padEnd(20)} ${summary}`),
   );
+}
+
+function blockList({ blocks, first }: BlockList): string {
+  const addresses = blocks === 0 ? "" : ` (${first.join(", ")}${blocks > first.length ? ", …" : ""})`;
+  return `${blocks} blocks of 4 KiB${addresses}`;
 }
 
 function verdict(site: SiteVerdict): string {

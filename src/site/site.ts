@@ -105,6 +105,8 @@ export class Site {
   }
 }
 
+const NO_VOLUMES: ReadonlyMap<VolumeId, RemoteVolume> = new Map();
+
 interface Built {
   readonly pipeline: Pipeline;
   readonly feed: Feed;
@@ -117,9 +119,8 @@ function openPrimary(
   alarms: Alarms,
   onEvent: (event: SiteEvent) => void,
 ): Built {
-  const stores = storage.volumes.size > 0;
   const remotes = remoteVolumes(config);
-  const pipeline = openPipeline(world, config, storage, stores ? storage.volumes : remotes);
+  const pipeline = openPipeline(world, config, storage, remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
   controller.onFailed = (error) => alarms.raise(error);
@@ -154,9 +155,9 @@ async function openFed(
   onEvent: (event: SiteEvent) => void,
 ): Promise<Built> {
   const stores = storage.volumes.size > 0;
-  // What has left the journal of a relay point without storage is at the next site.
-  const remotes = remoteVolumes(config);
-  const pipeline = openPipeline(world, config, storage, stores ? storage.volumes : remotes);
+  // What has left the journal of a relay point is at the next site.
+  const remotes = config.role === "relay" ? remoteVolumes(config) : NO_VOLUMES;
+  const pipeline = openPipeline(world, config, storage, remotes);
   pipeline.onFailed = (error) => alarms.raise(error);
   const downstream = new Downstream(world, {
     site: config.site.name,
@@ -213,25 +214,30 @@ function redoneWhenReplayed(pipeline: Pipeline, storage: Storage): void {
   else pipeline.onReplayed = redone;
 }
 
-/** The volumes as a site without storage reads them: from the sites that it sends them to. */
+/** The volumes as they are read from the sites that this one sends them to. */
 function remoteVolumes(config: Config): ReadonlyMap<VolumeId, RemoteVolume> {
   return new Map(
     Object.values(config.volumes).map(({ id, size }) => [id, new RemoteVolume(id, size / BLOCK_BYTES)] as const),
   );
 }
 
-/** @param volumes where volumes are read from: this site's own, or its legs' */
+/**
+ * @param remotes the volumes as other sites have them: for what a site without storage reads, and for blocks that one
+ *                with storage can't read. Empty for a site at the end of its leg
+ */
 function openPipeline(
   world: World,
   config: Config,
   storage: Storage,
-  volumes: ReadonlyMap<VolumeId, BlockDevice>,
+  remotes: ReadonlyMap<VolumeId, BlockDevice>,
 ): Pipeline {
+  const stores = storage.volumes.size > 0;
   return new Pipeline(world, {
     journal: storage.journal,
     cache: storage.cache,
-    volumes,
-    stores: storage.volumes.size > 0,
+    volumes: stores ? storage.volumes : remotes,
+    elsewhere: stores ? remotes : undefined,
+    stores,
     gatherBytes: config.journal.window / 2,
   });
 }

@@ -41,8 +41,8 @@ describe("ctl", () => {
   });
 
   it.each([
-    ["a volume that is not there", ["--dir", ".", "verify", "lun9"], "verify.no-volume", "lun9"],
-    ["verify at a mirror site", ["--dir", "mirrors", "--site", "boston", "verify"], "verify.not-primary", "boston"],
+    ["a volume that is not there", ["--dir", ".", "verify", "lun9"], "mirror.no-volume", "lun9"],
+    ["verify at a mirror site", ["--dir", "mirrors", "--site", "boston", "verify"], "mirror.not-primary", "boston"],
     ["a socket that is not there", ["--socket", "x.sock", "help"], "network.unreachable", "x.sock"],
     ["a socket that is none", ["--socket", "alone.yaml", "help"], "network.unreachable", "alone.yaml"],
   ])("with %s says so", async (_what, args, code, mention) => {

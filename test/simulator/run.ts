@@ -188,6 +188,7 @@ class Run {
     await this.#load.end();
     await this.#until("everything is stored and retired everywhere", () => this.#system.isSettled);
     await this.#load.readAll();
+    await this.#repair();
     await this.#checkContent();
     this.#hold(await this.#checkers.atRest());
     await this.#verify();
@@ -203,6 +204,18 @@ class Run {
     await this.#universe.advance(AFTERMATH);
     this.#throwIfBroken();
     this.#checkRegisters();
+  }
+
+  /** What a site's array can't read any more the others have. */
+  async #repair(): Promise<void> {
+    for (let attempt = 1; ; attempt++) {
+      const { exitCode, text } = await this.#system.repair();
+      if (exitCode === 0) break;
+      // A link may have been lost meanwhile.
+      if (attempt === VERIFY_ATTEMPTS) throw new Violation("what a site can't read is repaired", text);
+      await this.#universe.advance(LINK_RETRY);
+    }
+    await this.#until("everything is stored and retired everywhere", () => this.#system.isSettled);
   }
 
   async #checkContent(): Promise<void> {

@@ -6,8 +6,10 @@
 import { BLOCK_BYTES, lba, MiB, millis } from "../../src/base/units.ts";
 import { type Config, parseConfig } from "../../src/config/config.ts";
 import { MirroredVolume } from "../../src/mirror/mirrored-volume.ts";
+import { Survey } from "../../src/mirror/survey.ts";
 import { type VolumeVerdict, verifyVolume } from "../../src/mirror/verify.ts";
 import { type DriveSettings, MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
+import { type CommandResult, runCommand } from "../../src/site/commands.ts";
 import { Site } from "../../src/site/site.ts";
 
 export const VOLUME_BYTES = 4 * MiB;
@@ -182,9 +184,17 @@ export class SimulatedSystem {
     const site = this.server ?? this.primary;
     const { id, name, size } = site.config.volumes.lun0;
     const volume = { id, name, blocks: size / BLOCK_BYTES };
-    const stores = site.storage.volumes.size > 0;
-    const verdict = verifyVolume(site.world, site.config.site.name, stores, controllerOf(site), volume, () => {});
+    const survey = new Survey(site.world, site.config.site.name, site.storage.volumes.size > 0, controllerOf(site));
+    const verdict = verifyVolume(survey, volume, () => {}).finally(() => survey.close());
     return this.universe.result(verdict, { deadline: DEADLINE });
+  }
+
+  /** Writes again what a site can't read, as an operator has it done. */
+  repair(): Promise<CommandResult> {
+    return this.universe.result(
+      runCommand(this.server ?? this.primary, ["repair"], () => {}),
+      { deadline: DEADLINE },
+    );
   }
 
   /** From its next start on the site has these keys of a section in place of what it had. */

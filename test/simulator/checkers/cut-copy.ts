@@ -64,10 +64,17 @@ export class CutCopy {
     return Object.keys(this.#config.arrays).length > 0;
   }
 
-  /** Fills `into` with what is stored of a volume: journal over array. Only where the site stores. */
-  readStored(volume: VolumeConfig, into: Uint8Array): void {
+  /**
+   * Fills `into` with what is stored of a volume: journal over array. Only where the site stores.
+   *
+   * @returns the blocks that its array can't read
+   */
+  readStored(volume: VolumeConfig, into: Uint8Array): ReadonlySet<number> {
+    const unreadable = new Set<number>();
     const take = async (offset: number, part: Uint8Array) => into.set(part, offset);
-    if (this.#inspection !== undefined) this.#settled(this.#inspection.read(volume.name, take));
+    const read = this.#inspection?.read(volume.name, take, (block) => unreadable.add(block));
+    if (read !== undefined) this.#settled(read);
+    return unreadable;
   }
 
   /** Puts what the journal holds of a volume over its content from another site. */

@@ -25,7 +25,7 @@ export type { Checker, Violation } from "./checker.ts";
 export type { CheckContent } from "./takeover-sets.ts";
 
 export interface CheckerOptions {
-  /** Whether faults were made on an array's drive, so that at rest nothing it holds can be relied on. */
+  /** Whether faults were made on an array's drive, so that nothing it holds can be relied on. */
   readonly isDamaged?: (drive: SimulatedDrive) => boolean;
 }
 
@@ -50,8 +50,9 @@ export class Checkers {
       new Manners(this.#fleet),
       new Bounds(this.#fleet, () => system.universe.network.connections),
     ];
-    this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations);
-    this.#atRest = new AtRest(system, this.#record, options.isDamaged ?? (() => false));
+    const isDamaged = options.isDamaged ?? (() => false);
+    this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations, isDamaged);
+    this.#atRest = new AtRest(system, this.#record, isDamaged);
   }
 
   /** The journal of a site was damaged or replaced, beyond what the site must survive: it is asked for nothing any more. */

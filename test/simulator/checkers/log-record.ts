@@ -21,6 +21,8 @@ interface Seen {
 const ZEROS = new Uint8Array(BLOCK_BYTES);
 const ZEROS_CRC = crc32c(ZEROS);
 
+const NONE: ReadonlySet<number> = new Set();
+
 export class LogRecord {
   readonly #seen = new Map<number, Seen[]>();
   readonly #canonical = new Map<number, RequestHead>();
@@ -91,7 +93,8 @@ export class LogRecord {
   /**
    * Whether `content` is what the log up to `upTo` leaves in a volume.
    *
-   * @param own the site's live requests: the log beyond what is committed
+   * @param own        the site's live requests: the log beyond what is committed
+   * @param unreadable blocks that `content` lacks
    * @returns what is wrong
    */
   contentFault(
@@ -99,6 +102,7 @@ export class LogRecord {
     content: Uint8Array,
     upTo: number,
     own: (at: Sequence) => RequestHead | undefined,
+    unreadable: ReadonlySet<number> = NONE,
   ): string | undefined {
     if (this.#gaps > 0) return undefined;
     const expected = new Map(this.#content.get(volume));
@@ -109,6 +113,7 @@ export class LogRecord {
       if (head?.volume === volume) apply(head, expected);
     }
     for (let block = 0; block < content.length / BLOCK_BYTES; block++) {
+      if (unreadable.has(block)) continue;
       const bytes = content.subarray(block * BLOCK_BYTES, (block + 1) * BLOCK_BYTES);
       const crc = expected.get(block);
       const holds = crc === undefined ? Buffer.compare(bytes, ZEROS) === 0 : crc32c(bytes) === crc;

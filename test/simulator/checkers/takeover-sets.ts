@@ -4,13 +4,14 @@
  * leave of its drives. In this version every member of the in-sync set must do alone: the primary; each leg, where what has
  * left the journal of a relay point without storage is behind it.
  *
- * A site in whose array other drives were put may refuse; one that refuses for any other reason is found.
+ * A site in whose array other drives were put may refuse; one that refuses for any other reason is found. A site whose
+ * array was damaged may be unable to read a block, in a row that a power cut left torn: another site must have it then.
  */
 
 import { isOperatingError, type OperatingError } from "../../../src/base/operating-error.ts";
-import { sequence } from "../../../src/base/units.ts";
+import { BLOCK_BYTES, type Sequence, sequence } from "../../../src/base/units.ts";
 import type { VolumeConfig } from "../../../src/config/config.ts";
-import type { SeededRandom } from "../../../src/platform/memory/memory-world.ts";
+import type { SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { CutCopy } from "./cut-copy.ts";
 import type { Fleet, WatchedSystem } from "./fleet.ts";
 import { epochAt, type LogRecord } from "./log-record.ts";
@@ -18,6 +19,12 @@ import type { Obligations } from "./obligations.ts";
 
 /** Says what is wrong with the content of LUN 0 at the sites named: nothing where it is empty. */
 export type CheckContent = (where: string, content: Uint8Array) => readonly string[];
+
+/** LUN 0 as a site stores it, and the blocks of it that its array can't read. */
+interface Stored {
+  readonly bytes: Uint8Array;
+  readonly unreadable: ReadonlySet<number>;
+}
 
 /** What a site says in whose array wrong drives were put; putting the right ones back cures it. */
 const DRIVES_ARE_WRONG = new Set([
@@ -38,15 +45,24 @@ export class TakeoverSets {
   readonly #fleet: Fleet;
   readonly #record: LogRecord;
   readonly #obligations: Obligations;
+  readonly #isDamaged: (drive: SimulatedDrive) => boolean;
   /** Contents of LUN 0 by site, kept from look to look for their memory alone. */
   readonly #buffers = new Map<string, Uint8Array>();
   #looks = 0;
 
-  constructor(system: WatchedSystem, fleet: Fleet, record: LogRecord, obligations: Obligations) {
+  /** @param isDamaged whether faults were made on a drive */
+  constructor(
+    system: WatchedSystem,
+    fleet: Fleet,
+    record: LogRecord,
+    obligations: Obligations,
+    isDamaged: (drive: SimulatedDrive) => boolean,
+  ) {
     this.#system = system;
     this.#fleet = fleet;
     this.#record = record;
     this.#obligations = obligations;
+    this.#isDamaged = isDamaged;
   }
 
   /** @param primary the site that served last; undefined before any did */
@@ -72,7 +88,7 @@ export class TakeoverSets {
       const fault = this.#logFault(copy);
       if (fault !== undefined) return fault;
     }
-    const contents = new Map<string, Uint8Array>();
+    const contents = new Map<string, Stored>();
     for (const copy of copies.values()) {
       try {
         const fault = this.#contentFault(copy, contents);
@@ -82,6 +98,8 @@ export class TakeoverSets {
         return `${copy.name} can't be read: ${error.what}`;
       }
     }
+    const nowhere = fillFromOthers(contents);
+    if (nowhere !== undefined) return nowhere;
     for (const set of sets) {
       const content = this.#contentOf(set, copies, contents);
       const problems = content === undefined ? [] : check(content.where, content.bytes);
@@ -133,13 +151,16 @@ export class TakeoverSets {
   }
 
   /** Reads LUN 0 of a site that stores, and compares it with what the site's own log leaves there. */
-  #contentFault(copy: CutCopy, contents: Map<string, Uint8Array>): string | undefined {
+  #contentFault(copy: CutCopy, contents: Map<string, Stored>): string | undefined {
     const volume = this.#volumeOf(copy.name);
     if (!copy.stores || volume === undefined) return undefined;
     const content = this.#buffers.get(copy.name) ?? new Uint8Array(volume.size);
     this.#buffers.set(copy.name, content);
-    copy.readStored(volume, content);
-    contents.set(copy.name, content);
+    const unreadable = copy.readStored(volume, content);
+    if (unreadable.size > 0 && !this.#hasDamage(copy.name)) {
+      return `${copy.name} can't read block ${[...unreadable][0]} of volume ${volume.name} after a power cut`;
+    }
+    contents.set(copy.name, { bytes: content, unreadable });
     const { appended, retired, history } = copy.journal;
     // Nobody has seen what it retired between the last look and its end.
     if (retired > this.#record.committed) return undefined;
@@ -147,7 +168,8 @@ export class TakeoverSets {
     const committed = this.#record.epochOf(last);
     // What a site behind a relay point still has to cut differs from the group's log, and nobody counts on it.
     if (committed !== undefined && epochAt(history, last) !== committed) return undefined;
-    const fault = this.#record.contentFault(volume.id, content, appended, (at) => copy.journal.head(at));
+    const own = (at: Sequence) => copy.journal.head(at);
+    const fault = this.#record.contentFault(volume.id, content, appended, own, unreadable);
     return fault === undefined ? undefined : `${copy.name} after a power cut: ${fault}`;
   }
 
@@ -155,7 +177,7 @@ export class TakeoverSets {
   #contentOf(
     set: readonly string[],
     copies: ReadonlyMap<string, CutCopy>,
-    contents: ReadonlyMap<string, Uint8Array>,
+    contents: ReadonlyMap<string, Stored>,
   ): { readonly where: string; readonly bytes: Uint8Array } | undefined {
     const used: CutCopy[] = [];
     for (const name of set) {
@@ -163,7 +185,7 @@ export class TakeoverSets {
       const volume = this.#volumeOf(name);
       if (copy === undefined || volume === undefined) return undefined;
       used.push(copy);
-      const stored = contents.get(name);
+      const stored = contents.get(name)?.bytes;
       if (stored === undefined) continue;
       const bytes = used.length === 1 ? stored : stored.slice();
       for (const relay of used.slice(0, -1).reverse()) relay.overlay(volume, bytes);
@@ -172,10 +194,33 @@ export class TakeoverSets {
     return undefined;
   }
 
+  #hasDamage(name: string): boolean {
+    const paths = this.#fleet.members.get(name)?.config.drives ?? [];
+    const machine = this.#system.universe.machine(name);
+    return paths.some(({ path }) => {
+      const drive = machine.findDrive(path);
+      return drive !== undefined && this.#isDamaged(drive);
+    });
+  }
+
   #volumeOf(name: string): VolumeConfig | undefined {
     const volumes = this.#fleet.members.get(name)?.config.volumes ?? {};
     return Object.values(volumes).find(({ lun }) => lun === 0);
   }
+}
+
+/** Gives each site the blocks that it can't read. @returns what is wrong where no other has one */
+function fillFromOthers(contents: ReadonlyMap<string, Stored>): string | undefined {
+  for (const [name, { bytes, unreadable }] of contents) {
+    for (const block of unreadable) {
+      const other = [...contents.values()].find((each) => !each.unreadable.has(block));
+      if (other === undefined)
+        return `${name} can't read block ${block} of LUN 0 after a power cut, nor can any other site`;
+      const at = block * BLOCK_BYTES;
+      bytes.set(other.bytes.subarray(at, at + BLOCK_BYTES), at);
+    }
+  }
+  return undefined;
 }
 
 function show({ code, what }: OperatingError): string {

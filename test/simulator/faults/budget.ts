@@ -3,7 +3,8 @@
  * mended; beyond it a site may refuse to go on, but never give wrong data.
  *
  * Any number of power cuts, kills, pauses and network faults is inside. Drives:
- * - All damage to a site's array strikes one member, the weak one; so no stripe has damage on two of its blocks.
+ * - All damage to a site's array strikes one member, the weak one; so no row has damage on two of its blocks. A power cut
+ *   may leave the row torn as well, and then the damaged block is beyond its array; so each row is damaged at one site only.
  * - A site may lose its weak member for good once, while its array is whole, and its power stays until the array has
  *   noticed and settled that (see docs/array.md, "The moment of the loss").
  * - What a journal has taken stays; it may be slow, stall, or fail a request. A battery may fail while the power stays.
@@ -22,6 +23,8 @@ export class Budget {
   readonly struck = new Set<SimulatedDrive>();
   /** Told of a site whose journal is about to be damaged. */
   onJournalStruck: (name: string) => void = () => {};
+  /** Where rows are damaged, by their index. */
+  readonly #damaged = new Map<number, string>();
   readonly #weak = new Map<string, SimulatedDrive>();
   /** Sites that have lost a member, those that may not have noticed, and those that are to end at a request to come. */
   readonly #lost = new Set<string>();
@@ -51,6 +54,15 @@ export class Budget {
 
   strike(drive: SimulatedDrive): void {
     this.struck.add(drive);
+  }
+
+  /** Whether a row of a site's array may be damaged; if so, it is taken to be. */
+  damageRow(name: string, index: number): boolean {
+    if (this.isBeyond) return true;
+    const where = this.#damaged.get(index) ?? name;
+    if (where !== name) return false;
+    this.#damaged.set(index, name);
+    return true;
   }
 
   /** Whether what a site's journal holds may be damaged; if so, it is taken to be. */

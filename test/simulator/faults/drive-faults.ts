@@ -30,15 +30,12 @@ function journalDrive(scene: Scene): Struck | undefined {
   return drive?.present ? { name, drive } : undefined;
 }
 
-/** A data block that hosts write, on a member. */
-function anyData({ random }: Scene): number {
-  return dataBlock(random.below(HOST_BLOCKS));
-}
-
+/** Damages what a member holds of some rows that hosts write. */
 function damage(
   name: string,
   weight: number,
-  act: (scene: Scene, drive: SimulatedDrive, lba: number) => string,
+  act: (scene: Scene, drive: SimulatedDrive, rows: Rows) => string,
+  rowsMost = 1,
 ): Fault {
   return {
     name,
@@ -46,9 +43,23 @@ function damage(
     strike: (scene) => {
       const struck = weakDrive(scene);
       if (struck === undefined) return undefined;
-      return `${struck.name}:${struck.drive.path} ${act(scene, struck.drive, anyData(scene))}`;
+      const { random, budget } = scene;
+      const first = random.below(HOST_BLOCKS);
+      const count = 1 + random.below(rowsMost);
+      const other = random.below(HOST_BLOCKS);
+      const rows = [...Array.from({ length: count }, (_, at) => first + at), other];
+      if (!rows.every((index) => budget.damageRow(struck.name, index))) return undefined;
+      const what = act(scene, struck.drive, { lba: dataBlock(first), count, to: dataBlock(other) });
+      return `${struck.name}:${struck.drive.path} ${what}`;
     },
   };
+}
+
+/** Blocks of a member: `count` from `lba` on, and one more for what gets lost there. */
+interface Rows {
+  readonly lba: number;
+  readonly count: number;
+  readonly to: number;
 }
 
 /** Puts a drive that vanished back, unless another was put in its place. */
@@ -88,7 +99,10 @@ function journalFailure(on: "read" | "write" | "flush"): Fault {
 
 const WRONG_DRIVES = ["blank", "smaller", "foreign", "a copy of another site's"] as const;
 
-/** Puts another drive in the place of the right one while the site is down, and that one back later. */
+/**
+ * Puts another drive in the place of the right one while the site is down, and that one back later, unless yet another
+ * is there by then.
+ */
 function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: (typeof WRONG_DRIVES)[number]): boolean {
   const { system, random, operator } = scene;
   const machine = system.universe.machine(name);
@@ -101,6 +115,7 @@ function exchange(scene: Scene, name: string, right: SimulatedDrive, kind: (type
   const other = system.universe.machine(random.pick(system.names)).findDrive(path);
   if (kind === "a copy of another site's" && other !== undefined && other !== wrong) wrong.restore(other.snapshot());
   scene.lasting(duration(random, 8000), () => {
+    if (machine.findDrive(path) !== wrong) return;
     operator.end(name, "kill", 500);
     machine.removeDrive(path);
     machine.insertDrive(path, right);
@@ -120,6 +135,9 @@ function command(scene: Scene, name: string, words: readonly string[]): void {
 function exchangeLost(scene: Scene, name: string): string | undefined {
   const { system, budget } = scene;
   const path = budget.pathToReplace(name);
+  const members = system.sites.get(name)?.storage.arrays.get("main")?.status.members ?? [];
+  // Where drives were swapped meanwhile, a good one is there.
+  if (members.some((member) => member.path === path && member.state === "active")) return undefined;
   const machine = system.universe.machine(name);
   const lost = path === undefined ? undefined : machine.findDrive(path);
   if (path === undefined || lost === undefined) return undefined;
@@ -207,43 +225,45 @@ export const MEMBER_LOSSES: readonly Fault[] = [
 ];
 
 export const ARRAY_FAULTS: readonly Fault[] = [
-  damage("a bit flips on a member", 2, (_, drive, lba) => {
+  damage("a bit flips on a member", 2, (_, drive, { lba }) => {
     drive.flipBit(lba);
     return `block ${lba}`;
   }),
-  damage("blocks of a member can't be read", 2, ({ random }, drive, lba) => {
-    const blocks = 1 + random.below(8);
-    drive.latentError(lba, blocks);
-    return `blocks ${lba} to ${lba + blocks}`;
-  }),
-  damage("a member loses a write", 1, (scene, drive, lba) => {
+  damage(
+    "blocks of a member can't be read",
+    2,
+    (_, drive, { lba, count }) => {
+      drive.latentError(lba, count);
+      return `blocks ${lba} to ${lba + count}`;
+    },
+    8,
+  ),
+  damage("a member loses a write", 1, (scene, drive, { lba }) => {
     const fault = drive.inject({ on: "write", action: "lose", lba, blocks: 1, times: 1 });
     scene.lasting(5000, () => fault.remove());
     return `of block ${lba}`;
   }),
-  damage("a member misdirects a write", 1, (scene, drive, lba) => {
-    const to = anyData(scene);
+  damage("a member misdirects a write", 1, (scene, drive, { lba, to }) => {
     const fault = drive.inject({ on: "write", action: "misdirect", lba, blocks: 1, times: 1, to });
     scene.lasting(5000, () => fault.remove());
     return `of block ${lba} to ${to}`;
   }),
-  damage("a member forgets a write", 1, (scene, drive, lba) => {
+  damage("a member forgets a write", 1, (scene, drive, { lba }) => {
     const fault = drive.inject({ on: "write", action: "forget", lba, blocks: 1, times: 1 });
     scene.lasting(5000, () => fault.remove());
     return `of block ${lba}`;
   }),
-  damage("a member misdirects a read", 1, (scene, drive, lba) => {
-    const to = anyData(scene);
+  damage("a member misdirects a read", 1, (scene, drive, { lba, to }) => {
     const fault = drive.inject({ on: "read", action: "misdirect", lba, blocks: 1, times: 1, to });
     scene.lasting(5000, () => fault.remove());
     return `of block ${lba} to ${to}`;
   }),
-  damage("a member returns what was there before", 1, (scene, drive, lba) => {
+  damage("a member returns what was there before", 1, (scene, drive, { lba }) => {
     const fault = drive.inject({ on: "read", action: "stale", lba, blocks: 1, times: 1 });
     scene.lasting(5000, () => fault.remove());
     return `block ${lba}`;
   }),
-  damage("a member garbles a read", 1, (scene, drive, lba) => {
+  damage("a member garbles a read", 1, (scene, drive, { lba }) => {
     const fault = drive.inject({ on: "read", action: "corrupt", lba, blocks: 1, times: 1 });
     scene.lasting(5000, () => fault.remove());
     return `of block ${lba}`;

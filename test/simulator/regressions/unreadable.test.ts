@@ -1,22 +1,137 @@
-import { expect, it } from "vitest";
-import { lba } from "../../../src/base/units.ts";
+/** Blocks that a site's array can't read, nor rebuild, and that other sites have. */
+
+import { describe, expect, it } from "vitest";
+import { BLOCK_BYTES, lba } from "../../../src/base/units.ts";
+import { isUp } from "../../../src/mirror/leg.ts";
+import { MirroredVolume } from "../../../src/mirror/mirrored-volume.ts";
 import { dataBlock } from "../../../src/raid/member-layout.ts";
-import { SimulatedSystem, stamped } from "../system.ts";
+import { DEADLINE, SimulatedSystem, stamped, stampOf, type Topology } from "../system.ts";
+
+const BLOCKS = 64;
+
+/** A system at rest whose first blocks were all written. */
+async function systemWith(topology: Topology): Promise<SimulatedSystem> {
+  const system = new SimulatedSystem(1, topology);
+  await system.start();
+  await system.universe.result(system.volume().write(lba(0), stamped(1, BLOCKS)));
+  await system.settle();
+  // What was written is in its read cache.
+  await restart(system, "denver");
+  return system;
+}
+
+async function restart(system: SimulatedSystem, name: string): Promise<void> {
+  system.crash(name);
+  await system.boot(name);
+  // Until its neighbours have noticed, and have come back.
+  await system.universe.advance(1000);
+  await system.serving();
+  await system.universe.run(() => system.controller.legs.every(isUp), { deadline: DEADLINE });
+  // What its journal still had is written once more.
+  await system.settle();
+}
+
+/** More of the first row goes bad than parity makes up for. */
+function spoil(system: SimulatedSystem, name: string): void {
+  for (const path of system.drivesOf(name)) system.universe.machine(name).drive(path).flipBit(dataBlock(0));
+}
+
+async function read(system: SimulatedSystem, blocks: number): Promise<Uint8Array> {
+  const into = new Uint8Array(blocks * BLOCK_BYTES);
+  await system.universe.result(system.volume().read(lba(0), into), { deadline: DEADLINE });
+  return into;
+}
+
+async function verdictOf(system: SimulatedSystem, name: string): Promise<string | undefined> {
+  return (await system.verify()).sites.find(({ site }) => site === name)?.verdict;
+}
+
+const LEGS: Topology = { legs: [["boulder"], ["pueblo"]] };
+
+describe("a block that the primary can't read", () => {
+  it("is read from a leg, and written again at the primary", async () => {
+    const system = await systemWith(LEGS);
+    spoil(system, "denver");
+    expect(await verdictOf(system, "denver")).toBe("unknown");
+    const content = await read(system, BLOCKS);
+    for (let block = 0; block < BLOCKS; block++) expect(stampOf(content, block)).toBe(1);
+    await system.settle();
+    // Parity follows from the data again, and the data is all there.
+    expect(await verdictOf(system, "denver")).toBe("identical");
+    expect(await system.universe.result(system.primary.storage.arrays.get("main")?.check())).toMatchObject({
+      mismatches: 0,
+    });
+  });
+
+  it("is completed by a write of a part of it", async () => {
+    const system = await systemWith(LEGS);
+    spoil(system, "denver");
+    const { id, size } = system.primary.config.volumes.lun0;
+    const part = new MirroredVolume(system.controller, id, size, 512);
+    await system.universe.result(part.write(lba(0), new Uint8Array(512).fill(7)), { deadline: DEADLINE });
+    const content = await read(system, 1);
+    expect(content.subarray(0, 512).every((byte) => byte === 7)).toBe(true);
+    expect(content.subarray(512)).toEqual(stamped(1).subarray(512));
+  });
+
+  it("makes a host wait, and gives it no medium error, while no leg is up", async () => {
+    const system = await systemWith(LEGS);
+    spoil(system, "denver");
+    for (const leg of ["boulder", "pueblo"]) system.crash(leg);
+    await system.universe.advance(10_000);
+    await expect(read(system, 1)).rejects.toMatchObject({ code: "mirror.no-source" });
+  });
+});
+
+describe("a block that a relay point can't read", () => {
+  it("is read from behind it", async () => {
+    const system = await systemWith({ legs: [["relay-east", "boston"]], diskless: true });
+    await restart(system, "relay-east");
+    spoil(system, "relay-east");
+    const content = await read(system, BLOCKS);
+    for (let block = 0; block < BLOCKS; block++) expect(stampOf(content, block)).toBe(1);
+  });
+});
+
+describe("repair", () => {
+  it("writes again what a site at the end of a leg can't read", async () => {
+    const system = await systemWith({ legs: [["boulder"], ["relay-east", "boston"]] });
+    for (const name of ["boulder", "boston"]) spoil(system, name);
+    expect(await system.repair()).toMatchObject({ exitCode: 0, text: expect.stringContaining("written again") });
+    await system.settle();
+    for (const name of ["denver", "boulder", "relay-east", "boston"]) {
+      if (name !== "denver") expect([name, await verdictOf(system, name)]).toEqual([name, "identical"]);
+      const array = system.site(name).storage.arrays.get("main");
+      expect(await system.universe.result(array?.check())).toMatchObject({ mismatches: 0 });
+    }
+  });
+
+  it("rewrites nothing where every site can read everything", async () => {
+    const system = await systemWith(LEGS);
+    const { appended } = system.primary.pipeline;
+    expect(await system.repair()).toMatchObject({ exitCode: 0, text: "lun0: 0 blocks of 4 KiB written again\n" });
+    expect(system.primary.pipeline.appended).toBe(appended);
+  });
+
+  it("says which blocks no site can read, and leaves them as they are", async () => {
+    const system = await systemWith(LEGS);
+    // Nothing is left in their read caches.
+    for (const name of ["boulder", "pueblo"]) await restart(system, name);
+    for (const name of ["denver", "boulder", "pueblo"]) spoil(system, name);
+    const { exitCode, text } = await system.repair();
+    expect(exitCode).toBe(4);
+    expect(text).toContain("LOST: 2 blocks of 4 KiB (0, 4) that no site can read");
+  });
+});
 
 it("a site that can't read what it is asked the checksums of says so, and keeps no memory for it", async () => {
-  const system = new SimulatedSystem(1, { legs: [["boulder"], ["pueblo"]] });
-  await system.start();
-  const { universe } = system;
-  await universe.result(system.volume().write(lba(0), stamped(1, 64)));
-  await system.settle();
+  const system = await systemWith(LEGS);
   const { memory } = system.site("boulder").world;
   const bytes: number[] = [];
   for (let time = 0; time < 4; time++) {
-    // More of a row than parity makes up for, each time anew: what can be repaired is, when it is read.
-    for (const path of ["/drive-0", "/drive-1", "/drive-2"])
-      universe.machine("boulder").drive(path).flipBit(dataBlock(0));
-    const { sites } = await system.verify();
-    expect(sites.find(({ site }) => site === "boulder")?.verdict).toBe("unknown");
+    // Each time anew: what can be repaired is, when it is read.
+    spoil(system, "boulder");
+    expect(await verdictOf(system, "boulder")).toBe("unknown");
     bytes.push("bytes" in memory ? Number(memory.bytes) : Number.NaN);
   }
   expect(new Set(bytes.slice(1)).size).toBe(1);

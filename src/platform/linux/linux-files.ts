@@ -1,0 +1,124 @@
+/** Files as Linux has them: durable by fsync of the file and of its folder, whole by rename. */
+
+import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { dirname } from "node:path";
+import { OperatingError } from "../../base/operating-error.ts";
+import type { FileReader, Files, FileWriter } from "../files.ts";
+
+const PRIVATE = 0o600;
+const PUBLIC = 0o644;
+/** What is not whole yet, beside what it is to replace. */
+const PART = ".part";
+
+export function linuxFiles(): Files {
+  return {
+    read: (path) => attempt("read", path, () => unlessMissing(readFile(path))),
+    replace: (path, content, options) =>
+      attempt("written", path, async () => {
+        const part = `${path}${PART}`;
+        const file = await open(part, "w", options?.isPublic === true ? PUBLIC : PRIVATE);
+        try {
+          await file.writeFile(content);
+          await file.sync();
+        } finally {
+          await file.close();
+        }
+        await rename(part, path);
+        await syncFolder(dirname(path));
+      }),
+    list: (folder) =>
+      attempt("listed", folder, async () => {
+        const names = (await unlessMissing(readdir(folder))) ?? [];
+        return names.filter((name) => !name.endsWith(PART)).sort();
+      }),
+    makeFolder: (path) =>
+      attempt("made", path, async () => {
+        await mkdir(path, { recursive: true, mode: 0o700 });
+      }),
+    rename: (from, to) =>
+      attempt("renamed", from, async () => {
+        await rename(from, to);
+        await syncFolder(dirname(to));
+        if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
+      }),
+    remove: (path) =>
+      attempt("removed", path, async () => {
+        await rm(path, { force: true });
+        await syncFolder(dirname(path));
+      }),
+    open: (path) =>
+      attempt("opened", path, async () => {
+        const file = await unlessMissing(open(path, "r"));
+        return file === undefined ? undefined : reader(path, file, (await file.stat()).size);
+      }),
+    create: (path) => attempt("made", path, async () => writer(path, await open(path, "w", PUBLIC))),
+    room: (folder) =>
+      attempt("looked at", folder, async () => {
+        const { bavail, bsize } = await statfs(folder);
+        return bavail * bsize;
+      }),
+  };
+}
+
+function reader(path: string, file: FileHandle, size: number): FileReader {
+  return {
+    size,
+    read: (offset, into) =>
+      attempt("read", path, async () => {
+        for (let at = 0; at < into.length; ) {
+          const { bytesRead } = await file.read(into, at, into.length - at, offset + at);
+          if (bytesRead === 0) throw new Error(`it ends at ${offset + at}`);
+          at += bytesRead;
+        }
+      }),
+    close: () => attempt("closed", path, () => file.close()),
+  };
+}
+
+function writer(path: string, file: FileHandle): FileWriter {
+  return {
+    write: (part) =>
+      attempt("written", path, async () => {
+        for (let at = 0; at < part.length; ) at += (await file.write(part, at, part.length - at)).bytesWritten;
+      }),
+    finish: () =>
+      attempt("written", path, async () => {
+        await file.sync();
+        await file.close();
+        await syncFolder(dirname(path));
+      }),
+    discard: () =>
+      attempt("removed", path, async () => {
+        await file.close();
+        await rm(path, { force: true });
+      }),
+  };
+}
+
+async function attempt<T>(what: string, path: string, body: () => Promise<T>): Promise<T> {
+  try {
+    return await body();
+  } catch (cause) {
+    const reason = cause instanceof Error ? cause.message : String(cause);
+    const remedy = "Check the path, its rights, and the room that is left.";
+    throw new OperatingError("file.failed", `${path} can't be ${what}: ${reason}.`, remedy, { cause });
+  }
+}
+
+async function unlessMissing<T>(pending: Promise<T>): Promise<T | undefined> {
+  try {
+    return await pending;
+  } catch (error) {
+    if (error instanceof Error && "code" in error && error.code === "ENOENT") return undefined;
+    throw error;
+  }
+}
+
+async function syncFolder(path: string): Promise<void> {
+  const folder = await open(path, "r");
+  try {
+    await folder.sync();
+  } finally {
+    await folder.close();
+  }
+}

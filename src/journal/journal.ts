@@ -35,7 +35,7 @@ import { type FormatOptions, formatJournal } from "./format.ts";
 import { type LiveRequests, type RequestHead, UNMAPS_MAX } from "./live-requests.ts";
 import { LogReader } from "./log-reader.ts";
 import { LOG_BYTES_MIN, LogWindow, type Run } from "./log-window.ts";
-import { type Recovered, type Recovery, recover } from "./recovery.ts";
+import { makeDurable, type Recovered, type Recovery, recover } from "./recovery.ts";
 import {
   driveByte,
   type EpochStart,
@@ -125,14 +125,16 @@ export class Journal {
   }
 
   /**
-   * Opens a journal and recovers it; writes nothing. The drive stays the caller's to close, after the journal.
+   * Opens a journal and recovers it; writes nothing new. The drive stays the caller's to close, after the journal.
    *
    * Rejects with `journal.blank`, `journal.foreign`, `journal.version`, `journal.group`, `journal.site`,
    * `journal.size` or `journal.corrupt`, or as the drive does.
    */
   static async open(world: World, drive: Drive, options: JournalOptions): Promise<Journal> {
     assert(options.windowBytes >= WINDOW_BYTES_MIN, `journal window of ${options.windowBytes} bytes`);
-    return new Journal(world, drive, await recover(world, drive, options), options.windowBytes);
+    const recovered = await recover(world, drive, options);
+    await makeDurable(world, drive, recovered);
+    return new Journal(world, drive, recovered, options.windowBytes);
   }
 
   /** Opens a stopped site's journal to look at it: it can be on a read-only drive, and nothing can be appended. */

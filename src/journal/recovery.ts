@@ -26,7 +26,7 @@ import {
   type Superblock,
 } from "./superblock.ts";
 
-/** What is read at once. */
+/** What is read, or written again, at once. */
 export const RECOVERY_CHUNK_BYTES = MiB;
 
 export interface TornTail {
@@ -50,6 +50,8 @@ export interface Recovered {
   readonly superblock: Chosen;
   readonly live: LiveRequests;
   readonly history: readonly EpochStart[];
+  /** Where the log's last drive write begins; `end` where nothing is left of any. */
+  readonly lastWrite: number;
   /** Where the next batch goes, and the hash of the one before it. */
   readonly end: number;
   readonly hash: number;
@@ -62,14 +64,38 @@ export async function recover(world: Reading, drive: Drive, owner: JournalOwner)
   const buffer = world.memory.allocate(RECOVERY_CHUNK_BYTES);
   try {
     const head = buffer.subarray(0, RING_START_BYTES);
-    // A process that was killed may have left a write in the drive's cache: what is read here must not go again.
-    await drive.flush();
     await drive.read(lba(0), head);
     const chosen = chooseSuperblock(world.arithmetic, drive, head, owner);
     const replay = new Replay(world, chosen.state, new RingReader(drive, chosen.state.ringBytes, buffer), drive.path);
     const recovery = await replay.run();
-    const { live, history, position, hash } = replay;
-    return { superblock: chosen, live, history, end: position, hash, recovery };
+    const { live, history, position, lastWrite, hash } = replay;
+    return { superblock: chosen, live, history, lastWrite, end: position, hash, recovery };
+  } finally {
+    world.memory.free(buffer);
+  }
+}
+
+/**
+ * Writes again what the process before may have left in the drive's cache and was found whole: the newest superblock and
+ * the log's last drive write. A flush would not do: one before it may have failed, and what that should have covered
+ * no later one makes durable.
+ */
+export async function makeDurable(world: Reading, drive: Drive, recovered: Recovered): Promise<void> {
+  const { superblock, lastWrite, end } = recovered;
+  const { ringBytes } = superblock.state;
+  const buffer = world.memory.allocate(RECOVERY_CHUNK_BYTES);
+  try {
+    const block = buffer.subarray(0, BLOCK_BYTES);
+    await drive.read(lba(superblock.copy), block);
+    for (const copy of superblock.pair) await drive.write(lba(copy), block, { fua: true });
+    for (let position = lastWrite; position < end; ) {
+      const bytes = Math.min(buffer.length, end - position, ringBytes - (position % ringBytes));
+      const part = buffer.subarray(0, bytes);
+      const at = lba(driveByte(position, ringBytes) / BLOCK_BYTES);
+      await drive.read(at, part);
+      await drive.write(at, part, { fua: true });
+      position += bytes;
+    }
   } finally {
     world.memory.free(buffer);
   }
@@ -112,6 +138,7 @@ interface End {
 class Replay {
   readonly live: LiveRequests;
   position: number;
+  lastWrite: number;
   hash: number;
   history: EpochStart[];
   readonly #world: Reading;
@@ -134,6 +161,7 @@ class Replay {
     this.live = new LiveRequests(superblock.ringBytes, superblock.retired, superblock.retiredEpoch);
     this.history = [...superblock.history];
     this.position = superblock.tailPosition;
+    this.lastWrite = superblock.tailPosition;
     this.hash = superblock.tailHash;
   }
 
@@ -256,6 +284,7 @@ class Replay {
     this.history = this.history.slice(-HISTORY_MAX);
     this.#opening = header.opening;
     this.hash = header.hash;
+    this.lastWrite = Math.max(header.durablePosition, this.#superblock.tailPosition);
     this.position = header.position + header.bytes;
   }
 

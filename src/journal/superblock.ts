@@ -228,6 +228,9 @@ export interface Chosen {
   readonly state: Superblock;
   readonly number: number;
   readonly crc: number;
+  /** The block that it was read from, and both that are meant to hold it. */
+  readonly copy: number;
+  readonly pair: readonly [number, number];
 }
 
 /**
@@ -304,7 +307,13 @@ export function chooseSuperblock(arithmetic: Arithmetic, drive: Drive, head: Uin
       "Give it back its size, or drain the journal on the drive it was made for and format this one.",
     );
   }
-  return { state, number, crc };
+  return { state, number, crc, copy: copies.indexOf(newest), pair: pairOf(number) };
+}
+
+/** The blocks that hold the superblock with this number. */
+function pairOf(number: number): readonly [number, number] {
+  const first = 2 * (number % SUPERBLOCK_PAIRS);
+  return [first, first + 1];
 }
 
 function sameJournal(one: Superblock, other: Superblock): boolean {
@@ -383,9 +392,8 @@ export class SuperblockWriter {
     const state = this.#snapshot();
     const number = this.#number + 1;
     const crc = encodeSuperblock(this.#world.arithmetic, this.#block, number, this.#crc, state);
-    const first = 2 * (number % SUPERBLOCK_PAIRS);
     try {
-      for (const copy of [first, first + 1]) await this.#drive.write(lba(copy), this.#block, { fua: true });
+      for (const copy of pairOf(number)) await this.#drive.write(lba(copy), this.#block, { fua: true });
     } catch (cause) {
       this.#onFailed(cause);
       throw cause;
@@ -400,7 +408,7 @@ export class SuperblockWriter {
 export function encodeFirstSuperblocks(arithmetic: Arithmetic, head: Uint8Array, state: Superblock): void {
   let previousCrc = 0;
   for (let number = 1; number <= SUPERBLOCK_PAIRS; number++) {
-    const first = 2 * (number % SUPERBLOCK_PAIRS) * BLOCK_BYTES;
+    const first = pairOf(number)[0] * BLOCK_BYTES;
     const block = head.subarray(first, first + BLOCK_BYTES);
     previousCrc = encodeSuperblock(arithmetic, block, number, previousCrc, state);
     head.copyWithin(first + BLOCK_BYTES, first, first + BLOCK_BYTES);

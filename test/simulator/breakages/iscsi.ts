@@ -17,7 +17,7 @@ export const ISCSI: readonly Breakage[] = [
     file: "src/iscsi/task-set.ts",
     find: "if (task.inFlight === 0) this.#endAborted(task);\n    }\n    one();",
     replace: "this.#endAborted(task);\n    }\n    one();",
-    scenario: "standard",
+    scenario: "wire",
     seeds: 6,
     why: "The abortion of a write is confirmed while the write can still land.",
   },

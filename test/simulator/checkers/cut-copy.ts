@@ -60,6 +60,11 @@ export class CutCopy {
     this.journal = this.#inspection?.journal ?? this.#inspectJournal();
   }
 
+  /** The array that holds its volumes; undefined where it stores nothing. */
+  get array(): Config["arrays"][string] | undefined {
+    return Object.values(this.#config.arrays)[0];
+  }
+
   get stores(): boolean {
     return Object.keys(this.#config.arrays).length > 0;
   }

@@ -9,9 +9,10 @@
  */
 
 import { isOperatingError, type OperatingError } from "../../../src/base/operating-error.ts";
-import { BLOCK_BYTES, type Sequence, sequence } from "../../../src/base/units.ts";
+import { BLOCK_BYTES, lba, type Sequence, sequence } from "../../../src/base/units.ts";
 import type { VolumeConfig } from "../../../src/config/config.ts";
 import type { SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import { geometryOf } from "../../../src/raid/geometry.ts";
 import { CutCopy } from "./cut-copy.ts";
 import type { Fleet, WatchedSystem } from "./fleet.ts";
 import { epochAt, type LogRecord } from "./log-record.ts";
@@ -157,8 +158,9 @@ export class TakeoverSets {
     const content = this.#buffers.get(copy.name) ?? new Uint8Array(volume.size);
     this.#buffers.set(copy.name, content);
     const unreadable = copy.readStored(volume, content);
-    if (unreadable.size > 0 && !this.#hasDamage(copy.name)) {
-      return `${copy.name} can't read block ${[...unreadable][0]} of volume ${volume.name} after a power cut`;
+    for (const block of unreadable) {
+      if (this.#hasDamage(copy.name) && isRowInFlight(copy, volume, block)) continue;
+      return `${copy.name} can't read block ${block} of volume ${volume.name} after a power cut`;
     }
     contents.set(copy.name, { bytes: content, unreadable });
     const { appended, retired, history } = copy.journal;
@@ -207,6 +209,23 @@ export class TakeoverSets {
     const volumes = this.#fleet.members.get(name)?.config.volumes ?? {};
     return Object.values(volumes).find(({ lun }) => lun === 0);
   }
+}
+
+/** Whether a write to another block of the row is in the journal, so that the power cut may have left the row torn. */
+function isRowInFlight({ array, journal }: CutCopy, volume: VolumeConfig, block: number): boolean {
+  if (array === undefined) return false;
+  const { stripeBlocks, chunkBlocks, parities } = geometryOf(
+    array.level,
+    array.drives.length,
+    array.chunk / BLOCK_BYTES,
+  );
+  if (parities === 0) return false;
+  // The only volume begins where its array does.
+  const first = block - (block % stripeBlocks) + (block % chunkBlocks);
+  for (let other = first; other < first + stripeBlocks; other += chunkBlocks) {
+    if (other !== block && journal.newest(volume.id, lba(other)) > 0) return true;
+  }
+  return false;
 }
 
 /** Gives each site the blocks that it can't read. @returns what is wrong where no other has one */

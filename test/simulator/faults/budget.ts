@@ -30,6 +30,8 @@ export class Budget {
   readonly #lost = new Set<string>();
   readonly #losing = new Set<string>();
   readonly #armed = new Set<string>();
+  /** Sites whose process can't go on, and which of its machine's processes it is. */
+  readonly #condemned = new Map<string, number>();
   /** Sites whose journal would not outlive a power cut. */
   readonly #unprotected = new Set<string>();
 
@@ -85,7 +87,7 @@ export class Budget {
 
   mayLoseMember(name: string): boolean {
     if (this.isBeyond) return true;
-    if (this.#lost.has(name) || this.#armed.has(name)) return false;
+    if (this.#lost.has(name) || this.#armed.has(name) || this.#isCondemned(name)) return false;
     const status = this.#array(name)?.status;
     return status?.state === "optimal" && !status.recovering;
   }
@@ -135,6 +137,15 @@ export class Budget {
 
   disarm(name: string): void {
     this.#armed.delete(name);
+  }
+
+  /** The journal of a site has failed, or will when it is used next; then its process ends. */
+  condemn(name: string): void {
+    this.#condemned.set(name, this.system.universe.machine(name).lives);
+  }
+
+  #isCondemned(name: string): boolean {
+    return this.#condemned.get(name) === this.system.universe.machine(name).lives;
   }
 
   #array(name: string): DiskArray | undefined {

@@ -89,8 +89,9 @@ function journalFailure(on: "read" | "write" | "flush"): Fault {
     weight: 0.7,
     strike: (scene) => {
       const struck = journalDrive(scene);
-      if (struck === undefined) return undefined;
+      if (struck === undefined || !scene.budget.mayEnd(struck.name)) return undefined;
       const fault = struck.drive.inject({ on, action: "fail", times: 1 });
+      scene.budget.condemn(struck.name);
       scene.lasting(5000, () => fault.remove());
       return struck.name;
     },
@@ -345,6 +346,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       const struck = journalDrive(scene);
       if (struck === undefined || !scene.budget.mayEnd(struck.name)) return undefined;
       struck.drive.vanish();
+      scene.budget.condemn(struck.name);
       const length = duration(scene.random, 8000);
       scene.lasting(length, () => comeBack(scene, struck.drive));
       return `${struck.name} for ${length} ms`;

@@ -30,6 +30,8 @@ export interface AnsweredRead {
   readonly volume: VolumeId;
   readonly lba: number;
   readonly content: Uint8Array;
+  /** Up to where requests were committed when it began. */
+  readonly committed: number;
 }
 
 /** One process of a site. */
@@ -188,8 +190,9 @@ function watchAdmitted(controller: MirrorController, take: (head: RequestHead) =
 function watchReads(controller: MirrorController, take: (read: AnsweredRead) => void): void {
   const read = controller.read.bind(controller);
   controller.read = (volume, first, content) => {
+    const { committed } = controller;
     const pending = read(volume, first, content);
-    const answered = () => take({ volume, lba: first, content });
+    const answered = () => take({ volume, lba: first, content, committed });
     if (pending === undefined) answered();
     else pending.then(answered, () => {});
     return pending;

@@ -42,8 +42,11 @@ function inDoubt({ name, journal, pipeline }: WatchedSite, record: LogRecord, re
     if (head?.kind !== "write") continue;
     const checksum = crc32c(read.content.subarray(at, at + BLOCK_BYTES));
     if (checksum !== head.checksums[block - head.lba]) continue;
-    // Zeros may have been written over zeros.
-    if (checksum === record.checksumOf(read.volume, block, committed, (of) => journal.head(of))) continue;
+    // What is in doubt may be the same as what was there at some time since the read began.
+    const was = (upTo: number) => record.checksumOf(read.volume, block, upTo, (of) => journal.head(of));
+    let same = false;
+    for (let upTo = committed; upTo >= read.committed && !same; upTo--) same = was(upTo) === checksum;
+    if (same) continue;
     return `a host of ${name} has read request ${newest}, and only ${committed} are committed`;
   }
   return undefined;

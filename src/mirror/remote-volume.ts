@@ -1,7 +1,7 @@
 /**
- * A volume as it is read from the first of a site's next sites that answers: all of it where the site has no storage,
- * else what its own can't read. Every one of them has all that has left the journal here; a controller holds back what
- * is not committed.
+ * A volume as it is read from the first of a site's next sites that is in step: all of it where the site has no storage,
+ * else what its own can't read. Every such site has all that has left the journal here; a controller holds back what is
+ * not committed.
  */
 
 import { assert } from "../base/assert.ts";
@@ -9,7 +9,7 @@ import type { BlockDevice, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { lba as asLba, BLOCK_BYTES, type Lba, type VolumeId } from "../base/units.ts";
 import { askRead, READ_BLOCKS_MAX } from "../pipeline/calls.ts";
-import { isUp, type Leg } from "./leg.ts";
+import { isInStep, type Leg } from "./leg.ts";
 
 export class RemoteVolume implements BlockDevice {
   readonly blockSize = BLOCK_BYTES;
@@ -46,7 +46,7 @@ export class RemoteVolume implements BlockDevice {
   async #readFromAny(lba: Lba, into: Uint8Array): Promise<void> {
     let unreadable = 0;
     let last: OperatingError | undefined;
-    for (const leg of this.legs.filter(isUp)) {
+    for (const leg of this.legs.filter(isInStep)) {
       try {
         await askRead((method, body, deadline) => leg.sender.call(method, body, deadline), this.#volume, lba, into);
         return;

@@ -2,7 +2,8 @@
  * Finds the blocks of a volume that a site can't read from its array, and writes them again from a site that can: as
  * writes in the order of all others, so that every site stores them anew.
  *
- * Blocks that sites can read, but have differently, it leaves alone: nobody here knows which is right.
+ * Blocks that sites can read, but have differently, it leaves alone, whether another site can read them or not: nobody
+ * here knows which is right.
  */
 
 import { isOperatingError } from "../base/operating-error.ts";
@@ -13,12 +14,17 @@ import type { Survey } from "./survey.ts";
 import type { VerifiedVolume } from "./verify.ts";
 
 const UNREADABLE = "raid.unreadable";
+const NO_SOURCE = "mirror.no-source";
+/** Who did not answer where no site in step could be asked for a block. */
+const NOBODY = "every other site";
 
 export interface VolumeRepair {
   readonly volume: string;
   readonly rewritten: BlockList;
   /** What no site can read. */
   readonly lost: BlockList;
+  /** What one site can't read, and others have differently. */
+  readonly different: BlockList;
   /** Sites whose copies could not be looked at, and why. */
   readonly unknown: readonly { readonly site: string; readonly reason: string }[];
 }
@@ -40,6 +46,7 @@ export async function repairVolume(
 ): Promise<VolumeRepair> {
   const rewritten = new Tally();
   const lost = new Tally();
+  const different = new Tally();
   const unknown = new Map<string, string>();
 
   const rewrite = async (block: number) => {
@@ -47,8 +54,9 @@ export async function repairVolume(
       await controller.rewrite(volume.id, asLba(block));
       rewritten.add(block);
     } catch (error) {
-      if (!isOperatingError(error, UNREADABLE)) throw error;
-      lost.add(block);
+      if (isOperatingError(error, UNREADABLE)) lost.add(block);
+      else if (isOperatingError(error, NO_SOURCE)) unknown.set(NOBODY, error.what);
+      else throw error;
     }
   };
 
@@ -62,7 +70,7 @@ export async function repairVolume(
     );
     for (const answer of answers) if (isBeyondAsking(answer)) unknown.set(answer.site, answer.reason);
     if (!answers.some(isUnreadable)) return;
-    if (blocks === 1) return rewrite(at);
+    if (blocks === 1) return differ(answers) ? different.add(at) : rewrite(at);
     const half = Math.floor(blocks / 2);
     await look(at, half);
     await look(at + half, blocks - half);
@@ -74,7 +82,7 @@ export async function repairVolume(
     onProgress(at + blocks);
   }
   const sites = Array.from(unknown, ([site, reason]) => ({ site, reason }));
-  return { volume: volume.name, rewritten, lost, unknown: sites };
+  return { volume: volume.name, rewritten, lost, different, unknown: sites };
 }
 
 class Tally implements BlockList {
@@ -85,6 +93,12 @@ class Tally implements BlockList {
     this.blocks++;
     if (this.first.length < FIRST_MAX) this.first.push(block);
   }
+}
+
+/** Whether sites that can read the block have it differently. */
+function differ(answers: readonly SiteChecksums[]): boolean {
+  const [first, ...others] = answers.flatMap((answer) => (answer.state === "stored" ? answer.checksums : []));
+  return others.some((checksum) => checksum !== first);
 }
 
 type Unknown = Extract<SiteChecksums, { readonly state: "unknown" }>;

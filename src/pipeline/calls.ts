@@ -7,7 +7,7 @@
  * | fetch | requests of its journal, for an asker that is behind |
  * | cut | to drop the end of its log that the asker does not share |
  * | checksums | the checksums of stored blocks, of this site and of all behind it |
- * | read | the content of blocks, for an asker without storage |
+ * | read | the content of blocks, for an asker that does not store them or can't read them |
  *
  * Questions and answers are JSON, except where they carry blocks.
  */

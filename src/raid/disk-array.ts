@@ -271,7 +271,7 @@ export class DiskArray {
         this.#assertOpen();
         signal?.throwIfAborted();
         this.#membership.assertServing();
-        if (await this.#core.neverWritten(first * chunkBlocks, run * chunkBlocks)) {
+        if (await this.#neverWritten(first, run)) {
           sum.rows += run * chunkBlocks;
           continue;
         }
@@ -287,6 +287,17 @@ export class DiskArray {
       }
     }
     return sum;
+  }
+
+  /** Under the stripes' lock, since slots change hands meanwhile. */
+  async #neverWritten(first: number, stripes: number): Promise<boolean> {
+    const { chunkBlocks } = this.#core.geometry;
+    const held = await this.#lock.acquire(first, first + stripes - 1, false);
+    try {
+      return await this.#core.neverWritten(first * chunkBlocks, stripes * chunkBlocks);
+    } finally {
+      this.#lock.release(held);
+    }
   }
 
   async #scrubStripe(stripe: number, repair: boolean): Promise<ScrubReport> {

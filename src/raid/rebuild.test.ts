@@ -368,3 +368,27 @@ function fake(path: string): Drive {
     close: none,
   };
 }
+
+it("a slot changes hands only once a scrub that looks at it has gone on", async () => {
+  const bench = ArrayBench.bare(3, 1, 4, 3);
+  await bench.create();
+  await bench.assemble();
+  await bench.run(bench.array.createVolume("v", 1200));
+  await bench.write(0, stamped(0, 1200, 5));
+  await bench.stop();
+  await bench.assemble();
+  const spare = bench.universe.addDrive(MACHINE, "/dev/s", bench.drives[0].blockCount * BLOCK_BYTES);
+  const stall = bench.drives[1].inject({ on: "read", action: "stall", lba: checksumBlock(1), blocks: 1 });
+  const scrub = bench.array.scrub();
+  await bench.settle();
+  bench.drives[0].vanish();
+  await bench.write(0, stamped(0, 1, 7));
+  const [drive] = await bench.open([spare]);
+  const added = bench.array.add(drive, {});
+  await bench.settle();
+  stall.remove();
+  await bench.run(added);
+  await bench.run(scrub);
+  await bench.universe.run(() => bench.array.status.state === "optimal");
+  expect(await bench.read(0, 1)).toEqual(stamped(0, 1, 7));
+});

@@ -184,7 +184,7 @@ async function repair(
     const progress = (done: number) => onProgress({ what: volume.name, done, total: volume.blocks });
     repairs.push(await repairVolume(survey, controller, volume, progress));
   });
-  const whole = repairs.every(({ lost, unknown }) => lost.blocks === 0 && unknown.length === 0);
+  const whole = repairs.every(({ lost, different, unknown }) => lost.blocks + different.blocks + unknown.length === 0);
   return { value: repairs, text: renderRepair(repairs), exitCode: whole ? 0 : EXIT_DIFFERENT };
 }
 

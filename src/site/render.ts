@@ -114,9 +114,11 @@ export function renderVerify(verdicts: readonly VolumeVerdict[]): string {
 
 export function renderRepair(repairs: readonly VolumeRepair[]): string {
   const lines: string[] = [];
-  for (const { volume, rewritten, lost, unknown } of repairs) {
+  for (const { volume, rewritten, lost, different, unknown } of repairs) {
     lines.push(`${volume}: ${blockList(rewritten)} written again`);
     if (lost.blocks > 0) lines.push(`  LOST: ${blockList(lost)} that no site can read`);
+    if (different.blocks > 0)
+      lines.push(`  DIFFERENT: ${blockList(different)} that others have differently, left alone`);
     for (const { site, reason } of unknown) lines.push(`  ${site.padEnd(16)} UNKNOWN: ${reason}`);
   }
   return text(lines);

@@ -119,7 +119,8 @@ function openPrimary(
   alarms: Alarms,
   onEvent: (event: SiteEvent) => void,
 ): Built {
-  const remotes = remoteVolumes(config);
+  // A primary without legs has no other site to read from, which a check of its placement warns of.
+  const remotes = config.mirror.legs.length > 0 ? remoteVolumes(config) : NO_VOLUMES;
   const pipeline = openPipeline(world, config, storage, remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
@@ -236,7 +237,7 @@ function openPipeline(
     journal: storage.journal,
     cache: storage.cache,
     volumes: stores ? storage.volumes : remotes,
-    elsewhere: stores ? remotes : undefined,
+    elsewhere: stores ? remotes : NO_VOLUMES,
     stores,
     gatherBytes: config.journal.window / 2,
   });

@@ -1,7 +1,7 @@
 /** Blocks that a site's array can't read, nor rebuild, and that other sites have. */
 
 import { describe, expect, it } from "vitest";
-import { BLOCK_BYTES, lba } from "../../../src/base/units.ts";
+import { BLOCK_BYTES, lba, MiB, volumeId } from "../../../src/base/units.ts";
 import { isUp } from "../../../src/mirror/leg.ts";
 import { MirroredVolume } from "../../../src/mirror/mirrored-volume.ts";
 import { dataBlock } from "../../../src/raid/member-layout.ts";
@@ -34,6 +34,14 @@ async function restart(system: SimulatedSystem, name: string): Promise<void> {
 /** More of the first row goes bad than parity makes up for. */
 function spoil(system: SimulatedSystem, name: string): void {
   for (const path of system.drivesOf(name)) system.universe.machine(name).drive(path).flipBit(dataBlock(0));
+}
+
+/** Another content gets into block 0 of a site, behind the back of its journal. @returns the volume as it has it now */
+async function differently(system: SimulatedSystem, name: string): Promise<Uint8Array> {
+  const volume = system.site(name).storage.volumes.get(volumeId(0));
+  await system.universe.result(Promise.resolve(volume?.write(lba(0), stamped(9))));
+  await restart(system, name);
+  return system.stored(name);
 }
 
 async function read(system: SimulatedSystem, blocks: number): Promise<Uint8Array> {
@@ -72,6 +80,28 @@ describe("a block that the primary can't read", () => {
     const content = await read(system, 1);
     expect(content.subarray(0, 512).every((byte) => byte === 7)).toBe(true);
     expect(content.subarray(512)).toEqual(stamped(1).subarray(512));
+  });
+
+  it("is not read from a leg whose log nobody has compared yet, such as one on blank drives", async () => {
+    const system = await systemWith({ legs: [["boulder"]] });
+    const { universe } = system;
+    spoil(system, "denver");
+    system.crash("boulder");
+    const machine = universe.machine("boulder");
+    for (const path of ["/journal", ...system.drivesOf("boulder")]) {
+      machine.replaceDrive(path, machine.drive(path).blockCount * BLOCK_BYTES);
+    }
+    universe.network.link("denver", "boulder", { delay: [5, 6] });
+    await system.boot("boulder");
+    await universe.run(() => system.controller.legs[0].sender.state.kind === "holding", { deadline: DEADLINE });
+    await expect(read(system, 1)).rejects.toMatchObject({ code: "mirror.no-source" });
+  });
+
+  it("is a medium error where there is no leg at all", async () => {
+    const system = await systemWith({ legs: [] });
+    spoil(system, "denver");
+    await expect(read(system, 1)).rejects.toMatchObject({ code: "raid.unreadable" });
+    expect(await system.repair()).toMatchObject({ exitCode: 4, text: expect.stringContaining("no site can read") });
   });
 
   it("makes a host wait, and gives it no medium error, while no leg is up", async () => {
@@ -113,6 +143,16 @@ describe("repair", () => {
     expect(system.primary.pipeline.appended).toBe(appended);
   });
 
+  it("leaves a block alone that one site can't read and others have differently", async () => {
+    const system = await systemWith(LEGS);
+    spoil(system, "boulder");
+    const own = await differently(system, "pueblo");
+    const { exitCode, text } = await system.repair();
+    expect(exitCode).toBe(4);
+    expect(text).toContain("DIFFERENT: 1 blocks of 4 KiB (0) that others have differently");
+    expect(await system.stored("pueblo")).toEqual(own);
+  });
+
   it("says which blocks no site can read, and leaves them as they are", async () => {
     const system = await systemWith(LEGS);
     // Nothing is left in their read caches.
@@ -134,5 +174,6 @@ it("a site that can't read what it is asked the checksums of says so, and keeps 
     expect(await verdictOf(system, "boulder")).toBe("unknown");
     bytes.push("bytes" in memory ? Number(memory.bytes) : Number.NaN);
   }
-  expect(new Set(bytes.slice(1)).size).toBe(1);
+  // Each question takes megabytes; what pools keep is less.
+  expect(Math.max(...bytes) - Math.min(...bytes)).toBeLessThan(MiB);
 });

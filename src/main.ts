@@ -5,6 +5,7 @@ import { check } from "./cli/check.ts";
 import { ctl } from "./cli/ctl.ts";
 import { demo } from "./cli/demo.ts";
 import { EXIT, fail } from "./cli/failure.ts";
+import { addFirmwareCommands } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
 import { serve } from "./cli/serve.ts";
 import { VERSION } from "./site/version.ts";
@@ -64,6 +65,8 @@ program
   .action(async (words: string[], options) => {
     process.exitCode = await ctl(words, options);
   });
+
+addFirmwareCommands(program);
 
 try {
   await program.parseAsync();

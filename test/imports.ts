@@ -9,7 +9,7 @@ import { posix } from "node:path";
 const ROWS: readonly (readonly string[])[] = [
   ["base"],
   ["platform"],
-  ["iscsi", "journal", "raid", "link", "config"],
+  ["iscsi", "journal", "raid", "link", "config", "firmware"],
   ["pipeline"],
   ["mirror", "cascade", "watchdog"],
   ["site"],

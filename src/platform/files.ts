@@ -34,7 +34,7 @@ export interface FileReader {
 
 export interface FileWriter {
   write(part: Uint8Array): Promise<void>;
-  /** Resolves when all of it is durable. */
+  /** Resolves when all of it is durable; what is read of it then comes from the drive where the system can do so. */
   finish(): Promise<void>;
   /** Gives it up, and removes it. */
   discard(): Promise<void>;

@@ -18,6 +18,7 @@ const { symbols: c } = dlopen("libc.so.6", {
   eventfd: { args: ["u32", "i32"], returns: "i32" },
   flock: { args: ["i32", "i32"], returns: "i32" },
   fallocate: { args: ["i32", "i32", "i64", "i64"], returns: "i32" },
+  posix_fadvise: { args: ["i32", "i64", "i64", "i32"], returns: "i32" },
   ioctl: { args: ["i32", "u64", "usize"], returns: "i32" },
   syscall: { args: ["i64", "i64", "i64", "i64", "i64", "i64", "i64"], returns: int64 },
   __errno_location: { args: [], returns: "ptr" },
@@ -46,6 +47,7 @@ const BLKGETSIZE64 = 0x80081272;
 /** Whether a block device is write-protected, as an int; opening one for writing works all the same. */
 const BLKROGET = 0x125e;
 
+const POSIX_FADV_DONTNEED = 4;
 const PROT_READ = 1;
 const PROT_WRITE = 2;
 const MAP_SHARED = 0x01;
@@ -122,6 +124,11 @@ export function flock(fd: number, operation: number): number {
 /** Blocks the thread while the kernel works. @returns 0, or a negative error number */
 export function fallocate(fd: number, mode: number, offset: number, bytes: number): number {
   return resultOf(c.fallocate(fd, mode, offset, bytes));
+}
+
+/** Has what is durable of a file be read from its drive next time, not from memory. It is advice: nothing fails. */
+export function forgetCached(fd: number): void {
+  c.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
 /** @returns the bytes of a block device, or a negative error number */

@@ -4,6 +4,7 @@ import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } f
 import { dirname } from "node:path";
 import { OperatingError } from "../../base/operating-error.ts";
 import type { FileReader, Files, FileWriter } from "../files.ts";
+import { forgetCached } from "./libc.ts";
 
 const PRIVATE = 0o600;
 const PUBLIC = 0o644;
@@ -84,6 +85,7 @@ function writer(path: string, file: FileHandle): FileWriter {
     finish: () =>
       attempt("written", path, async () => {
         await file.sync();
+        forgetCached(file.fd);
         await file.close();
         await syncFolder(dirname(path));
       }),

@@ -59,6 +59,13 @@ export function addFirmwareCommands(program: Command): void {
       print(options, { marked }, renderMarked(marked));
     },
   );
+  onAppliance(
+    firmware.command("tidy"),
+    "at the start: remove what a power cut left, once the partition is checked",
+  ).action(async (options: ApplianceOptions) => {
+    const removed = await open(options).tidy();
+    print(options, { removed }, removed.map((file) => `removed ${file}\n`).join(""));
+  });
   addMakersCommands(firmware);
 }
 

@@ -77,25 +77,28 @@ function sha256(bytes: Uint8Array, hash: Hash): Uint8Array {
 
 /**
  * An EFI system partition: a rename first makes the new name, then takes the old one away, and a power cut between leaves
- * two names for the same clusters, until the check before the next mount cuts one of them down to nothing.
+ * two names for the same clusters, until the partition is checked.
  */
 export class FatFiles extends MemoryFiles {
-  #renaming: readonly string[] = [];
-
   override async rename(from: string, to: string): Promise<void> {
     const content = this.contents.get(from);
     if (content === undefined) return super.rename(from, to);
     await super.replace(to, content);
-    this.#renaming = [from, to];
     await super.remove(from);
-    this.#renaming = [];
   }
 
-  /** @param loser which of two names that share clusters is cut down: 0 the old one, 1 the new one */
-  check(loser: 0 | 1): void {
-    const path = this.#renaming.at(loser);
-    if (path !== undefined) this.contents.set(path, new Uint8Array(0));
-    this.#renaming = [];
+  /** As fsck.vfat does it: the one of two names that it finds second is cut down to nothing. */
+  check(second: 0 | 1): void {
+    const names = [...this.contents.keys()].filter((path) => path.startsWith(`${FOLDER}/`)).sort();
+    for (const [at, name] of names.entries()) {
+      const twin = names.slice(at + 1).find((other) => this.#areTwins(name, other));
+      if (twin !== undefined) this.contents.set(second === 0 ? name : twin, new Uint8Array(0));
+    }
+  }
+
+  #areTwins(a: string, b: string): boolean {
+    const [one = new Uint8Array(0), other = new Uint8Array(0)] = [this.contents.get(a), this.contents.get(b)];
+    return one.length > 0 && Buffer.compare(one, other) === 0;
   }
 }
 
@@ -106,12 +109,15 @@ export class FatFiles extends MemoryFiles {
 export class Machine {
   readonly files: MemoryFiles;
   readonly #works: (version: string) => boolean;
+  readonly #early: () => void;
   /** The version in the image that was started last. */
   running = "";
 
-  constructor(files: MemoryFiles, works: (version: string) => boolean) {
+  /** @param early what every version does first when it is started, whether or not it comes up then */
+  constructor(files: MemoryFiles, works: (version: string) => boolean, early: () => void = () => {}) {
     this.files = files;
     this.#works = works;
+    this.#early = early;
   }
 
   /** One start. @returns the version inside the image that was started */
@@ -129,6 +135,7 @@ export class Machine {
       this.files.contents.delete(variable("LoaderBootCountPath"));
     }
     this.running = entry.version;
+    this.#early();
     return entry.version;
   }
 
@@ -159,13 +166,18 @@ export class Machine {
   }
 
   #setVariable(name: string, value: string): void {
-    const content = [...`${value}\0`].flatMap((character) => [character.charCodeAt(0), 0]);
-    this.files.contents.set(variable(name), Uint8Array.from([7, 0, 0, 0, ...content]));
+    this.files.contents.set(variable(name), variableOf(value));
   }
 }
 
 export function variable(name: string): string {
   return `${EFIVARS}/${name}-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f`;
+}
+
+/** A UEFI variable's text as the kernel gives it. */
+export function variableOf(text: string): Uint8Array {
+  const content = [...`${text}\0`].flatMap((character) => [character.charCodeAt(0), 0]);
+  return Uint8Array.from([7, 0, 0, 0, ...content]);
 }
 
 function versionInside(image: Uint8Array): string {

@@ -13,7 +13,7 @@ import { installUpdate } from "./install-update.ts";
 import type { Outcome } from "./last-change.ts";
 import type { OnProgress } from "./progress.ts";
 import { trustedKeys } from "./public-key.ts";
-import type { Tries } from "./slot-name.ts";
+import { isLastResort, isSetAside, type SlotName, type Tries } from "./slot-name.ts";
 import { type Marked, type SlotFolders, Slots, type SlotView } from "./slots.ts";
 import type { Manifest } from "./update-file.ts";
 import { parseVersion, type Version } from "./version.ts";
@@ -92,6 +92,11 @@ export class Firmware {
     });
   }
 
+  /** For the start of the appliance, after the check of the partition. @returns names of files that a power cut had left */
+  tidy(): Promise<readonly string[]> {
+    return this.#change(() => this.#slots.tidy());
+  }
+
   /** Called once the appliance has shown that it works: what runs now is started from now on without counting. */
   markGood(): Promise<Marked> {
     return this.#change(() => this.#slots.markGood());
@@ -109,7 +114,7 @@ export class Firmware {
       next: next?.version,
       slots: slots.map((slot) => ({
         version: slot.version,
-        state: stateOf(slot.tries),
+        state: stateOf(slot),
         tries: slot.tries,
         bytes: slot.bytes,
         running: slot === running?.slot,
@@ -132,8 +137,8 @@ export class Firmware {
   }
 }
 
-function stateOf(tries: Tries | undefined): SlotStatus["state"] {
-  if (tries === undefined) return "good";
-  if (tries.left > 0) return "on-trial";
-  return tries.done > 0 ? "failed" : "set-aside";
+function stateOf(slot: SlotName): SlotStatus["state"] {
+  if (slot.tries === undefined) return "good";
+  if (!isLastResort(slot)) return "on-trial";
+  return isSetAside(slot) ? "set-aside" : "failed";
 }

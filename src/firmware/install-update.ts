@@ -12,12 +12,10 @@ import { checkUpdate, type Judge, sameBytes } from "./check-update.ts";
 import type { OnProgress } from "./progress.ts";
 import { readThrough } from "./read-through.ts";
 import { formatSlotName, TRIES } from "./slot-name.ts";
-import { notAsWritten, type Slot, type Slots, type SlotView } from "./slots.ts";
+import { INCOMING, notAsWritten, type Slot, type Slots, type SlotView } from "./slots.ts";
 import { HEAD_BYTES, type Manifest } from "./update-file.ts";
 import type { Version } from "./version.ts";
 
-/** What is being written. systemd-boot takes no file for an image whose name does not end in `.efi`. */
-const INCOMING = "antipode.incoming";
 /** What the file system may take beside the image: the folder may grow. */
 const SPARE_BYTES = 256 * 1024;
 
@@ -35,11 +33,10 @@ export async function installUpdate(
 ): Promise<Installed> {
   const manifest = await checkUpdate(files, path, judge, onProgress);
   const { version } = manifest;
-  const { running, slots: present, empty } = await slots.lookBeforeChange();
+  const { running, slots: present } = await slots.begin();
   assertReplaceable(running.slot, version);
   const others = present.filter((slot) => slot !== running.slot);
 
-  for (const file of [INCOMING, ...empty]) await slots.remove(file);
   const needed = manifest.payloadBytes + SPARE_BYTES;
   const room = await files.room(slots.folder);
   // Where there is room for three, the other slot stays until the new image is known to be on the drive.

@@ -2,12 +2,12 @@
  * Why the slots are as they are: the last change that somebody asked for, written down before it is carried out.
  *
  * What became of it is not written but concluded, from what runs and from the slots' names, so that it is right even
- * where the firmware that failed could write nothing. Only for people and for `markGood`; where it is lost or damaged,
- * nothing else is.
+ * where the firmware that failed could write nothing. Only for people; where it is
+ * lost or damaged, nothing else is.
  */
 
 import type { Files } from "../platform/files.ts";
-import { isLastResort } from "./slot-name.ts";
+import { isLastResort, isSetAside } from "./slot-name.ts";
 import type { SlotView } from "./slots.ts";
 import { parseVersion, type Version } from "./version.ts";
 
@@ -61,7 +61,6 @@ export function outcomeOf(change: LastChange | undefined, { slots, running, next
   if (running?.slot.version === change.to) return { is: "done", change };
   if (next?.version === change.to) return { is: "pending", change };
   const slot = slots.find(({ version }) => version === change.to);
-  if (slot === undefined || !isLastResort(slot)) return { is: "unfinished", change };
-  const starts = slot.tries?.done ?? 0;
-  return starts > 0 ? { is: "fell-back", change, starts } : { is: "unfinished", change };
+  if (slot?.tries === undefined || !isLastResort(slot) || isSetAside(slot)) return { is: "unfinished", change };
+  return { is: "fell-back", change, starts: slot.tries.done };
 }

@@ -43,6 +43,13 @@ export function isLastResort({ tries }: SlotName): boolean {
   return tries?.left === 0;
 }
 
+/** What a slot has when an operator wants the other one: the last resort, though it has not failed. */
+export const SET_ASIDE: Tries = { left: 0, done: 0 };
+
+export function isSetAside({ tries }: SlotName): boolean {
+  return tries?.left === SET_ASIDE.left && tries.done === SET_ASIDE.done;
+}
+
 /** Below 0 where systemd-boot would rather start `a`. */
 export function bootOrder(a: SlotName, b: SlotName): number {
   const byResort = Number(isLastResort(a)) - Number(isLastResort(b));

@@ -17,8 +17,9 @@ import { type LastChange, type Outcome, outcomeOf, readLastChange, writeLastChan
 import {
   bootOrder,
   formatSlotName,
-  isLastResort,
+  isSetAside,
   parseSlotName,
+  SET_ASIDE,
   type SlotName,
   TRIES,
   type Tries,
@@ -53,6 +54,8 @@ export interface SlotFolders {
 }
 
 const FOLDER = "EFI/Linux";
+/** What is being written. systemd-boot takes no file for an image whose name does not end in `.efi`. */
+export const INCOMING = "antipode.incoming";
 
 export class Slots {
   readonly #files: Files;
@@ -98,15 +101,29 @@ export class Slots {
     return outcomeOf(await readLastChange(this.#files, this.#folders.esp), view);
   }
 
-  /** Throws where it is unknown what runs, or where two files are of one version. */
-  async lookBeforeChange(): Promise<SlotView & { readonly running: NonNullable<SlotView["running"]> }> {
+  /**
+   * Removes what a power cut left: files without content, and an image that was not to the end. For the start of the
+   * appliance, after the file system's check. What is empty keeps systemd-boot from counting: it can't rename onto it.
+   */
+  async tidy(): Promise<readonly string[]> {
+    const { empty } = await this.look();
+    const left = [...empty, ...((await this.#bytesOf(INCOMING)) > 0 ? [INCOMING] : [])];
+    for (const file of left) await this.remove(file);
+    return left;
+  }
+
+  /**
+   * The slots as they are before a change, without what a power cut left. Throws where it is unknown what runs, or where two
+   * files are of one version; then nothing was touched.
+   */
+  async begin(): Promise<SlotView & { readonly running: NonNullable<SlotView["running"]> }> {
     const view = await this.look();
     const { slots, running } = view;
     if (running === undefined) {
       throw new OperatingError(
         "firmware.not-started-here",
-        `What runs was not started by systemd-boot from ${this.folder}, so it is unknown which slot is free.`,
-        "Start the appliance from its own drive; on a machine that is no appliance there are no slots.",
+        `What runs was not started by systemd-boot from a slot that is in ${this.folder} now.`,
+        "Restart the appliance from its own drive; on a machine that is no appliance there are no slots.",
       );
     }
     const twice = slots.find((slot, at) => slots.findIndex(({ version }) => version === slot.version) !== at);
@@ -118,15 +135,17 @@ export class Slots {
         "Restart the appliance, so that the partition is checked before it is mounted.",
       );
     }
+    await this.tidy();
     return { ...view, running };
   }
 
   /** The running version has proven itself: its starts are counted no more. Reads back what it did. */
   async markGood(): Promise<Marked> {
-    const view = await this.lookBeforeChange();
+    const view = await this.begin();
     const { slot } = view.running;
     if (slot.tries === undefined) return "was-good";
-    if (isLastResort(slot) && (await this.outcome(view)).is === "pending") return "set-aside";
+    // systemd-boot counts what it starts: without a start done, the slot got its name after it was started.
+    if (isSetAside(slot)) return "set-aside";
     await this.rename(slot, undefined);
     const after = await this.look();
     if (after.running?.slot.file !== formatSlotName({ version: slot.version, tries: undefined })) {
@@ -140,7 +159,7 @@ export class Slots {
    * firmware can't work with what is in use here. It is tried as an update is, unless it is what there is to come back to.
    */
   async choose(version: Version | undefined, inUse: FormatsInUse): Promise<SlotView> {
-    const view = await this.lookBeforeChange();
+    const view = await this.begin();
     const { slots, next, running } = view;
     const target = slots.find((slot) => (version === undefined ? slot !== next : slot.version === version));
     if (target === undefined || next === undefined) {
@@ -152,9 +171,10 @@ export class Slots {
         "Install the update file of that version.",
       );
     }
-    if (target === next) return view;
+    if (target === next && inTheWayOf(target, view).length === 0) return view;
     if (target !== running.slot) await this.#assertCanRun(target, inUse);
-    await this.record({ cause: "operator", from: next.version, to: target.version });
+    const from = target === next ? running.slot : next;
+    await this.record({ cause: "operator", from: from.version, to: target.version });
     const runningIsGood = running.wasGood || running.slot.tries === undefined;
     const staysGood = target.tries === undefined && !runningIsGood;
     const isGoodAgain = target === running.slot && runningIsGood;
@@ -176,13 +196,12 @@ export class Slots {
     }
   }
 
-  /** Sets all others aside that systemd-boot would start before this version, which has tries. Reads back what it did. */
+  /** Sets aside what is in the way of this version, which has tries. Reads back what it did. */
   async putFirst(version: Version): Promise<SlotView> {
-    const { slots } = await this.look();
-    const place = slots.findIndex((slot) => slot.version === version);
-    for (const { tries, ...slot } of slots.slice(0, place)) {
-      await this.rename(slot, { left: 0, done: tries?.done ?? 0 });
-    }
+    const view = await this.look();
+    const target = view.slots.find((slot) => slot.version === version);
+    if (target === undefined) throw notAsWritten(`Version ${version} is not in ${this.folder}`);
+    for (const slot of inTheWayOf(target, view)) await this.rename(slot, SET_ASIDE);
     const after = await this.look();
     if (after.next?.version !== version) throw notAsWritten(`The next start is not of ${version}`);
     return after;
@@ -192,7 +211,7 @@ export class Slots {
     await writeLastChange(this.#files, this.#folders.esp, { ...change, atMs: this.#clock.wallClock() });
   }
 
-  async rename(slot: Pick<Slot, "file" | "version">, tries: Tries | undefined): Promise<void> {
+  async rename(slot: Slot, tries: Tries | undefined): Promise<void> {
     const name = formatSlotName({ version: slot.version, tries });
     if (name === slot.file) return;
     await this.#files.rename(`${this.folder}/${slot.file}`, `${this.folder}/${name}`);
@@ -201,6 +220,14 @@ export class Slots {
   async remove(file: string): Promise<void> {
     await this.#files.remove(`${this.folder}/${file}`);
   }
+}
+
+/** Slots that would be started before the target, now or once what runs is marked good. */
+function inTheWayOf(target: Slot, { slots, running }: SlotView): readonly Slot[] {
+  return slots.filter((slot) => {
+    const tries = slot === running?.slot && !isSetAside(slot) ? undefined : slot.tries;
+    return slot !== target && bootOrder({ version: slot.version, tries }, target) < 0;
+  });
 }
 
 export function notAsWritten(what: string): OperatingError {

@@ -19,6 +19,11 @@ const PACKAGES = [
   { name: "qemu-block-extra", for: "test", use: "QEMU's iSCSI driver" },
   { name: "tgt", for: "test", use: "Debian's iSCSI target, which the benchmark compares with" },
   { name: "e2fsprogs", for: "test", use: "mkfs.ext4 and e2fsck: a real file system to copy and to check" },
+  { name: "qemu-system-x86", for: "test", use: "QEMU: the machine that starts firmware" },
+  { name: "ovmf", for: "test", use: "UEFI for QEMU" },
+  { name: "systemd-boot-efi", for: "test", use: "systemd-boot: what chooses the slot that is started" },
+  { name: "dosfstools", for: "test", use: "mkfs.vfat: EFI system partitions" },
+  { name: "mtools", for: "test", use: "files in EFI system partitions" },
 ];
 
 /** Those of the packages for `purpose` ("start" or "test") that this machine does not have. */

@@ -17,7 +17,7 @@ const ATTRIBUTE_BYTES = 4;
 export async function startedFile(files: Files, folder: string): Promise<string | undefined> {
   const path =
     (await text(files, `${folder}/${BOOT_COUNT_PATH}`)) ?? (await text(files, `${folder}/${ENTRY_SELECTED}`));
-  return path?.slice(path.lastIndexOf("\\") + 1).toLowerCase();
+  return path?.slice(path.lastIndexOf("\\") + 1);
 }
 
 async function text(files: Files, path: string): Promise<string | undefined> {

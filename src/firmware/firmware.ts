@@ -72,12 +72,12 @@ export class Firmware {
   /** The next start will be of the update. */
   install(path: string, onProgress: OnProgress): Promise<FirmwareStatus> {
     return this.#change(async () => {
-      const { view } = await installUpdate(this.#files, this.#slots, path, await this.#judge(), onProgress);
-      return this.#statusOf(view);
+      const judge = await this.#judge();
+      return this.#statusOf(await installUpdate(this.#files, this.#slots, path, judge, onProgress));
     });
   }
 
-  /** The next start will be of that version, or, without one, of the slot that it would not be of now. */
+  /** The next start will be of that version, or, without one, of the slot that it would not have been of. */
   choose(version?: string): Promise<FirmwareStatus> {
     return this.#change(async () => {
       const wanted = version === undefined ? undefined : parseVersion(version);

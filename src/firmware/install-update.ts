@@ -11,7 +11,7 @@ import type { Files } from "../platform/files.ts";
 import { checkUpdate, type Judge, sameBytes } from "./check-update.ts";
 import type { OnProgress } from "./progress.ts";
 import { readThrough } from "./read-through.ts";
-import { formatSlotName, TRIES } from "./slot-name.ts";
+import { formatSlotName, isSetAside, TRIES } from "./slot-name.ts";
 import { INCOMING, notAsWritten, type Slot, type Slots, type SlotView } from "./slots.ts";
 import { HEAD_BYTES, type Manifest } from "./update-file.ts";
 import type { Version } from "./version.ts";
@@ -19,18 +19,14 @@ import type { Version } from "./version.ts";
 /** What the file system may take beside the image: the folder may grow. */
 const SPARE_BYTES = 256 * 1024;
 
-export interface Installed {
-  readonly version: Version;
-  readonly view: SlotView;
-}
-
+/** Throws every reason not to install it. @returns the slots as they are then */
 export async function installUpdate(
   files: Files,
   slots: Slots,
   path: string,
   judge: Judge,
   onProgress: OnProgress,
-): Promise<Installed> {
+): Promise<SlotView> {
   const manifest = await checkUpdate(files, path, judge, onProgress);
   const { version } = manifest;
   const { running, slots: present } = await slots.begin();
@@ -56,7 +52,7 @@ export async function installUpdate(
   if (fitsBeside) await removeAll(slots, others);
   await files.rename(incoming, `${slots.folder}/${formatSlotName({ version, tries: { left: TRIES, done: 0 } })}`);
   // Only an older version needs more than its name to be first.
-  return { version, view: await slots.putFirst(version) };
+  return slots.putFirst(version);
 }
 
 function assertReplaceable(running: Slot, version: Version): void {
@@ -64,10 +60,9 @@ function assertReplaceable(running: Slot, version: Version): void {
     throw new OperatingError("firmware.running", `Version ${version} is what runs.`, "Nothing has to be done.");
   }
   if (running.tries === undefined) return;
-  const state =
-    running.tries.left === 0
-      ? "is set aside for the next start"
-      : `has yet to prove itself, with ${running.tries.left} starts left`;
+  const state = isSetAside(running)
+    ? "is set aside for the next start"
+    : `has yet to prove itself, with ${running.tries.left} starts left`;
   throw new OperatingError(
     "firmware.not-good",
     `Version ${running.version} runs, but ${state}; the other slot may be the only good one, and is kept.`,

@@ -1,9 +1,8 @@
 /**
  * Why the slots are as they are: the last change that somebody asked for, written down before it is carried out.
  *
- * What became of it is not written but concluded, from what runs and from the slots' names, so that it is right even
- * where the firmware that failed could write nothing. Only for people; where it is
- * lost or damaged, nothing else is.
+ * What became of it is not written but concluded, from what runs and from the slots' names, so that it is right even where
+ * the firmware that failed could write nothing. It is only for people: where it is lost or damaged, nothing else is.
  */
 
 import type { Files } from "../platform/files.ts";

@@ -136,7 +136,7 @@ describe("marking good", () => {
     expect(await firmware.markGood()).toBe("marked");
     expect(await slotFiles(files)).toContain("antipode_1.1.0.efi");
     const other = last().firmware;
-    const status = await other.choose("1.0.0");
+    const status = await other.choose();
     expect(status).toMatchObject({ next: "1.0.0", lastChange: { is: "pending", change: { from: "1.1.0" } } });
     expect(await other.markGood()).toBe("set-aside");
   });
@@ -344,10 +344,15 @@ describe("keys", () => {
 });
 
 describe("the record of the last change", () => {
-  it("is called unfinished where neither that version runs nor will", async () => {
-    const { files, firmware } = started(["antipode_1.0.0+2-1.efi", "antipode_1.1.0.efi"]);
-    files.contents.set(RECORD, new TextEncoder().encode('{"cause":"operator","from":"1.1.0","to":"1.0.0","atMs":1}'));
-    expect((await firmware.status()).lastChange.is).toBe("unfinished");
+  it.each([
+    ["1.0.0", ["antipode_1.0.0+2-1.efi", "antipode_1.1.0.efi"]],
+    ["1.1.0", ["antipode_1.0.0.efi", "antipode_1.1.0+0.efi"]],
+    ["1.2.0", ["antipode_1.0.0.efi", "antipode_1.1.0.efi"]],
+  ])("is called unfinished where %s neither runs nor will", async (to, names) => {
+    const { files, firmware } = started(names);
+    const change = { cause: "operator", from: "1.0.5", to, atMs: 1 };
+    files.contents.set(RECORD, new TextEncoder().encode(JSON.stringify(change)));
+    expect((await firmware.status()).lastChange).toEqual({ is: "unfinished", change });
   });
 
   it.each(["", "{", "null", "[]", '{"cause":"update"}', '{"cause":"x","from":"1.0.0","to":"1.1.0","atMs":1}'])(

@@ -106,8 +106,9 @@ export class Slots {
    * appliance, after the file system's check. What is empty keeps systemd-boot from counting: it can't rename onto it.
    */
   async tidy(): Promise<readonly string[]> {
+    const names = await this.#files.list(this.folder);
     const { empty } = await this.look();
-    const left = [...empty, ...((await this.#bytesOf(INCOMING)) > 0 ? [INCOMING] : [])];
+    const left = names.filter((name) => name === INCOMING || empty.includes(name));
     for (const file of left) await this.remove(file);
     return left;
   }
@@ -155,13 +156,15 @@ export class Slots {
   }
 
   /**
-   * Has the next start be of another slot; without a version, of that one which it would not be of now. Throws where that
-   * firmware can't work with what is in use here. It is tried as an update is, unless it is what there is to come back to.
+   * Has the next start be of another slot; without a version, of that one which it would not be of, were what runs good.
+   * Throws where that firmware can't work with what is in use here. It is tried as an update is, unless it is what there is
+   * to come back to.
    */
   async choose(version: Version | undefined, inUse: FormatsInUse): Promise<SlotView> {
     const view = await this.begin();
     const { slots, next, running } = view;
-    const target = slots.find((slot) => (version === undefined ? slot !== next : slot.version === version));
+    const [expected] = slots.toSorted(orderOnceGood(running));
+    const target = slots.find((slot) => (version === undefined ? slot !== expected : slot.version === version));
     if (target === undefined || next === undefined) {
       const here = slots.map((slot) => slot.version).join(" and ");
       const wanted = version === undefined ? "no other version to go to" : `no version ${version}`;
@@ -222,12 +225,17 @@ export class Slots {
   }
 }
 
+/** The order in which systemd-boot would start slots once what runs is marked good, which what is set aside never is. */
+function orderOnceGood(running: SlotView["running"]): (a: Slot, b: Slot) => number {
+  const onceGood = (slot: Slot): SlotName =>
+    slot === running?.slot && !isSetAside(slot) ? { version: slot.version, tries: undefined } : slot;
+  return (a, b) => bootOrder(onceGood(a), onceGood(b));
+}
+
 /** Slots that would be started before the target, now or once what runs is marked good. */
 function inTheWayOf(target: Slot, { slots, running }: SlotView): readonly Slot[] {
-  return slots.filter((slot) => {
-    const tries = slot === running?.slot && !isSetAside(slot) ? undefined : slot.tries;
-    return slot !== target && bootOrder({ version: slot.version, tries }, target) < 0;
-  });
+  const order = orderOnceGood(target === running?.slot ? undefined : running);
+  return slots.filter((slot) => order(slot, target) < 0);
 }
 
 export function notAsWritten(what: string): OperatingError {

@@ -89,11 +89,15 @@ describe("an update file", () => {
     files.contents.set("/image.efi", payload);
     await writeUpdate(files, "/image.efi", PATH, { signer, signatures: linuxSignatures }, () => {});
     expect(files.contents.get(PATH)).toEqual(update);
+    const onto = writeUpdate(files, PATH, PATH, { signer, signatures: linuxSignatures }, () => {});
+    expect(await codeOf(onto)).toBe("firmware.image");
+    expect(files.contents.get(PATH)).toEqual(update);
   });
 
   it.each([
     ["that is no image", new Uint8Array(1000)],
     ["that ends early", ukiOf("1.2.3").subarray(0, 100)],
+    ["for another processor", ukiOf("1.2.3").map((byte, at) => (at === 68 ? 0 : byte))],
     ["of another system", ukiOf("1.2.3", { osRelease: OS_RELEASE.replace(/antipode$/gm, "debian") })],
     ["without a version", ukiOf("1.2.3", { osRelease: OS_RELEASE.replace(/IMAGE_VERSION=.*/, "") })],
     ["of a version that is none", ukiOf("1.2.3", { osRelease: OS_RELEASE.replace("1.2.3", "1.2.3-rc.1") })],

@@ -21,6 +21,7 @@ export async function writeUpdate(
   { signer, signatures }: { readonly signer: Signer; readonly signatures: Signatures },
   onProgress: OnProgress,
 ): Promise<Manifest> {
+  if (into === uki) throw unusable(uki, "the update file would take its place");
   const image = await files.open(uki);
   if (image === undefined) throw unusable(uki, "it is not there");
   try {

@@ -28,7 +28,7 @@ interface Case {
 
 const CASES: readonly Case[] = [
   { what: "a trial that fails", slots: ["antipode_1.9.0.efi", "antipode_1.10.0+3.efi"], starts: 4 },
-  { what: "an older version before one set aside", slots: ["antipode_1.0.5+3.efi", "antipode_1.1.0+0.efi"], starts: 5 },
+  { what: "an older version before one set aside", slots: ["antipode_1.0.5+3.efi", "antipode_1.1.0+0.efi"], starts: 4 },
   {
     what: "two names of one image",
     slots: ["antipode_1.1.0+3.efi", "antipode_1.1.0+2-1.efi", "antipode_1.0.0.efi"],

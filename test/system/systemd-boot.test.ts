@@ -3,7 +3,7 @@
  * of the firmware's tests does: what those conclude about power cuts and failed starts rests on it.
  */
 
-import { afterEach, beforeEach, expect, it } from "vitest";
+import { expect, it } from "vitest";
 import { FOLDER, FORMATS, Machine, ukiOf, version } from "../../src/firmware/firmware-testing.ts";
 import { osReleaseOf } from "../../src/firmware/uki.ts";
 import { MemoryFiles } from "../../src/platform/memory/memory-files.ts";
@@ -13,12 +13,6 @@ import { efiProgram } from "./efi-program.ts";
 const SYSTEMD_BOOT = "/usr/lib/systemd/boot/efi/systemd-bootx64.efi";
 const OVMF = "/usr/share/OVMF";
 const DEADLINE_MS = 300_000;
-
-let bench: Workbench;
-beforeEach(() => {
-  bench = new Workbench();
-});
-afterEach(() => bench.close());
 
 interface Case {
   readonly what: string;
@@ -58,7 +52,7 @@ function expected({ slots, starts }: Case): { readonly started: readonly string[
 }
 
 /** An EFI system partition with systemd-boot and these slots. */
-async function makePartition(slots: readonly string[]): Promise<string> {
+async function makePartition(bench: Workbench, slots: readonly string[]): Promise<string> {
   const run = async (program: string, ...args: readonly string[]) => {
     const { code, text } = await bench.run(program, args);
     expect(code, text).toBe(0);
@@ -77,8 +71,8 @@ async function makePartition(slots: readonly string[]): Promise<string> {
   return partition;
 }
 
-it.each(CASES)("$what", async (it) => {
-  const partition = await makePartition(it.slots);
+async function run(bench: Workbench, one: Case): Promise<void> {
+  const partition = await makePartition(bench, one.slots);
   await bench.run("cp", [`${OVMF}/OVMF_VARS_4M.fd`, bench.path("vars.fd")]);
   const qemu = bench.start("qemu-system-x86_64", [
     ...["-machine", "q35", "-accel", "tcg", "-cpu", "max", "-m", "256", "-net", "none"],
@@ -89,18 +83,27 @@ it.each(CASES)("$what", async (it) => {
   ]);
   const started = () => Array.from(qemu.text.matchAll(/STARTED ([0-9.]+)/g), ([, found]) => found);
   await until(
-    () => started().length >= it.starts || !qemu.running,
-    () => `${it.starts} starts in:\n${qemu.text}`,
+    () => started().length >= one.starts || !qemu.running,
+    () => `${one.starts} starts in:\n${qemu.text}`,
     DEADLINE_MS,
   );
   await qemu.stop("SIGKILL");
-  const model = expected(it);
-  expect(started().slice(0, it.starts), qemu.text).toEqual(model.started);
+  const model = expected(one);
+  expect(started().slice(0, one.starts), qemu.text).toEqual(model.started);
   const { stdout } = await bench.run("mdir", ["-b", "-i", partition, "::EFI/Linux"]);
   const names = stdout
     .trim()
     .split("\n")
     .map((path) => path.slice(path.lastIndexOf("/") + 1));
   // It may have come as far as the rename before the next start.
-  expect([model.names, expected({ ...it, starts: it.starts + 1 }).names]).toContainEqual(names.sort());
+  expect([model.names, expected({ ...one, starts: one.starts + 1 }).names]).toContainEqual(names.sort());
+}
+
+it.concurrent.each(CASES)("$what", async (one) => {
+  const bench = new Workbench();
+  try {
+    await run(bench, one);
+  } finally {
+    await bench.close();
+  }
 });

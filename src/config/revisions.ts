@@ -1,0 +1,314 @@
+/**
+ * The configuration as it was committed over time: numbered revisions in one folder, each a file of its own.
+ *
+ * - A revision is written whole or not at all, in one step that a power cut can't divide, and never changed except to
+ *   confirm it. So at every moment the newest one is what it was before or what it is to be.
+ * - A revision that waits to be confirmed says so in its own file, with the one that it goes back to otherwise. Nothing
+ *   is ever started from it: whoever starts finds it unconfirmed, and goes back.
+ * - Going back is a new revision with the content of an older one. Numbers only grow.
+ * - Only what parses and is consistent is committed. What can't be read or used all the same is named, and passed over.
+ *
+ * A file is the YAML as it was given, and a comment at its end that holds what is known of the revision and a checksum
+ * over both: a site can be started from the file as it is, and lines have the same numbers in it.
+ *
+ * Two sessions may edit at once: each commit names the revision that it was made from, and the later one is refused.
+ * Two processes that commit within the same moment are not kept apart.
+ */
+
+import { crc32c } from "../base/crc32c.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
+import { type Millis, millis } from "../base/units.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Files } from "../platform/files.ts";
+import { type Config, type ParseOptions, parseConfig } from "./config.ts";
+
+/** Revisions that are kept; older ones are removed, but never the one that is gone back to. */
+export const REVISIONS_MAX = 50;
+
+/** A configuration larger than this is none. */
+export const TEXT_BYTES_MAX = 1024 * 1024;
+
+export interface Revision {
+  /** From 1 on. */
+  readonly number: number;
+  /** When it was committed, in milliseconds since 1970, as the machine believed. */
+  readonly time: number;
+  readonly author: string;
+  /** May be empty. */
+  readonly comment: string;
+  /** Until it is confirmed. */
+  readonly unconfirmed?: Unconfirmed;
+  /** YAML; ends with a newline. */
+  readonly text: string;
+}
+
+export interface Unconfirmed {
+  /** The newest revision before it that was confirmed. */
+  readonly backTo: number;
+  /** When it goes back by itself, in milliseconds since 1970. */
+  readonly until: number;
+}
+
+/** A revision's file: what it holds, or why that can't be told. */
+export interface Entry {
+  readonly number: number;
+  readonly revision?: Revision;
+  readonly fault?: OperatingError;
+}
+
+/** Why a revision is not what a site is started from. */
+export interface Fault {
+  readonly number: number;
+  readonly error: OperatingError;
+}
+
+/** What a site is started from. */
+export type Boot =
+  | {
+      readonly kind: "revision";
+      readonly revision: Revision;
+      readonly config: Config;
+      /** The revision that was not confirmed, if one was gone back from just now. */
+      readonly wentBackFrom?: number;
+      /** Of newer revisions, and of going back. */
+      readonly faults: readonly Fault[];
+    }
+  /** No revision can be used: there is none, or each has a fault. */
+  | { readonly kind: "safe-mode"; readonly faults: readonly Fault[] };
+
+export interface Commit {
+  readonly text: string;
+  readonly author: string;
+  readonly comment?: string;
+  /** The newest revision when the text was begun; 0 where there was none. */
+  readonly base: number;
+  /** Goes back by itself unless it is confirmed within this time. */
+  readonly confirmWithin?: Millis;
+}
+
+const FILE = /^revision-([1-9]\d{0,8})\.yaml$/;
+const TRAILER = "# antipode revision ";
+
+export class Revisions {
+  /** @param options as for `parseConfig` */
+  constructor(
+    readonly folder: string,
+    private readonly files: Files,
+    private readonly clock: Pick<Clock, "wallClock">,
+    private readonly options: ParseOptions = {},
+  ) {}
+
+  /** The file of a revision, from which a site can be started. */
+  path(number: number): string {
+    return `${this.folder}/revision-${number}.yaml`;
+  }
+
+  /** Throws `config.invalid` with every problem, as a commit would. */
+  check(text: string, name = "candidate"): Config {
+    return parseConfig(text, `${this.folder}/${name}`, this.options);
+  }
+
+  /** Newest first. */
+  async list(): Promise<readonly Entry[]> {
+    return Promise.all((await this.#numbers()).map((number) => this.#entry(number)));
+  }
+
+  /** The newest; undefined where there is none. Rejects with `revision.damaged` where it can't be read. */
+  async newest(): Promise<Revision | undefined> {
+    const [number] = await this.#numbers();
+    return number === undefined ? undefined : this.read(number);
+  }
+
+  /** Rejects with `revision.missing` or `revision.damaged`. */
+  async read(number: number): Promise<Revision> {
+    const content = await this.files.read(this.path(number));
+    if (content !== undefined) return decode(number, this.path(number), content);
+    const numbers = await this.#numbers();
+    const known = numbers.length === 0 ? "There is none yet." : `There are ${numbers.at(-1)} to ${numbers[0]}.`;
+    throw new OperatingError("revision.missing", `There is no revision ${number} of the configuration.`, known);
+  }
+
+  /**
+   * Makes a text the newest revision; without `confirmWithin` that confirms it. Rejects with `config.invalid`, with
+   * `revision.moved` where `base` is not the newest any more, or with `file.failed`, and then the newest is what it was.
+   */
+  async commit({ text, author, comment = "", base, confirmWithin }: Commit): Promise<Revision> {
+    this.check(text);
+    const entries = await this.list();
+    const newest = entries[0];
+    if ((newest?.number ?? 0) !== base) {
+      const by = newest?.revision === undefined ? "" : ` by ${newest.revision.author}`;
+      throw new OperatingError(
+        "revision.moved",
+        `Revision ${newest?.number ?? 0} was committed${by} since these changes were begun from revision ${base}.`,
+        "Save the changes to a file if they are of worth, discard them, and make them again.",
+      );
+    }
+    const time = this.clock.wallClock();
+    const backTo = newest?.revision?.unconfirmed?.backTo ?? base;
+    if (confirmWithin !== undefined && backTo === 0) {
+      throw new OperatingError(
+        "revision.no-way-back",
+        "There is no revision yet that a commit could go back to.",
+        "Use commit without confirmed.",
+      );
+    }
+    const unconfirmed = confirmWithin === undefined ? undefined : { backTo, until: time + confirmWithin };
+    const revision = { number: base + 1, time, author, comment, unconfirmed, text: withNewline(text) };
+    return this.#append(revision, entries);
+  }
+
+  /** The newest revision stays. Rejects with `revision.confirmed` where nothing waits to be confirmed. */
+  async confirm(): Promise<Revision> {
+    const newest = await this.newest();
+    if (newest?.unconfirmed === undefined) {
+      throw new OperatingError(
+        "revision.confirmed",
+        "No revision waits to be confirmed.",
+        "show revisions tells which there are; one that was not confirmed in time has been gone back from.",
+      );
+    }
+    const { unconfirmed: _, ...confirmed } = newest;
+    await this.files.replace(this.path(newest.number), encode(confirmed));
+    return confirmed;
+  }
+
+  /**
+   * Where the newest revision waits to be confirmed, appends one with the content that it goes back to.
+   * @returns the new one; undefined where nothing waits
+   */
+  async goBack(): Promise<Revision | undefined> {
+    const entries = await this.list();
+    const newest = entries[0]?.revision;
+    if (newest?.unconfirmed === undefined) return undefined;
+    return this.#goBackTo(await this.read(newest.unconfirmed.backTo), newest.number, entries);
+  }
+
+  /** How long the newest revision may still wait to be confirmed; undefined where it need not be. */
+  async confirmationDue(): Promise<Millis | undefined> {
+    const newest = (await this.list())[0]?.revision;
+    if (newest?.unconfirmed === undefined) return undefined;
+    const { until } = newest.unconfirmed;
+    // A wall clock that was set back must not make the wait longer than it was meant to be.
+    return millis(Math.max(0, Math.min(until - this.clock.wallClock(), until - newest.time)));
+  }
+
+  /** What to start from: the newest revision that was confirmed and can be used. */
+  async boot(): Promise<Boot> {
+    const entries = await this.list();
+    const newest = entries[0]?.revision;
+    const faults: Fault[] = [];
+    for (const { number, revision, fault } of entries) {
+      if (revision === undefined || fault !== undefined) {
+        if (fault !== undefined) faults.push({ number, error: fault });
+        continue;
+      }
+      if (revision.unconfirmed !== undefined) {
+        faults.push({ number, error: neverConfirmed(revision) });
+        continue;
+      }
+      try {
+        const config = parseConfig(revision.text, this.path(number), this.options);
+        if (newest?.unconfirmed === undefined) return { kind: "revision", revision, config, faults };
+        const again = await this.#goBackTo(revision, newest.number, entries).catch((error) => {
+          // A site that can't write down that it went back serves all the same, and goes back again at its next start.
+          faults.push({ number: newest.number, error: expected(error) });
+          return revision;
+        });
+        return { kind: "revision", revision: again, config, wentBackFrom: newest.number, faults };
+      } catch (error) {
+        faults.push({ number, error: expected(error) });
+      }
+    }
+    return { kind: "safe-mode", faults };
+  }
+
+  #goBackTo(to: Revision, from: number, entries: readonly Entry[]): Promise<Revision> {
+    const comment = `back to revision ${to.number}: revision ${from} was not confirmed`;
+    const time = this.clock.wallClock();
+    return this.#append({ number: entries[0].number + 1, time, author: "antipode", comment, text: to.text }, entries);
+  }
+
+  /** @param entries what there is, newest first */
+  async #append(revision: Revision, entries: readonly Entry[]): Promise<Revision> {
+    const content = encode(revision);
+    if (content.length > TEXT_BYTES_MAX) {
+      throw new OperatingError(
+        "revision.too-large",
+        `The configuration has ${content.length} bytes.`,
+        `At most ${TEXT_BYTES_MAX} are kept.`,
+      );
+    }
+    if (entries.length === 0) await this.files.makeFolder(this.folder);
+    // Before, so that the folder never has more than it may, and a full one gets room.
+    for (const { number } of entries.slice(REVISIONS_MAX - 1)) {
+      if (number !== revision.unconfirmed?.backTo) await this.files.remove(this.path(number));
+    }
+    await this.files.replace(this.path(revision.number), content);
+    return revision;
+  }
+
+  /** Newest first. */
+  async #numbers(): Promise<readonly number[]> {
+    const names = await this.files.list(this.folder);
+    const numbers = names.flatMap((name) => {
+      const match = FILE.exec(name);
+      return match === null ? [] : [Number(match[1])];
+    });
+    return numbers.sort((a, b) => b - a);
+  }
+
+  async #entry(number: number): Promise<Entry> {
+    try {
+      return { number, revision: await this.read(number) };
+    } catch (error) {
+      return { number, fault: expected(error) };
+    }
+  }
+}
+
+function withNewline(text: string): string {
+  return text === "" || text.endsWith("\n") ? text : `${text}\n`;
+}
+
+function encode({ text, ...about }: Revision): Uint8Array {
+  const encoder = new TextEncoder();
+  const plain = `${text}${TRAILER}${JSON.stringify(about)}`;
+  return encoder.encode(`${plain} ${crc32c(encoder.encode(plain)).toString(16).padStart(8, "0")}\n`);
+}
+
+/** Throws `revision.damaged`. */
+function decode(number: number, path: string, content: Uint8Array): Revision {
+  const damaged = (reason: string) =>
+    new OperatingError(
+      "revision.damaged",
+      `${path} is not as it was written: ${reason}.`,
+      "Go on from another revision: show revisions lists them, and rollback N takes one up.",
+    );
+  if (content.length > TEXT_BYTES_MAX) throw damaged(`it has ${content.length} bytes`);
+  const decoded = new TextDecoder().decode(content);
+  const start = decoded.lastIndexOf(TRAILER);
+  const match = start < 0 ? null : /^(\{.*\}) ([0-9a-f]{8})\n$/.exec(decoded.slice(start + TRAILER.length));
+  if (match === null || (start > 0 && decoded[start - 1] !== "\n"))
+    throw damaged("its last line is not that of a revision");
+  // The checksum is over bytes: what is no UTF-8 would be lost in the text.
+  const summed = content.subarray(0, content.length - match[2].length - 2);
+  if (crc32c(summed) !== Number.parseInt(match[2], 16)) throw damaged("its checksum is wrong");
+  const about: Omit<Revision, "text"> = JSON.parse(match[1]);
+  if (about.number !== number) throw damaged(`it is revision ${about.number}`);
+  return { ...about, text: decoded.slice(0, start) };
+}
+
+function neverConfirmed({ number }: Revision): OperatingError {
+  return new OperatingError(
+    "revision.unconfirmed",
+    `Revision ${number} was not confirmed before the site was started again.`,
+    "Commit it again if it is right, and confirm it in time.",
+  );
+}
+
+/** Lets only errors through that operation brings with it; anything else is a bug and goes on. */
+function expected(error: unknown): OperatingError {
+  if (isOperatingError(error)) return error;
+  throw error;
+}

@@ -186,7 +186,8 @@ function lookUp<T>(table: Readonly<Record<string, T>>, path: KeyPath): T | undef
   return entry?.[1];
 }
 
-function unknownKey(path: KeyPath): string {
+/** What is wrong with a key that the schema does not have, and which are right in its place. */
+export function unknownKey(path: KeyPath): string {
   const feature = lookUp(NOT_YET, path);
   if (feature !== undefined) return `this version does not have ${feature} yet; leave the key out`;
   const allowed = knownKeys(path.slice(0, -1));

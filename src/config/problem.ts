@@ -21,6 +21,14 @@ export function formatPath(path: KeyPath): string {
   return text;
 }
 
+/** Reads what `formatPath` writes. @returns undefined where the text is no path */
+export function parsePath(text: string): KeyPath | undefined {
+  if (!/^[^.[\]]+(\.[^.[\]]+|\[\d{1,6}\])*$/.test(text)) return undefined;
+  return Array.from(text.matchAll(/\[(\d+)\]|[^.[\]]+/g), ([key, index]) =>
+    index === undefined ? key : Number(index),
+  );
+}
+
 export function formatProblem(file: string, { line, column, path, message }: Problem): string {
   return `${file}:${line}:${column}: ${path === "" ? "" : `${path}: `}${message}`;
 }

@@ -108,14 +108,24 @@ export class Revisions {
     return parseConfig(text, `${this.folder}/${name}`, this.options);
   }
 
+  /** Newest first; one that can't be read is among them. */
+  async numbers(): Promise<readonly number[]> {
+    const names = await this.files.list(this.folder);
+    const numbers = names.flatMap((name) => {
+      const match = FILE.exec(name);
+      return match === null ? [] : [Number(match[1])];
+    });
+    return numbers.sort((a, b) => b - a);
+  }
+
   /** Newest first. */
   async list(): Promise<readonly Entry[]> {
-    return Promise.all((await this.#numbers()).map((number) => this.#entry(number)));
+    return Promise.all((await this.numbers()).map((number) => this.#entry(number)));
   }
 
   /** The newest; undefined where there is none. Rejects with `revision.damaged` where it can't be read. */
   async newest(): Promise<Revision | undefined> {
-    const [number] = await this.#numbers();
+    const [number] = await this.numbers();
     return number === undefined ? undefined : this.read(number);
   }
 
@@ -123,7 +133,7 @@ export class Revisions {
   async read(number: number): Promise<Revision> {
     const content = await this.files.read(this.path(number));
     if (content !== undefined) return decode(number, this.path(number), content);
-    const numbers = await this.#numbers();
+    const numbers = await this.numbers();
     const known = numbers.length === 0 ? "There is none yet." : `There are ${numbers.at(-1)} to ${numbers[0]}.`;
     throw new OperatingError("revision.missing", `There is no revision ${number} of the configuration.`, known);
   }
@@ -246,16 +256,6 @@ export class Revisions {
     }
     await this.files.replace(this.path(revision.number), content);
     return revision;
-  }
-
-  /** Newest first. */
-  async #numbers(): Promise<readonly number[]> {
-    const names = await this.files.list(this.folder);
-    const numbers = names.flatMap((name) => {
-      const match = FILE.exec(name);
-      return match === null ? [] : [Number(match[1])];
-    });
-    return numbers.sort((a, b) => b - a);
   }
 
   async #entry(number: number): Promise<Entry> {

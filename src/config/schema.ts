@@ -38,8 +38,10 @@ export function show(value: unknown): string {
   return String(value);
 }
 
+const MISSING = "is missing: give ";
+
 function mismatch(value: unknown, expected: string): string {
-  if (value === undefined) return `is missing: give ${expected}`;
+  if (value === undefined) return `${MISSING}${expected}`;
   if (value === null) return `has no value: give ${expected}`;
   return `${show(value)} is not ${expected}`;
 }
@@ -101,12 +103,17 @@ function integer(expected: string, min: number, max: number) {
   });
 }
 
+/** The values of those that are one of a few. */
+const ALLOWED = new WeakMap<z.core.$ZodType, readonly (string | number)[]>();
+
 function oneOf<const T extends string | number>(...allowed: readonly T[]) {
   const words = allowed.map(String);
   const last = words.pop();
-  return value(words.length === 0 ? `${last}` : `${words.join(", ")} or ${last}`, (input) =>
+  const schema = value(words.length === 0 ? `${last}` : `${words.join(", ")} or ${last}`, (input) =>
     allowed.find((one) => one === input),
   );
+  ALLOWED.set(schema, allowed);
+  return schema;
 }
 
 function address(kind: "listen" | "connect") {
@@ -264,16 +271,49 @@ export const VALUE_NOT_YET: Readonly<
 /** The keys of the section at `path`, or none if there is no section of fixed keys. */
 export function knownKeys(path: readonly PropertyKey[]): readonly string[] {
   if (path.length === 0) return Object.keys(sections);
-  let at: z.core.$ZodType | undefined = (sections as Readonly<Record<string, z.ZodType>>)[String(path[0])];
+  const found = unwrap(schemaAt(path));
+  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
+}
+
+/** What may stand at a key, for those who write it. */
+export interface KeyDescription {
+  readonly kind: "section" | "entries" | "list" | "value";
+  /** In words, such as `a size such as 100GiB`. */
+  readonly expected: string;
+  /** All the values that there are, where it is one of a few. */
+  readonly allowed: readonly (string | number)[];
+}
+
+/** @returns undefined where the schema has no such key; any name stands for an entry, any number for an item */
+export function describeKey(path: readonly PropertyKey[]): KeyDescription | undefined {
+  let schema = schemaAt(path);
+  if (schema === undefined) return undefined;
+  while (schema instanceof z.ZodOptional || schema instanceof z.ZodDefault) schema = schema.unwrap();
+  const bare = unwrap(schema);
+  const kind =
+    bare instanceof z.ZodObject
+      ? "section"
+      : bare instanceof z.ZodRecord
+        ? "entries"
+        : bare instanceof z.ZodArray
+          ? "list"
+          : "value";
+  const missing = z.safeParse(schema, undefined).error?.issues[0].message ?? "";
+  return { kind, expected: missing.replace(MISSING, ""), allowed: ALLOWED.get(schema) ?? [] };
+}
+
+function schemaAt(path: readonly PropertyKey[]): z.core.$ZodType | undefined {
+  let at: z.core.$ZodType | undefined = Object.hasOwn(sections, path[0])
+    ? (sections as Readonly<Record<string, z.ZodType>>)[String(path[0])]
+    : undefined;
   for (const key of path.slice(1)) {
     const inner = unwrap(at);
-    if (inner instanceof z.ZodObject) at = inner.shape[String(key)];
-    else if (inner instanceof z.ZodArray) at = inner.element;
+    if (inner instanceof z.ZodObject) at = Object.hasOwn(inner.shape, key) ? inner.shape[String(key)] : undefined;
+    else if (inner instanceof z.ZodArray) at = typeof key === "number" ? inner.element : undefined;
     else if (inner instanceof z.ZodRecord) at = inner.valueType;
-    else return [];
+    else return undefined;
   }
-  const found = unwrap(at);
-  return found instanceof z.ZodObject ? Object.keys(found.shape) : [];
+  return at;
 }
 
 function unwrap(schema: z.core.$ZodType | undefined): z.core.$ZodType | undefined {

@@ -2,8 +2,8 @@
 
 import { writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { statusAt } from "../src/cli/ctl.ts";
 import { linuxWorld } from "../src/platform/linux/linux-world.ts";
+import { statusAt } from "../src/site/control-client.ts";
 import type { SiteStatus } from "../src/site/status.ts";
 import { BenchFailure, until } from "./failure.ts";
 import { type Leg, PRIMARY, type SiteConfig, systemSites } from "./sites.ts";

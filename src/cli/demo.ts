@@ -11,7 +11,7 @@ import { Child } from "../platform/linux/child.ts";
 import { fileExists, makeFolder, readText, writeText } from "../platform/linux/host-files.ts";
 import { linuxWorld } from "../platform/linux/linux-world.ts";
 import type { World } from "../platform/world.ts";
-import { statusAt } from "./ctl.ts";
+import { statusAt } from "../site/control-client.ts";
 import { DEMO_IQN, type DemoSite, demoSites } from "./demo-plan.ts";
 
 export interface DemoFlags {

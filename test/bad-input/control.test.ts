@@ -57,6 +57,7 @@ describe("ctl", () => {
 
   it("finds the primary among several, and the site that is named", async () => {
     expect((await ctl("--dir", ".", "show", "status")).stdout).toContain("alone");
+    expect((await ctl("--dir", ".", "sh", "stat")).stdout).toContain("alone");
     expect((await ctl("--dir", "mirrors", "--site", "boston", "show", "status")).stdout).toContain("boston");
   });
 

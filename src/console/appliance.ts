@@ -1,0 +1,20 @@
+/** What a console is handed: all that it can do to the machine that it is on. */
+
+import type { Revision, Revisions } from "../config/revisions.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Files } from "../platform/files.ts";
+import type { CommandResult, Progress } from "../site/commands.ts";
+
+export interface Appliance {
+  readonly clock: Clock;
+  /** Where configurations are saved to and loaded from. */
+  readonly files: Files;
+  readonly revisions: Revisions;
+  /** Asks the running site a command of its table. Rejects with an `OperatingError`, or with the signal's reason. */
+  ask(words: readonly string[], onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<CommandResult>;
+  /**
+   * Carries out the revision that is now the newest. Rejects with an `OperatingError` where that can't be done.
+   * @returns what was done, in a sentence for people
+   */
+  apply(revision: Revision): Promise<string>;
+}

@@ -1,0 +1,60 @@
+/** A command of the console, and what it works with. */
+
+import { OperatingError } from "../base/operating-error.ts";
+import type { Candidate } from "../config/candidate.ts";
+import type { Appliance } from "./appliance.ts";
+import type { Confirmation } from "./confirmation.ts";
+import type { Conversation } from "./conversation.ts";
+import type { Rule } from "./grammar.ts";
+
+/** One login of one operator. */
+export interface Desk {
+  readonly appliance: Appliance;
+  readonly conversation: Conversation;
+  readonly confirmation: Confirmation;
+  /** Who is logged in: the author of revisions. */
+  readonly user: string;
+  /** The configuration that is being changed; there is none in operational mode. */
+  candidate: Candidate | undefined;
+  /** Runs a line in operational mode. */
+  operate(line: string, signal: AbortSignal): Promise<void>;
+  /** Ends the login after this command. */
+  leave(): void;
+}
+
+export interface ConsoleCommand extends Rule {
+  run(desk: Desk, parameters: readonly string[], signal: AbortSignal): Promise<void>;
+}
+
+export function command(
+  words: string,
+  parameters: string,
+  summary: string,
+  run: ConsoleCommand["run"],
+): ConsoleCommand {
+  return { words: words.split(" "), parameters, summary, run };
+}
+
+/** A whole number that an operator gave. Throws `command.parameters`. */
+export function wholeNumber(text: string, what: string, min: number, max: number): number {
+  const number = /^\d{1,9}$/.test(text) ? Number(text) : Number.NaN;
+  if (number >= min && number <= max) return number;
+  throw new OperatingError("command.parameters", `${text} is not ${what}.`, `Give a number from ${min} to ${max}.`);
+}
+
+export function renderError({ code, what, remedy }: OperatingError): string {
+  return `Error: ${what}\n  What to do: ${remedy}\n  (${code})\n`;
+}
+
+/** The commands of a table and what they do, in two columns. */
+export function renderCommands(rules: readonly Rule[]): string {
+  return columns(rules.map(({ words, parameters, summary }) => [[...words, parameters].join(" ").trim(), summary]));
+}
+
+export function columns(rows: readonly (readonly [string, string])[]): string {
+  const width = Math.max(...rows.map(([left]) => left.length));
+  return rows
+    .map(([left, right]) => `  ${left.padEnd(width)}  ${right}`.trimEnd())
+    .join("\n")
+    .concat("\n");
+}

@@ -1,0 +1,91 @@
+/** A terminal's screen for tests: what an operator would see after all that was written to it. */
+
+import { assert } from "../base/assert.ts";
+
+/** Characters, and sequences that are one thing to a terminal. */
+const PIECES = new RegExp(`${String.fromCharCode(27)}\\[\\d*[A-Z]|[\\s\\S]`, "gu");
+
+export class TestScreen {
+  readonly columns: number;
+  #rows: string[][] = [[]];
+  #row = 0;
+  #column = 0;
+  /** Everything that was written, since the last `forget`. */
+  written = "";
+  /** Bells that rang. */
+  bells = 0;
+
+  /** @param kind a dumb one fails on what it would not understand */
+  constructor(
+    readonly kind: "dumb" | "vt100" = "vt100",
+    columns = 80,
+  ) {
+    this.columns = columns;
+  }
+
+  write(text: string): void {
+    this.written += text;
+    for (const piece of text.match(PIECES) ?? []) this.#put(piece);
+  }
+
+  forget(): void {
+    this.written = "";
+  }
+
+  /** The line that the cursor is on, with `|` where it is. */
+  get line(): string {
+    const cells = this.#rows[this.#row].join("").padEnd(this.#column);
+    return `${cells.slice(0, this.#column)}|${cells.slice(this.#column)}`.trimEnd();
+  }
+
+  /** All lines. */
+  get text(): string {
+    return this.#rows.map((row) => row.join("").trimEnd()).join("\n");
+  }
+
+  #put(piece: string): void {
+    const row = this.#rows[this.#row];
+    if (piece.startsWith("\x1b")) {
+      assert(this.kind === "vt100", `a dumb terminal was sent ${JSON.stringify(piece)}`);
+      this.#sequence(piece);
+    } else if (piece === "\r") this.#column = 0;
+    else if (piece === "\b") this.#column = Math.max(0, this.#column - 1);
+    else if (piece === "\x07") this.bells++;
+    else if (piece === "\n") {
+      this.#row++;
+      this.#rows[this.#row] ??= [];
+    } else {
+      assert(this.#column < this.columns, "a line ran over the edge of the terminal");
+      while (row.length < this.#column) row.push(" ");
+      row[this.#column++] = piece;
+    }
+  }
+
+  #sequence(piece: string): void {
+    const count = Number(piece.slice(2, -1) || 1);
+    switch (piece.at(-1)) {
+      case "K":
+        this.#rows[this.#row].length = Math.min(this.#rows[this.#row].length, this.#column);
+        return;
+      case "D":
+        this.#column -= count;
+        return;
+      case "H":
+        this.#row = 0;
+        this.#column = 0;
+        return;
+      case "J":
+        this.#rows.length = this.#row + 1;
+        this.#rows[this.#row].length = Math.min(this.#rows[this.#row].length, this.#column);
+        if (piece === "\x1b[2J") this.#rows = [[]];
+        return;
+      default:
+        assert(false, `the terminal was sent ${JSON.stringify(piece)}`);
+    }
+  }
+}
+
+/** The bytes of keys that are typed. */
+export function typed(text: string): Uint8Array {
+  return new TextEncoder().encode(text);
+}

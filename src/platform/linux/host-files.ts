@@ -16,6 +16,7 @@ import {
   writeFileSync,
   writeSync,
 } from "node:fs";
+import { userInfo } from "node:os";
 import { OperatingError } from "../../base/operating-error.ts";
 
 function attempt<T>(what: string, path: string, body: () => T): T {
@@ -48,6 +49,11 @@ export function realPath(path: string): string | undefined {
   } catch {
     return undefined;
   }
+}
+
+/** Whom the system takes the user of this process for. */
+export function userName(): string {
+  return userInfo().username;
 }
 
 /** The names in a folder; none where there is no such folder. */

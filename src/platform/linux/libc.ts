@@ -131,6 +131,11 @@ export function forgetCached(fd: number): void {
   c.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
 }
 
+/** An ioctl that reads or writes the array. @returns the result, or a negative error number */
+export function ioctl(fd: number, request: number, argument: Uint32Array | Int32Array): number {
+  return resultOf(c.ioctl(fd, request, ptr(argument)));
+}
+
 /** @returns the bytes of a block device, or a negative error number */
 export function blockDeviceBytes(fd: number): number {
   return askDevice(fd, BLKGETSIZE64, (at) => Number(read.u64(at, 0)));

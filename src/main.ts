@@ -2,6 +2,7 @@
 
 import { Command, CommanderError } from "commander";
 import { check } from "./cli/check.ts";
+import { runConsole } from "./cli/console.ts";
 import { ctl } from "./cli/ctl.ts";
 import { demo } from "./cli/demo.ts";
 import { EXIT, fail } from "./cli/failure.ts";
@@ -67,6 +68,19 @@ program
   });
 
 addFirmwareCommands(program);
+program
+  .command("console")
+  .description("the interactive console, on this terminal or on a serial line; docs/console.md describes it")
+  .option("--tty <device>", "a serial line, such as /dev/ttyS0, on which users log in")
+  .option("--speed <baud>", "the line's speed: 9600, 19200, 38400, 57600 or 115200", "115200")
+  .option("--terminal <kind>", "vt100, or dumb for one without cursor movement")
+  .option("--revisions <folder>", "where revisions of the configuration and users are kept", "/config")
+  .option("--apply <program>", "run after each change of the newest revision, with the path of its file")
+  .option("--site <name>", "the site, where several run on this machine")
+  .option("--config <file>", "the site's YAML, to find its socket")
+  .option("--socket <path>", "the site's control socket")
+  .option("--dir <folder>", "the folder of control sockets, such as the demo's")
+  .action(runConsole);
 
 try {
   await program.parseAsync();

@@ -39,7 +39,7 @@ export async function ctl(words: readonly string[], options: CtlOptions): Promis
 }
 
 /** The control socket of the site that is meant. Rejects with `command.no-site` or `command.which-site`. */
-export async function findSocket(world: World, options: CtlOptions): Promise<string> {
+export async function findSocket(world: World, options: SiteOptions): Promise<string> {
   if (options.socket !== undefined) return options.socket;
   if (options.config !== undefined) return readConfig(options.config).control.socket;
   const folders = options.dir === undefined ? SOCKET_FOLDERS : [options.dir];

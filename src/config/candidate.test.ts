@@ -61,6 +61,13 @@ link:
     expect(nothing.text).toBe("journal:\n  device: /dev/a\n");
   });
 
+  it("gives each section of a JSON text a line of its own when it is edited", () => {
+    const candidate = new Candidate(1, '{"site": {"name": "denver"},\n "group": "prod"}\n');
+    candidate.set(["group"], "other");
+    expect(candidate.text).toBe('"site": { "name": "denver" }\n"group": other\n');
+    expect(candidate.compare()).toBe('  "site": { "name": "denver" }\n- "group": "prod"\n+ "group": other\n');
+  });
+
   it("deletes what is there, and says where nothing is", () => {
     expect(edited((each) => each.delete(["volumes"])).text).not.toContain("db01");
     expect(() => edited((each) => each.delete(["volumes", "db02"]))).toThrow("Nothing is set at 'volumes.db02'");

@@ -160,7 +160,9 @@ function parsed(text: string): Document {
 
 function printed(document: Document): string {
   if (document.errors.length > 0) return "";
-  if (document.contents === null) return document.commentBefore ? document.toString({ lineWidth: 0 }) : "";
+  if (document.contents === null) return "";
+  // JSON is one line otherwise, in which nobody finds what was changed.
+  if (isMap(document.contents)) document.contents.flow = false;
   return document.toString({ lineWidth: 0, flowCollectionPadding: true });
 }
 

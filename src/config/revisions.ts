@@ -196,7 +196,8 @@ export class Revisions {
 
   /** How long the newest revision may still wait to be confirmed; undefined where it need not be. */
   async confirmationDue(): Promise<Millis | undefined> {
-    const newest = (await this.list())[0]?.revision;
+    const [number] = await this.numbers();
+    const newest = number === undefined ? undefined : (await this.#entry(number)).revision;
     if (newest?.unconfirmed === undefined) return undefined;
     const { until } = newest.unconfirmed;
     // A wall clock that was set back must not make the wait longer than it was meant to be.

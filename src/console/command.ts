@@ -16,6 +16,8 @@ export interface Desk {
   readonly user: string;
   /** The configuration that is being changed; there is none in operational mode. */
   candidate: Candidate | undefined;
+  /** The commands of operational mode. */
+  readonly operational: readonly ConsoleCommand[];
   /** Runs a line in operational mode. */
   operate(line: string, signal: AbortSignal): Promise<void>;
   /** Ends the login after this command. */

@@ -1,52 +1,80 @@
 /**
  * Goes back from a revision that is not confirmed in time. It outlives the sessions, since a commit that cuts off the
- * operator is what it is for; and what it knows is in the revision's file, so that a new process takes over from it.
+ * operator is what it is for. What it knows is in the revision's file, where it looks every few seconds: so it acts for
+ * commits of other processes, too, and a new process takes over from one that ended.
  */
 
 import { OperatingError } from "../base/operating-error.ts";
+import { millis } from "../base/units.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Appliance } from "./appliance.ts";
+
+const LOOK_PERIOD = millis(5000);
 
 export class Confirmation {
   #timer: Timer | undefined;
   #closed = false;
+  /** What was told last, so that a trouble that lasts is told once. */
+  #told = "";
+  #settled: (() => void)[] = [];
 
-  /** @param tell says to whoever is there what happened */
   constructor(
     private readonly appliance: Appliance,
+    /** Says to whoever is there what happened. */
     private readonly tell: (text: string) => void,
     /** A bug: nothing else may be done about what it is given. */
     private readonly onBug: (error: unknown) => void,
   ) {}
 
-  /** Looks what waits to be confirmed: at the start, and after every commit and confirmation. */
+  /** Looks at once what waits to be confirmed, and from then on again and again. Rejects with `file.failed`. */
   async watch(): Promise<void> {
     this.#timer?.cancel();
     const due = await this.appliance.revisions.confirmationDue();
-    if (due === undefined || this.#closed) return;
+    if (due === undefined) this.#settle();
+    if (this.#closed) return;
     this.#timer?.cancel();
-    this.#timer = this.appliance.clock.after(due, () => this.#due().catch(this.onBug));
+    const next = millis(Math.min(LOOK_PERIOD, due ?? LOOK_PERIOD));
+    this.#timer = this.appliance.clock.after(next, () => this.#look().catch(this.onBug));
+  }
+
+  /** Whether something waits to be confirmed. */
+  async isPending(): Promise<boolean> {
+    return (await this.appliance.revisions.confirmationDue()) !== undefined;
+  }
+
+  /** Resolves when nothing waits any more, or after `close`. */
+  settled(): Promise<void> {
+    return this.#closed ? Promise.resolve() : new Promise((resolve) => this.#settled.push(resolve));
   }
 
   close(): void {
     this.#closed = true;
     this.#timer?.cancel();
+    this.#settle();
   }
 
-  async #due(): Promise<void> {
-    const { revisions } = this.appliance;
+  async #look(): Promise<void> {
     try {
-      const left = await revisions.confirmationDue();
-      // Another console may have confirmed it, or committed again.
-      if (left === undefined) return;
-      if (left > 0) return await this.watch();
-      const back = await revisions.goBack();
-      if (back === undefined) return;
-      this.tell(`Nobody confirmed the last commit. Revision ${back.number}: ${back.comment}.\n`);
-      this.tell(`${await this.appliance.apply(back)}\n`);
+      const { revisions } = this.appliance;
+      if ((await revisions.confirmationDue()) === 0) {
+        const back = await revisions.goBack();
+        if (back !== undefined) {
+          this.tell(`Nobody confirmed the last commit. Revision ${back.number}: ${back.comment}.\n`);
+          this.tell(`${await this.appliance.apply(back)}\n`);
+        }
+      }
+      this.#told = "";
+      await this.watch();
     } catch (error) {
       if (!(error instanceof OperatingError)) throw error;
-      this.tell(`The last commit was not confirmed, but going back failed: ${error.what} ${error.remedy}\n`);
+      const text = `Going back from a commit that was not confirmed failed: ${error.what} ${error.remedy}\n`;
+      if (text !== this.#told) this.tell(text);
+      this.#told = text;
+      if (!this.#closed) this.#timer = this.appliance.clock.after(LOOK_PERIOD, () => this.#look().catch(this.onBug));
     }
+  }
+
+  #settle(): void {
+    for (const resolve of this.#settled.splice(0)) resolve();
   }
 }

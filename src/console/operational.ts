@@ -88,7 +88,7 @@ export const OPERATIONAL: readonly ConsoleCommand[] = [
   command("terminal vt100", "", "this terminal understands what a VT100 does", async (desk) => {
     desk.conversation.settings.kind = "vt100";
   }),
-  command("help", "", "the commands", async (desk) => desk.conversation.print(renderCommands(OPERATIONAL))),
+  command("help", "", "the commands", async (desk) => desk.conversation.print(renderCommands(desk.operational))),
   command("exit", "", "leave the console", async (desk) => {
     assertCommitted(desk);
     desk.leave();

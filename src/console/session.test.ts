@@ -114,7 +114,7 @@ describe("operational mode", () => {
   });
 
   it("shows configuration and revisions", async () => {
-    expect(await say("show configuration journal")).toBe("{ device: /dev/pmem0, size: 64MiB } # NVDIMM");
+    expect(await say("show configuration journal")).toBe("device: /dev/pmem0\nsize: 64MiB\n# NVDIMM");
     expect(await say("show configuration")).toContain("# the site in Boston");
     expect(await say("show revisions")).toMatch(/^ {2}1 {2}2026-11-01 00:00:\d\d UTC {2}setup$/);
     expect(await say("show revision 9")).toContain("There are 1 to 1.");

@@ -14,6 +14,8 @@ import type { Confirmation } from "./confirmation.ts";
 import type { Conversation } from "./conversation.ts";
 import { match } from "./grammar.ts";
 import { newestText, OPERATIONAL } from "./operational.ts";
+import { userCommands } from "./user-commands.ts";
+import type { Users } from "./users.ts";
 
 export class Session {
   readonly #desk: Desk;
@@ -22,14 +24,23 @@ export class Session {
   #newest: Candidate | undefined;
   #revisions: readonly number[] = [];
 
-  constructor(conversation: Conversation, appliance: Appliance, confirmation: Confirmation, user: string) {
+  /** @param users where logins are asked for, those who may */
+  constructor(
+    conversation: Conversation,
+    appliance: Appliance,
+    confirmation: Confirmation,
+    user: string,
+    users?: Users,
+  ) {
+    const operational = users === undefined ? OPERATIONAL : [...OPERATIONAL, ...userCommands(users)];
     this.#desk = {
       appliance,
       conversation,
       confirmation,
       user,
       candidate: undefined,
-      operate: (line, signal) => execute(OPERATIONAL, line, this.#desk, signal),
+      operational,
+      operate: (line, signal) => execute(operational, line, this.#desk, signal),
       leave: () => {
         this.#left = true;
       },
@@ -44,7 +55,7 @@ export class Session {
       const answer = await conversation.readLine(this.#prompt(), (assistance) =>
         assist(
           this.#commands,
-          { below: (path) => this.#below(path), revisions: this.#revisions, operational: OPERATIONAL },
+          { below: (path) => this.#below(path), revisions: this.#revisions, operational: this.#desk.operational },
           assistance,
         ),
       );
@@ -76,7 +87,7 @@ export class Session {
   }
 
   get #commands(): readonly ConsoleCommand[] {
-    return this.#desk.candidate === undefined ? OPERATIONAL : CONFIGURING;
+    return this.#desk.candidate === undefined ? this.#desk.operational : CONFIGURING;
   }
 
   #prompt(): string {

@@ -1,0 +1,105 @@
+/** `antipode console`: the interactive console, on the terminal that it was started from or on a serial line. */
+
+import { OperatingError } from "../base/operating-error.ts";
+import { millis } from "../base/units.ts";
+import { Revisions } from "../config/revisions.ts";
+import type { Appliance } from "../console/appliance.ts";
+import { Confirmation } from "../console/confirmation.ts";
+import { type Access, ConsoleLine } from "../console/console-line.ts";
+import type { TerminalKind } from "../console/line-editor.ts";
+import { Login } from "../console/login.ts";
+import { Users } from "../console/users.ts";
+import { realPath, userName } from "../platform/linux/host-files.ts";
+import { linuxFiles } from "../platform/linux/linux-files.ts";
+import { linuxPasswords } from "../platform/linux/linux-passwords.ts";
+import { linuxTerminals } from "../platform/linux/linux-terminals.ts";
+import { linuxWorld } from "../platform/linux/linux-world.ts";
+import { runProgram } from "../platform/linux/run-program.ts";
+import { SPEEDS, type Speed } from "../platform/terminal.ts";
+import { askSite } from "../site/control-client.ts";
+import { VERSION } from "../site/version.ts";
+import { findSocket, type SiteOptions } from "./ctl.ts";
+import { fail } from "./failure.ts";
+
+export interface ConsoleOptions extends SiteOptions {
+  readonly revisions: string;
+  readonly tty?: string;
+  readonly speed: string;
+  readonly terminal?: string;
+  readonly apply?: string;
+}
+
+const USERS_FILE = "users.json";
+/** A program that carries out a revision may stop a site and start it again, which drains a journal. */
+const APPLY_MAX = millis(5 * 60_000);
+
+export async function runConsole(options: ConsoleOptions): Promise<void> {
+  const world = linuxWorld();
+  const { clock } = world;
+  const files = linuxFiles();
+  const folder = realPath(options.revisions) ?? options.revisions;
+  const appliance: Appliance = {
+    clock,
+    files,
+    revisions: new Revisions(folder, files, clock, { realPath }),
+    ask: async (words, onProgress, signal) =>
+      askSite(world, await findSocket(world, options), words, { onProgress, signal }),
+    apply: ({ number }) => apply(options.apply, appliance.revisions.path(number)),
+  };
+  const users = new Users(`${folder}/${USERS_FILE}`, files, linuxPasswords(), world.random);
+  const access: Access =
+    options.tty === undefined
+      ? { kind: "user", name: userName() }
+      : { kind: "login", users, login: new Login(users, clock, (text) => process.stderr.write(`${text}\n`)) };
+  const confirmation = new Confirmation(appliance, (text) => line.notice(text), fail);
+  const line = new ConsoleLine({
+    terminals: linuxTerminals(clock),
+    path: options.tty,
+    speed: options.tty === undefined ? undefined : speedOf(options.speed),
+    kind: kindOf(options.terminal ?? (options.tty === undefined ? process.env.TERM : undefined) ?? "vt100"),
+    access,
+    appliance,
+    confirmation,
+    banner: `Antipode ${VERSION}`,
+  });
+  // A hang-up must not end what goes back from a commit that cut the operator off.
+  process.on("SIGHUP", () => line.close());
+  for (const signal of ["SIGTERM", "SIGINT"] as const) {
+    process.on(signal, () => {
+      line.close();
+      confirmation.close();
+    });
+  }
+  await confirmation.watch();
+  await line.serve();
+  if (await confirmation.isPending()) {
+    process.stdout.write(
+      "A commit waits to be confirmed. This command stays until it is, or goes back when it is not; Ctrl-C ends it now.\n",
+    );
+    await confirmation.settled();
+  }
+  confirmation.close();
+}
+
+/** Has the program that the operator named carry a revision out. */
+async function apply(program: string | undefined, revision: string): Promise<string> {
+  if (program === undefined) return `A site that is started from ${revision} runs on it.`;
+  const { code, output } = await runProgram(program, [revision], APPLY_MAX);
+  if (code === 0) return output === "" ? "It is carried out." : output;
+  const end = code === undefined ? "could not be run to its end" : `ended with ${code}`;
+  throw new OperatingError(
+    "console.apply",
+    `The revision is kept, but ${program} ${revision} ${end}: ${output || "it said nothing"}.`,
+    "See what it needs, and run it again; or take up an older revision by rollback and commit.",
+  );
+}
+
+function speedOf(text: string): Speed {
+  const speed = SPEEDS.find((each) => String(each) === text);
+  if (speed !== undefined) return speed;
+  throw new OperatingError("usage.console", `${text} is no speed.`, `Give one of ${SPEEDS.join(", ")}.`);
+}
+
+function kindOf(name: string): TerminalKind {
+  return name === "dumb" || name === "unknown" ? "dumb" : "vt100";
+}

@@ -33,6 +33,21 @@ export function filesCases(name: string, makeFixture: () => Promise<FilesFixture
       expect(text(await files.read(path("a")))).toBe("two and more");
     });
 
+    it("makes a new file only where there is none, and leaves nothing else behind", async () => {
+      const attempts = ["one", "two", "three"].map((each) => files.replace(path("a"), bytes(each), { isNew: true }));
+      const results = await Promise.allSettled(attempts);
+      const made = results.flatMap(({ status }, at) => (status === "fulfilled" ? [at] : []));
+      expect(made).toHaveLength(1);
+      for (const result of results) {
+        if (result.status === "rejected") expect(result.reason).toMatchObject({ code: "file.exists" });
+      }
+      await expect(files.replace(path("a"), bytes("four"), { isNew: true })).rejects.toMatchObject({
+        code: "file.exists",
+      });
+      expect(["one", "two", "three"].indexOf(text(await files.read(path("a"))) ?? "")).toBe(made[0]);
+      expect(await files.list(fixture.folder)).toEqual(["a"]);
+    });
+
     it("lists a folder, whole files only, sorted", async () => {
       expect(await files.list(path("nowhere"))).toEqual([]);
       await files.makeFolder(path("deep/er"));

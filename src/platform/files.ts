@@ -7,8 +7,15 @@
 export interface Files {
   /** The whole content; `undefined` where there is no such file. */
   read(path: string): Promise<Uint8Array | undefined>;
-  /** Puts a content in the place of what is there, durably. Only the owner may read the file, unless it `isPublic`. */
-  replace(path: string, content: Uint8Array, options?: { readonly isPublic?: boolean }): Promise<void>;
+  /**
+   * Puts a content in the place of what is there, durably. Only the owner may read the file, unless it `isPublic`. Where it
+   * has to be new, rejects with `file.exists` when there is one, also one that another process makes in this moment.
+   */
+  replace(
+    path: string,
+    content: Uint8Array,
+    options?: { readonly isPublic?: boolean; readonly isNew?: boolean },
+  ): Promise<void>;
   /** Names in a folder, sorted; none where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
   /** Makes a folder and those above it where they are missing. */

@@ -1,6 +1,6 @@
 /** Files as Linux has them: durable by fsync of the file and of its folder, whole by rename. */
 
-import { type FileHandle, mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
+import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
 import { OperatingError } from "../../base/operating-error.ts";
 import type { FileReader, Files, FileWriter } from "../files.ts";
@@ -11,12 +11,17 @@ const PUBLIC = 0o644;
 /** What is not whole yet, beside what it is to replace. */
 const PART = ".part";
 
+/** Parts of new files that this process has begun. */
+let parts = 0;
+
 export function linuxFiles(): Files {
   return {
     read: (path) => attempt("read", path, () => unlessMissing(readFile(path))),
     replace: (path, content, options) =>
       attempt("written", path, async () => {
-        const part = `${path}${PART}`;
+        const isNew = options?.isNew === true;
+        // Whoever else makes the same file writes a part of its own. One that a power cut leaves is never read.
+        const part = isNew ? `${path}.${process.pid}-${++parts}${PART}` : `${path}${PART}`;
         const file = await open(part, "w", options?.isPublic === true ? PUBLIC : PRIVATE);
         try {
           await file.writeFile(content);
@@ -24,7 +29,8 @@ export function linuxFiles(): Files {
         } finally {
           await file.close();
         }
-        await rename(part, path);
+        if (isNew) await linkNew(part, path);
+        else await rename(part, path);
         await syncFolder(dirname(path));
       }),
     list: (folder) =>
@@ -59,6 +65,18 @@ export function linuxFiles(): Files {
         return bavail * bsize;
       }),
   };
+}
+
+/** Gives the part the file's name, unless something has it: unlike a rename, a link does not replace. */
+async function linkNew(part: string, path: string): Promise<void> {
+  try {
+    await link(part, path);
+  } catch (cause) {
+    if (!(cause instanceof Error && "code" in cause && cause.code === "EEXIST")) throw cause;
+    throw new OperatingError("file.exists", `${path} is there already.`, "Look who made it, and choose another name.");
+  } finally {
+    await rm(part, { force: true });
+  }
 }
 
 function reader(path: string, file: FileHandle, size: number): FileReader {
@@ -101,6 +119,7 @@ async function attempt<T>(what: string, path: string, body: () => Promise<T>): P
   try {
     return await body();
   } catch (cause) {
+    if (cause instanceof OperatingError) throw cause;
     const reason = cause instanceof Error ? cause.message : String(cause);
     const remedy = "Check the path, its rights, and the room that is left.";
     throw new OperatingError("file.failed", `${path} can't be ${what}: ${reason}.`, remedy, { cause });

@@ -29,8 +29,11 @@ export class MemoryFiles implements Files {
     return this.contents.get(path)?.slice();
   }
 
-  async replace(path: string, content: Uint8Array): Promise<void> {
+  async replace(path: string, content: Uint8Array, options?: { readonly isNew?: boolean }): Promise<void> {
     this.#step(path);
+    if (options?.isNew === true && this.contents.has(path)) {
+      throw new OperatingError("file.exists", `${path} is there already.`, "Choose another name.");
+    }
     this.#assertRoom(path, content.length - (this.contents.get(path)?.length ?? 0));
     this.contents.set(path, content.slice());
   }

@@ -51,7 +51,12 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     options.tty === undefined
       ? { kind: "user", name: userName() }
       : { kind: "login", users, login: new Login(users, clock, (text) => process.stderr.write(`${text}\n`)) };
-  const confirmation = new Confirmation(appliance, (text) => line.notice(text), fail);
+  const tell = (text: string) => {
+    line.notice(text);
+    // Of a serial line, on which nobody may be logged in, the log tells it as well.
+    if (options.tty !== undefined) process.stderr.write(text);
+  };
+  const confirmation = new Confirmation(appliance, tell, fail);
   const line = new ConsoleLine({
     terminals: linuxTerminals(clock),
     path: options.tty,
@@ -59,7 +64,6 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     kind: kindOf(options.terminal ?? (options.tty === undefined ? process.env.TERM : undefined) ?? "vt100"),
     access,
     appliance,
-    confirmation,
     banner: `Antipode ${VERSION}`,
   });
   // A hang-up must not end what goes back from a commit that cut the operator off.

@@ -154,6 +154,48 @@ describe("a commit that has to be confirmed", () => {
   });
 });
 
+describe("changes at the same moment", () => {
+  const other = () => open().commit({ text: yaml("theirs"), author: "bob", base: 1 });
+
+  it("of one process or of two leave one of them, and tell the other", async () => {
+    for (const second of [() => commit("mine"), other]) {
+      files = new MemoryFiles();
+      revisions = open();
+      await commit("one");
+      const mine = revisions.commit({ text: yaml("mine"), author: "ada", base: 1 });
+      const results = await Promise.allSettled([mine, second()]);
+      const numbers = results.map((each) => (each.status === "fulfilled" ? each.value.number : each.reason.code));
+      expect(numbers).toContain(2);
+      expect(numbers.filter((each) => each !== 2)).not.toContain(2);
+      const texts = (await revisions.list()).map(({ revision }) => revision?.text);
+      for (const each of results) if (each.status === "fulfilled") expect(texts).toContain(each.value.text);
+    }
+  });
+
+  it("refuse the later of two processes, however late it is", async () => {
+    await commit("one");
+    // what the other process does between this one's look and its write
+    const { replace } = files;
+    files.replace = async (path, content, options) => {
+      files.replace = replace;
+      await other();
+      return files.replace(path, content, options);
+    };
+    await expect(commit("mine")).rejects.toMatchObject({ code: "revision.moved" });
+    expect(await booted()).toBe("theirs");
+  });
+
+  it("never both confirm a revision and go back from it", async () => {
+    await commit("one");
+    await commit("two", { confirmWithin: millis(60_000) });
+    now += 60_000;
+    await expect(revisions.confirm()).rejects.toMatchObject({ code: "revision.late" });
+    const [, back] = await Promise.allSettled([revisions.confirm(), revisions.goBack(), revisions.goBack()]);
+    expect(back).toMatchObject({ status: "fulfilled", value: { number: 3 } });
+    expect(await revisions.numbers()).toEqual([3, 2, 1]);
+  });
+});
+
 describe("a start", () => {
   it("without any revision is in safe mode", async () => {
     expect(await revisions.boot()).toEqual({ kind: "safe-mode", faults: [] });

@@ -11,8 +11,9 @@
  * A file is the YAML as it was given, and a comment at its end that holds what is known of the revision and a checksum
  * over both: a site can be started from the file as it is, and lines have the same numbers in it.
  *
- * Two sessions may edit at once: each commit names the revision that it was made from, and the later one is refused.
- * Two processes that commit within the same moment are not kept apart.
+ * Several sessions and processes may edit at once: each commit names the revision that it was made from, and the later one
+ * is refused, since a revision's file is only made where there is none. Until its time is over a revision can only be
+ * confirmed, and after that only gone back from.
  */
 
 import { crc32c } from "../base/crc32c.ts";
@@ -90,6 +91,8 @@ const FILE = /^revision-([1-9]\d{0,8})\.yaml$/;
 const TRAILER = "# antipode revision ";
 
 export class Revisions {
+  #last: Promise<void> = Promise.resolve();
+
   /** @param options as for `parseConfig` */
   constructor(
     readonly folder: string,
@@ -142,17 +145,17 @@ export class Revisions {
    * Makes a text the newest revision; without `confirmWithin` that confirms it. Rejects with `config.invalid`, with
    * `revision.moved` where `base` is not the newest any more, or with `file.failed`, and then the newest is what it was.
    */
-  async commit({ text, author, comment = "", base, confirmWithin }: Commit): Promise<Revision> {
+  commit(commit: Commit): Promise<Revision> {
+    return this.#alone(() => this.#commit(commit));
+  }
+
+  async #commit({ text, author, comment = "", base, confirmWithin }: Commit): Promise<Revision> {
     this.check(text);
     const entries = await this.list();
     const newest = entries[0];
     if ((newest?.number ?? 0) !== base) {
       const by = newest?.revision === undefined ? "" : ` by ${newest.revision.author}`;
-      throw new OperatingError(
-        "revision.moved",
-        `Revision ${newest?.number ?? 0} was committed${by} since these changes were begun from revision ${base}.`,
-        "Save the changes to a file if they are of worth, discard them, and make them again.",
-      );
+      throw moved(newest?.number ?? 0, by);
     }
     const time = this.clock.wallClock();
     const backTo = newest?.revision?.unconfirmed?.backTo ?? base;
@@ -168,14 +171,25 @@ export class Revisions {
     return this.#append(revision, entries);
   }
 
-  /** The newest revision stays. Rejects with `revision.confirmed` where nothing waits to be confirmed. */
-  async confirm(): Promise<Revision> {
+  /** The newest revision stays. Rejects with `revision.confirmed` where nothing waits for that, or `revision.late`. */
+  confirm(): Promise<Revision> {
+    return this.#alone(() => this.#confirm());
+  }
+
+  async #confirm(): Promise<Revision> {
     const newest = await this.newest();
     if (newest?.unconfirmed === undefined) {
       throw new OperatingError(
         "revision.confirmed",
         "No revision waits to be confirmed.",
         "show revisions tells which there are; one that was not confirmed in time has been gone back from.",
+      );
+    }
+    if ((await this.confirmationDue()) === 0) {
+      throw new OperatingError(
+        "revision.late",
+        `The time to confirm revision ${newest.number} is over, and it is being gone back from.`,
+        "rollback takes it up again, to be committed once more.",
       );
     }
     const { unconfirmed: _, ...confirmed } = newest;
@@ -187,7 +201,11 @@ export class Revisions {
    * Where the newest revision waits to be confirmed, appends one with the content that it goes back to.
    * @returns the new one; undefined where nothing waits
    */
-  async goBack(): Promise<Revision | undefined> {
+  goBack(): Promise<Revision | undefined> {
+    return this.#alone(() => this.#goBack());
+  }
+
+  async #goBack(): Promise<Revision | undefined> {
     const entries = await this.list();
     const newest = entries[0]?.revision;
     if (newest?.unconfirmed === undefined) return undefined;
@@ -205,7 +223,11 @@ export class Revisions {
   }
 
   /** What to start from: the newest revision that was confirmed and can be used. */
-  async boot(): Promise<Boot> {
+  boot(): Promise<Boot> {
+    return this.#alone(() => this.#boot());
+  }
+
+  async #boot(): Promise<Boot> {
     const entries = await this.list();
     const newest = entries[0]?.revision;
     const faults: Fault[] = [];
@@ -255,8 +277,24 @@ export class Revisions {
     for (const { number } of entries.slice(REVISIONS_MAX - 1)) {
       if (number !== revision.unconfirmed?.backTo) await this.files.remove(this.path(number));
     }
-    await this.files.replace(this.path(revision.number), content);
+    try {
+      await this.files.replace(this.path(revision.number), content, { isNew: true });
+    } catch (error) {
+      // Another process was quicker by less than it takes to look.
+      if (isOperatingError(error, "file.exists")) throw moved(revision.number, "");
+      throw error;
+    }
     return revision;
+  }
+
+  /** One change at a time, each of which sees all that the one before has done. */
+  #alone<T>(change: () => Promise<T>): Promise<T> {
+    const result = this.#last.then(change);
+    this.#last = result.then(
+      () => {},
+      () => {},
+    );
+    return result;
   }
 
   async #entry(number: number): Promise<Entry> {
@@ -298,6 +336,14 @@ function decode(number: number, path: string, content: Uint8Array): Revision {
   const about: Omit<Revision, "text"> = JSON.parse(match[1]);
   if (about.number !== number) throw damaged(`it is revision ${about.number}`);
   return { ...about, text: decoded.slice(0, start) };
+}
+
+function moved(number: number, by: string): OperatingError {
+  return new OperatingError(
+    "revision.moved",
+    `Revision ${number} was committed${by} since these changes were begun.`,
+    "Save the changes to a file if they are of worth, discard them, and make them again.",
+  );
 }
 
 function neverConfirmed({ number }: Revision): OperatingError {

@@ -3,7 +3,6 @@
 import { OperatingError } from "../base/operating-error.ts";
 import type { Candidate } from "../config/candidate.ts";
 import type { Appliance } from "./appliance.ts";
-import type { Confirmation } from "./confirmation.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Rule } from "./grammar.ts";
 
@@ -11,7 +10,6 @@ import type { Rule } from "./grammar.ts";
 export interface Desk {
   readonly appliance: Appliance;
   readonly conversation: Conversation;
-  readonly confirmation: Confirmation;
   /** Who is logged in: the author of revisions. */
   readonly user: string;
   /** The configuration that is being changed; there is none in operational mode. */

@@ -94,7 +94,7 @@ async function check(desk: Desk): Promise<void> {
 }
 
 async function commit(desk: Desk, { comment, minutes }: { comment?: string; minutes?: number }): Promise<void> {
-  const { appliance, conversation, confirmation, user } = desk;
+  const { appliance, conversation, user } = desk;
   const candidate = candidateOf(desk);
   if (!candidate.changed) {
     const due = await appliance.revisions.confirmationDue();
@@ -106,7 +106,6 @@ async function commit(desk: Desk, { comment, minutes }: { comment?: string; minu
   const confirmWithin = minutes === undefined ? undefined : millis(minutes * MINUTE);
   const revision = await appliance.revisions.commit({ text, author: user, comment, base, confirmWithin });
   desk.candidate = new Candidate(revision.number, revision.text);
-  await confirmation.watch();
   conversation.say(`Revision ${revision.number} is committed.\n`);
   if (revision.unconfirmed !== undefined) {
     const { backTo } = revision.unconfirmed;

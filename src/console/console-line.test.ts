@@ -6,7 +6,6 @@ import { plainPasswords } from "../platform/memory/plain-passwords.ts";
 import { type SimulatedLine, SimulatedTerminals } from "../platform/memory/simulated-terminal.ts";
 import type { CommandResult } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
-import { Confirmation } from "./confirmation.ts";
 import { type Access, ConsoleLine, type ConsoleLineOptions } from "./console-line.ts";
 import { Login } from "./login.ts";
 import { Users } from "./users.ts";
@@ -52,13 +51,6 @@ afterEach(async () => {
 
 function start(more: Partial<ConsoleLineOptions> = {}): ConsoleLine {
   const access: Access = { kind: "login", login, users };
-  const confirmation = new Confirmation(
-    appliance,
-    (text) => line.notice(text),
-    (error) => {
-      throw error;
-    },
-  );
   const line = new ConsoleLine({
     terminals,
     path: TTY,
@@ -66,7 +58,6 @@ function start(more: Partial<ConsoleLineOptions> = {}): ConsoleLine {
     kind: "dumb",
     access,
     appliance,
-    confirmation,
     banner: "Antipode",
     ...more,
   });

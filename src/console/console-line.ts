@@ -12,7 +12,6 @@ import { sleep } from "../platform/clock.ts";
 import { SPEEDS, type Speed, type Terminal, type Terminals } from "../platform/terminal.ts";
 import type { Appliance } from "./appliance.ts";
 import { renderError } from "./command.ts";
-import type { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import type { TerminalKind } from "./line-editor.ts";
 import type { Login } from "./login.ts";
@@ -42,7 +41,6 @@ export interface ConsoleLineOptions {
   readonly kind: TerminalKind;
   readonly access: Access;
   readonly appliance: Appliance;
-  readonly confirmation: Confirmation;
   /** Shown before each login or session. */
   readonly banner: string;
 }
@@ -111,7 +109,7 @@ export class ConsoleLine {
       const users = access.kind === "login" ? access.users : undefined;
       this.#isLoggedIn = true;
       conversation.say("Type help for the commands; ? tells what may follow.\n");
-      await new Session(conversation, appliance, this.#options.confirmation, user, users).run();
+      await new Session(conversation, appliance, user, users).run();
     } catch (error) {
       if (error instanceof OperatingError) {
         conversation.say(renderError(error));

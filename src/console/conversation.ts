@@ -115,14 +115,19 @@ export class Conversation {
 
   /** As Ctrl-C: ends the command that runs or the line that is typed, and forgets what was typed ahead. */
   interrupt(): void {
-    this.#typed = [];
-    this.#typedAt = 0;
-    this.#typedBytes = 0;
+    this.forgetTyped();
     if (this.#reader !== undefined) this.#reader(CTRL_C);
     else {
       this.#write("^C\r\n");
       this.#abort?.abort(new ConversationEnded("interrupted"));
     }
+  }
+
+  /** What was typed ahead is not read any more. */
+  forgetTyped(): void {
+    this.#typed = [];
+    this.#typedAt = 0;
+    this.#typedBytes = 0;
   }
 
   /** Whatever is waited for rejects with `ConversationEnded`. */

@@ -34,7 +34,8 @@ export class Login {
       return FIRST_USER;
     }
     for (;;) {
-      const name = (await conversation.readAnswer("\r\nlogin: "))?.trim();
+      conversation.say("\n");
+      const name = (await conversation.readAnswer("login: "))?.trim();
       if (name === undefined || name === "") continue;
       const password = await conversation.readSecret("password: ");
       if (password === undefined) continue;

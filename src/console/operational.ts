@@ -108,7 +108,6 @@ export function assertCommitted({ candidate }: Desk): void {
 /** Keeps what waits to be confirmed. */
 export async function confirm(desk: Desk): Promise<void> {
   const { number } = await desk.appliance.revisions.confirm();
-  await desk.confirmation.watch();
   desk.conversation.say(`Revision ${number} is confirmed.\n`);
 }
 
@@ -154,6 +153,8 @@ async function monitor({ appliance, conversation }: Desk, _: readonly string[], 
     before = text;
     if ((await conversation.keyWithin(MONITOR_PERIOD)) !== undefined) break;
   }
+  // Of a key that sends several bytes, the others are no command.
+  conversation.forgetTyped();
   conversation.say("\n");
 
   async function statusText(): Promise<string> {

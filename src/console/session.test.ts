@@ -66,7 +66,8 @@ beforeEach(async () => {
     throw error;
   };
   confirmation = new Confirmation(appliance, (text) => conversation.notice(text), fail);
-  ended = new Session(conversation, appliance, confirmation, "ada").run().then(
+  await confirmation.watch();
+  ended = new Session(conversation, appliance, "ada").run().then(
     () => "left",
     (error) => (error instanceof ConversationEnded ? error.message : Promise.reject(error)),
   );

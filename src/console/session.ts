@@ -10,7 +10,6 @@ import type { Appliance } from "./appliance.ts";
 import { type ConsoleCommand, type Desk, renderError } from "./command.ts";
 import { assist } from "./completion.ts";
 import { CONFIGURING } from "./configuring.ts";
-import type { Confirmation } from "./confirmation.ts";
 import type { Conversation } from "./conversation.ts";
 import { match } from "./grammar.ts";
 import { newestText, OPERATIONAL } from "./operational.ts";
@@ -25,18 +24,11 @@ export class Session {
   #revisions: readonly number[] = [];
 
   /** @param users where logins are asked for, those who may */
-  constructor(
-    conversation: Conversation,
-    appliance: Appliance,
-    confirmation: Confirmation,
-    user: string,
-    users?: Users,
-  ) {
+  constructor(conversation: Conversation, appliance: Appliance, user: string, users?: Users) {
     const operational = users === undefined ? OPERATIONAL : [...OPERATIONAL, ...userCommands(users)];
     this.#desk = {
       appliance,
       conversation,
-      confirmation,
       user,
       candidate: undefined,
       operational,

@@ -2,6 +2,7 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import { millis } from "../base/units.ts";
+import { resolvePath } from "../config/paths.ts";
 import { Revisions } from "../config/revisions.ts";
 import type { Appliance } from "../console/appliance.ts";
 import { Confirmation } from "../console/confirmation.ts";
@@ -33,11 +34,14 @@ const USERS_FILE = "users.json";
 /** A program that carries out a revision may stop a site and start it again, which drains a journal. */
 const APPLY_MAX = millis(5 * 60_000);
 
+const STAYS =
+  "A commit waits to be confirmed. This command stays until it is, or goes back when it is not; Ctrl-C ends it now.\n";
+
 export async function runConsole(options: ConsoleOptions): Promise<void> {
   const world = linuxWorld();
   const { clock } = world;
   const files = linuxFiles();
-  const folder = realPath(options.revisions) ?? options.revisions;
+  const folder = realPath(options.revisions) ?? resolvePath(`${process.cwd()}/`, options.revisions);
   const appliance: Appliance = {
     clock,
     files,
@@ -75,11 +79,10 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     });
   }
   await confirmation.watch();
-  await line.serve();
+  const end = await line.serve();
   if (await confirmation.isPending()) {
-    process.stdout.write(
-      "A commit waits to be confirmed. This command stays until it is, or goes back when it is not; Ctrl-C ends it now.\n",
-    );
+    // A terminal that is gone fails what is written to it, and nothing may fail here.
+    if (end === "left") process.stdout.write(STAYS);
     await confirmation.settled();
   }
   confirmation.close();

@@ -107,8 +107,9 @@ export class Revisions {
   }
 
   /** Throws `config.invalid` with every problem, as a commit would. */
-  check(text: string, name = "candidate"): Config {
-    return parseConfig(text, `${this.folder}/${name}`, this.options);
+  check(text: string): Config {
+    // Relative paths in it start where the revision's file will be.
+    return parseConfig(text, `${this.folder}/candidate`, this.options);
   }
 
   /** Newest first; one that can't be read is among them. */

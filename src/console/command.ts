@@ -2,6 +2,7 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import type { Candidate } from "../config/candidate.ts";
+import { ConfigError } from "../config/problem.ts";
 import type { Appliance } from "./appliance.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Rule } from "./grammar.ts";
@@ -42,7 +43,15 @@ export function wholeNumber(text: string, what: string, min: number, max: number
   throw new OperatingError("command.parameters", `${text} is not ${what}.`, `Give a number from ${min} to ${max}.`);
 }
 
-export function renderError({ code, what, remedy }: OperatingError): string {
+export function renderError(error: OperatingError): string {
+  const { code, what, remedy } = error;
+  if (error instanceof ConfigError) {
+    // By key, since a candidate has no lines that an operator could look at; by line where there is no key.
+    const lines = error.problems.map(
+      ({ path, line, column, message }) => `  ${path === "" ? `line ${line}, column ${column}` : path}: ${message}`,
+    );
+    return `Error: ${error.file} can't be used:\n${lines.join("\n")}\n  (${code})\n`;
+  }
   return `Error: ${what}\n  What to do: ${remedy}\n  (${code})\n`;
 }
 

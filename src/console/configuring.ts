@@ -9,7 +9,7 @@ import { describePlacement } from "../config/placement.ts";
 import { formatPath } from "../config/problem.ts";
 import { TEXT_BYTES_MAX } from "../config/revisions.ts";
 import { type ConsoleCommand, command, type Desk, renderCommands, wholeNumber } from "./command.ts";
-import { assertCommitted, confirm, newestText, revisionNumber } from "./operational.ts";
+import { assertCommitted, confirm, newestFault, newestText, revisionNumber } from "./operational.ts";
 
 const MINUTE = 60_000;
 /** Three days: whoever waits longer has forgotten. */
@@ -21,7 +21,8 @@ export const CONFIGURING: readonly ConsoleCommand[] = [
     candidateOf(desk).delete(readKeys(path));
   }),
   command("show", "[PATH]", "the configuration as it would be committed, or a part of it", async (desk, [path]) => {
-    await desk.conversation.print(candidateOf(desk).show(path === undefined ? [] : readKeys(path)));
+    const text = candidateOf(desk).show(path === undefined ? [] : readKeys(path));
+    await desk.conversation.print(text === "" ? "Nothing is set.\n" : text);
   }),
   command("compare", "[N]", "what was changed, or what differs from revision N", async (desk, [number]) => {
     const candidate = candidateOf(desk);
@@ -96,7 +97,7 @@ async function check(desk: Desk): Promise<void> {
 async function commit(desk: Desk, { comment, minutes }: { comment?: string; minutes?: number }): Promise<void> {
   const { appliance, conversation, user } = desk;
   const candidate = candidateOf(desk);
-  if (!candidate.changed) {
+  if (!candidate.changed && (await newestFault(desk)) === undefined) {
     const due = await appliance.revisions.confirmationDue();
     if (due !== undefined && minutes === undefined) return confirm(desk);
     conversation.say("Nothing was changed, so there is nothing to commit.\n");

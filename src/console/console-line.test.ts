@@ -21,7 +21,7 @@ let tty: SimulatedLine;
 let appliance: Appliance;
 let events: string[];
 let login: Login;
-let lines: { line: ConsoleLine; served: Promise<void> }[];
+let lines: { line: ConsoleLine; served: Promise<string> }[];
 let answers: (() => Promise<CommandResult>)[];
 
 beforeEach(() => {
@@ -259,7 +259,7 @@ describe("the terminal that the program was started from", () => {
     await type("q", "antipode> ");
     await type("show users\r", "command.unknown");
     await type("exit\r", "\r\n");
-    await universe.result(lines[0].served);
+    expect(await universe.result(lines[0].served)).toBe("left");
     expect(tty.isOpen).toBe(false);
   });
 });

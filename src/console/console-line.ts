@@ -59,10 +59,10 @@ export class ConsoleLine {
   }
 
   /**
-   * Resolves when the session on the program's own terminal is over, or after `close`. Throws as `Terminals.open` does
-   * where the terminal can't be had in the first place.
+   * Resolves when the session on the program's own terminal is over, or after `close`, with whether the operator left it
+   * and so is still there. Rejects as `Terminals.open` throws where the terminal can't be had in the first place.
    */
-  async serve(): Promise<void> {
+  async serve(): Promise<"left" | "gone"> {
     this.#open();
     while (!this.#closing.signal.aborted) {
       if (this.#terminal === undefined) {
@@ -73,7 +73,9 @@ export class ConsoleLine {
         if (this.#options.path === undefined) break;
       }
     }
+    const end = this.#terminal === undefined ? "gone" : "left";
     this.close();
+    return end;
   }
 
   /** Tells whoever is logged in. */

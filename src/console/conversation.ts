@@ -198,6 +198,7 @@ export class Conversation {
 
   /** Shows text, page by page where it is longer than the terminal. */
   async print(text: string): Promise<void> {
+    if (text === "") return;
     const lines = text.endsWith("\n") ? text.slice(0, -1).split("\n") : text.split("\n");
     let room = this.settings.rows === 0 ? Number.POSITIVE_INFINITY : Math.max(1, this.settings.rows - 1);
     for (const line of lines) {
@@ -237,7 +238,7 @@ export class Conversation {
     try {
       return await work(abort.signal);
     } catch (error) {
-      if (abort.signal.aborted && this.#ended === undefined) return undefined;
+      if (abort.signal.aborted && error === abort.signal.reason && this.#ended === undefined) return undefined;
       throw error;
     } finally {
       this.#abort = undefined;

@@ -67,7 +67,12 @@ export const OPERATIONAL: readonly ConsoleCommand[] = [
   }),
   command("configure", "", "change the configuration", async (desk) => {
     // Asked for from configuration mode by run: what was changed there stays.
-    desk.candidate ??= await newestText(desk);
+    if (desk.candidate !== undefined) return;
+    desk.candidate = await newestText(desk);
+    const fault = await newestFault(desk);
+    if (fault !== undefined) {
+      desk.conversation.say(`${fault.what}\nThis is what the one before it has; commit makes a new revision of it.\n`);
+    }
     if (desk.candidate.base === 0) desk.conversation.say("There is no revision yet: this will be the first.\n");
   }),
   command("confirm", "", "keep what was committed by commit confirmed", confirm),
@@ -128,6 +133,12 @@ export async function newestText({ appliance }: Desk): Promise<Candidate> {
     }
   }
   return new Candidate(numbers[0] ?? 0, "");
+}
+
+/** Why the newest revision can't be read, if it can't. */
+export async function newestFault({ appliance }: Desk): Promise<OperatingError | undefined> {
+  const [newest] = await appliance.revisions.list();
+  return newest?.fault;
 }
 
 function entryRow({ number, revision, fault }: Entry): readonly [string, string] {

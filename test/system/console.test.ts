@@ -27,7 +27,7 @@ beforeEach(async () => {
 afterEach(async () => {
   await bench.close();
   closeSync(held);
-  pty.close();
+  await pty.close();
 });
 
 /** Types, and waits until the terminal shows what is expected after it. */
@@ -113,9 +113,14 @@ describe("a serial line", () => {
 });
 
 describe("the terminal that it is started from", () => {
+  let here: Running | undefined;
+  afterEach(async () => {
+    await here?.stop("SIGKILL");
+  });
   const startHere = () => {
     const args = ["console", "--revisions", bench.path("config"), "--dir", bench.dir];
-    return new Running(spawn(ANTIPODE, args, { cwd: bench.dir, stdio: [held, "pipe", "pipe"] }));
+    here = new Running(spawn(ANTIPODE, args, { cwd: bench.dir, stdio: [held, "pipe", "pipe"] }));
+    return here;
   };
 
   it("has a session of the user who started it, and is left as it was", async () => {
@@ -138,6 +143,21 @@ describe("the terminal that it is started from", () => {
     expect(modes()).not.toEqual(before);
     expect(await running.stop("SIGTERM")).toBe(0);
     expect(modes()).toEqual(before);
+  });
+
+  it("may be hung up while a commit waits to be confirmed, and that is gone back from all the same", async () => {
+    // Five seconds are left.
+    const clock = { wallClock: () => Date.now() - 55_000 };
+    const revisions = new Revisions(bench.path("config"), linuxFiles(), clock);
+    const text = readFileSync(put(bench, alone({ port })), "utf8");
+    await revisions.commit({ text, author: "ada", base: 0 });
+    const daring = text.replace('"group": "test"', '"group": "daring"');
+    await revisions.commit({ text: daring, author: "ada", base: 1, confirmWithin: millis(60_000) });
+    const running = startHere();
+    await type("", "alone> ");
+    await pty.close();
+    expect(await running.ends()).toBe(0);
+    expect(await revisions.numbers()).toEqual([3, 2, 1]);
   });
 
   it("has to be one", async () => {

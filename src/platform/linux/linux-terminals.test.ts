@@ -27,9 +27,9 @@ beforeEach(() => {
   received = [];
   hangUps = 0;
 });
-afterEach(() => {
+afterEach(async () => {
   terminal?.close();
-  pty.close();
+  await pty.close();
 });
 
 function modes() {
@@ -73,7 +73,7 @@ it("knows its size where the terminal has one", () => {
 
 it("tells once that it was hung up, and drops what is written then", async () => {
   terminal = terminals.open(pty.path, undefined, handlers);
-  pty.close();
+  await pty.close();
   await vi.waitFor(() => expect(hangUps).toBe(1), DEADLINE);
   await terminal.write(new Uint8Array(10));
   terminal.close();

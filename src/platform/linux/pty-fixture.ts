@@ -16,6 +16,7 @@ export class Pty {
   /** All that was written to the terminal. */
   shown = "";
   #closed = false;
+  #reader: ReadableStreamDefaultReader<Uint8Array> | undefined;
 
   constructor() {
     this.#fd = openSync("/dev/ptmx", constants.O_RDWR | constants.O_NOCTTY | constants.O_NONBLOCK);
@@ -27,9 +28,14 @@ export class Pty {
 
   /** Begins to read what is written to it; from then on, somebody has to have it open. */
   watch(): void {
-    const stream = Bun.file(this.#fd).stream() as ReadableStream<Uint8Array>;
+    const reader = Bun.file(this.#fd).stream().getReader() as ReadableStreamDefaultReader<Uint8Array>;
+    this.#reader = reader;
     void (async () => {
-      for await (const part of stream) this.shown += this.#decoder.decode(part, { stream: true });
+      for (;;) {
+        const { value } = await reader.read();
+        if (value === undefined) return;
+        this.shown += this.#decoder.decode(value, { stream: true });
+      }
     })().catch(() => {});
   }
 
@@ -42,9 +48,11 @@ export class Pty {
   }
 
   /** Hangs up. */
-  close(): void {
+  async close(): Promise<void> {
     if (this.#closed) return;
     this.#closed = true;
+    // The runtime has the descriptor open as long as it reads.
+    await this.#reader?.cancel().catch(() => {});
     closeSync(this.#fd);
   }
 }

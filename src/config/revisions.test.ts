@@ -140,6 +140,22 @@ describe("a commit that has to be confirmed", () => {
     expect(await booted()).toBe("three");
   });
 
+  it("is what a site's process runs on until then, and nothing that was gone back from is", async () => {
+    const current = async () => {
+      const boot = await revisions.current();
+      return boot.kind === "revision" ? boot.config.group : boot.kind;
+    };
+    expect(await current()).toBe("safe-mode");
+    await commit("one");
+    await commit("two", { confirmWithin: millis(60_000) });
+    expect(await current()).toBe("two");
+    expect(await revisions.numbers()).toEqual([2, 1]);
+    await revisions.goBack();
+    expect(await current()).toBe("one");
+    files.contents.set(revisions.path(3), new Uint8Array(0));
+    expect(await current()).toBe("one");
+  });
+
   it("is refused where there is nothing to go back to", async () => {
     await expect(commit("one", { confirmWithin: millis(1) })).rejects.toMatchObject({ code: "revision.no-way-back" });
   });

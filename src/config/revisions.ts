@@ -3,8 +3,8 @@
  *
  * - A revision is written whole or not at all, in one step that a power cut can't divide, and never changed except to
  *   confirm it. So at every moment the newest one is what it was before or what it is to be.
- * - A revision that waits to be confirmed says so in its own file, with the one that it goes back to otherwise. Nothing
- *   is ever started from it: whoever starts finds it unconfirmed, and goes back.
+ * - A revision that waits to be confirmed says so in its own file, with the one that it goes back to otherwise. An
+ *   appliance never starts from it: it finds it unconfirmed, and goes back.
  * - Going back is a new revision with the content of an older one. Numbers only grow.
  * - Only what parses and is consistent is committed. What can't be read or used all the same is named, and passed over.
  *
@@ -223,12 +223,20 @@ export class Revisions {
     return millis(Math.max(0, Math.min(until - this.clock.wallClock(), until - newest.time)));
   }
 
-  /** What to start from: the newest revision that was confirmed and can be used. */
+  /**
+   * What an appliance starts from: the newest revision that was confirmed and can be used. One that waits to be confirmed is
+   * gone back from, so this is not for a site's process that is started again while the appliance runs.
+   */
   boot(): Promise<Boot> {
-    return this.#alone(() => this.#boot());
+    return this.#alone(() => this.#choose(true));
   }
 
-  async #boot(): Promise<Boot> {
+  /** What a site's process is started from while the appliance runs: as `boot`, but the newest may wait to be confirmed. */
+  current(): Promise<Boot> {
+    return this.#alone(() => this.#choose(false));
+  }
+
+  async #choose(goesBack: boolean): Promise<Boot> {
     const entries = await this.list();
     const newest = entries[0]?.revision;
     const faults: Fault[] = [];
@@ -237,13 +245,13 @@ export class Revisions {
         if (fault !== undefined) faults.push({ number, error: fault });
         continue;
       }
-      if (revision.unconfirmed !== undefined) {
+      if (revision.unconfirmed !== undefined && (goesBack || revision !== newest)) {
         faults.push({ number, error: neverConfirmed(revision) });
         continue;
       }
       try {
         const config = parseConfig(revision.text, this.path(number), this.options);
-        if (newest?.unconfirmed === undefined) return { kind: "revision", revision, config, faults };
+        if (!goesBack || newest?.unconfirmed === undefined) return { kind: "revision", revision, config, faults };
         const again = await this.#goBackTo(revision, newest.number, entries).catch((error) => {
           // A site that can't write down that it went back serves all the same, and goes back again at its next start.
           faults.push({ number: newest.number, error: expected(error) });

@@ -111,20 +111,26 @@ class LinuxTerminal implements Terminal {
   }
 
   async #readAll(): Promise<void> {
-    try {
-      for (;;) {
-        const { value } = await this.#reader.read();
-        if (this.#closed) return;
-        if (value === undefined) break;
-        const { data, breaks } = this.#marks.take(value);
-        if (data.length > 0) this.#handlers.onData(data);
-        for (let at = 0; at < breaks && !this.#closed; at++) this.#handlers.onBreak();
-      }
-    } catch (error) {
-      // A line that is gone fails its read; anything else is a bug and goes on.
-      if (!(error instanceof Error && "code" in error)) throw error;
+    for (;;) {
+      const value = await this.#readSome();
+      if (this.#closed) return;
+      if (value === undefined) break;
+      const { data, breaks } = this.#marks.take(value);
+      if (data.length > 0) this.#handlers.onData(data);
+      for (let at = 0; at < breaks && !this.#closed; at++) this.#handlers.onBreak();
     }
     this.#hangUp();
+  }
+
+  /** @returns undefined where the line is gone */
+  async #readSome(): Promise<Uint8Array | undefined> {
+    try {
+      return (await this.#reader.read()).value;
+    } catch (error) {
+      // A line that is gone fails its read, by an error number of the system.
+      if (error instanceof Error && "code" in error) return undefined;
+      throw error;
+    }
   }
 
   #hangUp(): void {

@@ -2,6 +2,7 @@ import { closeSync, constants, mkdtempSync, openSync, rmSync, writeFileSync } fr
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterEach, beforeEach, expect, it, vi } from "vitest";
+import { terminalCases } from "../terminal.cases.ts";
 import type { Terminal, TerminalHandlers } from "../terminal.ts";
 import { linuxClock } from "./linux-clock.ts";
 import { linuxTerminals } from "./linux-terminals.ts";
@@ -21,6 +22,20 @@ const handlers: TerminalHandlers = {
   onHangUp: () => hangUps++,
   onResize: () => {},
 };
+
+terminalCases("Linux", () => {
+  const pair = new Pty();
+  pair.watch();
+  return {
+    terminals,
+    path: pair.path,
+    missing: "/dev/pts/none",
+    type: (text) => pair.type(text),
+    shown: () => pair.shown,
+    hangUp: () => pair.close(),
+    dispose: () => pair.close(),
+  };
+});
 
 beforeEach(() => {
   pty = new Pty();
@@ -71,15 +86,6 @@ it("knows its size where the terminal has one", () => {
   expect(terminal.size()).toEqual({ columns: 132, rows: 43 });
 });
 
-it("tells once that it was hung up, and drops what is written then", async () => {
-  terminal = terminals.open(pty.path, undefined, handlers);
-  await pty.close();
-  await vi.waitFor(() => expect(hangUps).toBe(1), DEADLINE);
-  await terminal.write(new Uint8Array(10));
-  terminal.close();
-  expect(hangUps).toBe(1);
-});
-
 it("holds what a slow terminal does not take yet, and sends it whole", async () => {
   terminal = terminals.open(pty.path, undefined, handlers);
   const text = Array.from({ length: 20_000 }, (_, at) => `${at}\n`).join("");
@@ -100,13 +106,6 @@ it("hangs up one that takes nothing for very long", async () => {
   expect(hangUps).toBe(1);
 });
 
-it("lets one console have a line at a time", () => {
-  terminal = terminals.open(pty.path, undefined, handlers);
-  expect(() => terminals.open(pty.path, undefined, handlers)).toThrow("Another console has /dev/pts/");
-  terminal.close();
-  terminal = terminals.open(pty.path, undefined, handlers);
-});
-
 it("names what is no terminal", () => {
   const folder = mkdtempSync(join(tmpdir(), "terminal-"));
   writeFileSync(join(folder, "file"), "");
@@ -118,7 +117,6 @@ it("names what is no terminal", () => {
     }
   };
   expect(codeOf(join(folder, "file"))).toBe("terminal.unusable");
-  expect(codeOf(join(folder, "none"))).toBe("terminal.missing");
   expect(codeOf("/dev/null")).toBe("terminal.unusable");
   rmSync(folder, { recursive: true });
 });

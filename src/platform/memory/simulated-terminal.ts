@@ -60,6 +60,7 @@ export class SimulatedLine implements Terminal {
   }
 
   write(bytes: Uint8Array): Promise<void> {
+    if (this.#handlers === undefined) return Promise.resolve();
     this.written += new TextDecoder().decode(bytes);
     return this.isStuck ? new Promise((resolve) => this.#waiting.push(resolve)) : Promise.resolve();
   }

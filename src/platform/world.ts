@@ -4,6 +4,7 @@ import type { Drives } from "./drive.ts";
 import type { Memory } from "./memory.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
+import type { Watchdogs } from "./watchdog.ts";
 
 /**
  * All that a site gets from outside itself. Nothing above this folder reaches for time, randomness, drives or the
@@ -16,4 +17,5 @@ export interface World {
   readonly network: Network;
   readonly memory: Memory;
   readonly arithmetic: Arithmetic;
+  readonly watchdogs: Watchdogs;
 }

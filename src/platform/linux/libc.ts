@@ -116,6 +116,11 @@ export function eventfd(): number {
   return resultOf(c.eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
 }
 
+/** An ioctl with memory for the kernel to read and write. @returns 0 or more, or a negative error number */
+export function ioctl(fd: number, request: number, argument: Uint8Array): number {
+  return resultOf(c.ioctl(fd, request, ptr(argument)));
+}
+
 /** @returns 0, or a negative error number */
 export function flock(fd: number, operation: number): number {
   return resultOf(c.flock(fd, operation));

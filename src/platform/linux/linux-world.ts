@@ -8,6 +8,7 @@ import { type LinuxDrives, linuxDrives } from "./linux-drives.ts";
 import { linuxMemory } from "./linux-memory.ts";
 import { linuxNetwork } from "./linux-network.ts";
 import { linuxRandom } from "./linux-random.ts";
+import { linuxWatchdogs } from "./linux-watchdog.ts";
 
 export interface LinuxWorldOptions {
   /** False keeps drives to the thread pool where io_uring would be there. */
@@ -34,6 +35,7 @@ export function linuxWorld(options: LinuxWorldOptions = {}): LinuxWorld {
     network: linuxNetwork(clock),
     memory,
     arithmetic: accelerated ?? plainArithmetic,
+    watchdogs: linuxWatchdogs(),
     accelerated: accelerated !== undefined,
   };
 }

@@ -1,6 +1,7 @@
 /**
  * A machine of the simulated world: its power, its process, its drives and its clocks. Its process is stopped,
- * killed, or dies with the power; a restart makes a new one, with a World of its own, over the same drives.
+ * killed, or dies with the power; a restart makes a new one, with a World of its own, over the same drives. A watchdog that
+ * is not fed cuts the power.
  *
  * From the moment a process ends, its World does nothing and tells it nothing: promises stay open, timers and handlers
  * are silent, writes are swallowed. Code of it that still is on the stack runs to its end without effect.
@@ -19,6 +20,7 @@ import { SimulatedDrive } from "./simulated-drive.ts";
 import { SimulatedDrives } from "./simulated-drives.ts";
 import { SimulatedMemory } from "./simulated-memory.ts";
 import type { Host, SimulatedNetwork } from "./simulated-network.ts";
+import { SimulatedWatchdog, SimulatedWatchdogs, type WatchdogSettings } from "./simulated-watchdog.ts";
 
 export interface CrashOptions {
   /**
@@ -43,7 +45,10 @@ export class Machine implements Host {
   readonly time: MachineTime;
   /** Of the write caches of its drives. */
   readonly battery = new Battery();
+  /** Called after a watchdog has reset the machine: it is down until it is restarted. */
+  onReset: () => void = () => {};
   readonly #drives = new Map<string, SimulatedDrive>();
+  readonly #watchdogs = new Map<string, SimulatedWatchdog>();
   /** Drives made so far, by path. */
   readonly #drivesMade = new Map<string, number>();
   #process: Process | undefined;
@@ -96,6 +101,7 @@ export class Machine implements Host {
     const notice = options.peers === "half-open" ? undefined : (options.notice ?? NOTICE_MILLIS);
     this.network.powerCut(this.name, notice);
     for (const drive of this.#drives.values()) drive.powerCut();
+    for (const watchdog of this.#watchdogs.values()) watchdog.powerCut();
   }
 
   /** Ends the process as kill -9 does: what it wrote stays, what it was writing is there or not, peers see a close. */
@@ -166,6 +172,17 @@ export class Machine implements Host {
     return this.addDrive(path, size, settings);
   }
 
+  addWatchdog(path: string, settings: Partial<WatchdogSettings> = {}): SimulatedWatchdog {
+    assert(!this.#watchdogs.has(path), `machine ${this.name} has a watchdog ${path} already`);
+    const watchdog = new SimulatedWatchdog(this.scheduler, path, settings, () => {
+      // Nobody is told of a reset: peers find out when they send something to what came up after it.
+      this.crash({ peers: "half-open" });
+      this.onReset();
+    });
+    this.#watchdogs.set(path, watchdog);
+    return watchdog;
+  }
+
   /** Another host name of this machine. */
   addName(host: string): void {
     this.network.name(host, this.name);
@@ -196,6 +213,7 @@ export class Machine implements Host {
       network: this.network.of(process),
       memory: new SimulatedMemory(),
       arithmetic: this.arithmetic,
+      watchdogs: new SimulatedWatchdogs(process, this.#watchdogs),
     };
     this.#process = process;
     this.#clock = clock;

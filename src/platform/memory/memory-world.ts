@@ -34,6 +34,7 @@ export type { RunOptions } from "./scheduler.ts";
 export { SeededRandom } from "./seeded-random.ts";
 export type { SimulatedDrive } from "./simulated-drive.ts";
 export type { NetworkSettings, SimulatedNetwork } from "./simulated-network.ts";
+export type { SimulatedWatchdog, WatchdogSettings } from "./simulated-watchdog.ts";
 export type { Verdict } from "./verdict.ts";
 export type { LinkSettings } from "./wire.ts";
 

@@ -93,6 +93,7 @@ export class CrashMachine {
       network: { listen: absent, connect: absent },
       memory,
       arithmetic,
+      watchdogs: { open: absent },
     };
   }
 

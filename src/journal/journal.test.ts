@@ -434,6 +434,81 @@ describe("failure", () => {
   });
 });
 
+describe("a proof that the journal takes writes", () => {
+  const proven = (journal: Journal) => {
+    const outcome = { now: "open" };
+    journal.prove().then(
+      () => {
+        outcome.now = "proven";
+      },
+      (error: { code: string }) => {
+        outcome.now = error.code;
+      },
+    );
+    return outcome;
+  };
+
+  test("is a durable write of its own, also where nothing is appended, and loses nothing", async () => {
+    const bench = new Bench("proof");
+    const journal = await bench.formatted();
+    const before = bench.drive.counts.write;
+    await bench.universe.result(journal.prove());
+    expect(bench.drive.counts.write - before).toBe(2);
+    journal.append(writeRequest(1));
+    await bench.universe.result(journal.prove());
+    expect(journal.durable).toBe(1);
+    bench.restart();
+    expect((await bench.open()).appended).toBe(1);
+  });
+
+  test("does not come while the drive stalls, or a batch is on its way, and comes after it", async () => {
+    const bench = new Bench("proof and stall");
+    const journal = await bench.formatted();
+    const superblocks = bench.drive.inject({ on: "write", action: "stall", lba: 0, blocks: 8 });
+    const first = proven(journal);
+    await bench.universe.advance(60_000);
+    expect(first.now).toBe("open");
+    superblocks.remove();
+    await bench.universe.run(() => first.now === "proven");
+
+    const log = bench.drive.inject({ on: "write", action: "stall", lba: 8 });
+    journal.append(writeRequest(1));
+    const second = proven(journal);
+    await bench.universe.advance(60_000);
+    expect(second.now).toBe("open");
+    log.remove();
+    await bench.universe.run(() => second.now === "proven");
+  });
+
+  test("is refused by a journal that failed, before it or meanwhile", async () => {
+    const bench = new Bench("proof and failure");
+    const journal = await bench.formatted();
+    journal.append(writeRequest(1));
+    await bench.durable(journal);
+    bench.drive.inject({ on: "write", action: "fail", lba: 8 });
+    journal.append(writeRequest(2));
+    const during = proven(journal);
+    await bench.universe.run(() => during.now !== "open");
+    expect(during.now).toBe("journal.failed");
+    const after = proven(journal);
+    await bench.universe.run(() => after.now !== "open");
+    expect(after.now).toBe("journal.failed");
+  });
+
+  test("is not held up by a cut", async () => {
+    const bench = new Bench("proof and cut");
+    const journal = await bench.formatted();
+    for (let of = 1; of <= 5; of++) journal.append(writeRequest(of));
+    const proof = proven(journal);
+    await bench.universe.result(journal.cut(sequence(2)));
+    await bench.universe.run(() => proof.now === "proven");
+    expect(journal.durable).toBe(2);
+    await bench.universe.result(journal.prove());
+    bench.restart();
+    expect((await bench.open()).appended).toBe(2);
+  });
+});
+
 describe("opening and closing", () => {
   test("close waits for what was appended, and the next opening needs no search", async () => {
     const bench = new Bench("close", 16 * MiB);

@@ -14,6 +14,7 @@
 
 import { assert } from "../base/assert.ts";
 import type { Pending } from "../base/block-device.ts";
+import { Condition } from "../base/condition.ts";
 import { type DataWriteRequest, REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import {
@@ -111,6 +112,8 @@ export class Journal {
   #cutting: Sequence | undefined;
   #closing: "no" | "draining" | "recording" | "closed" = "no";
   #failed: OperatingError | undefined;
+  /** Where those wait who want a request durable. */
+  readonly #durability = new Condition();
   /** Resolves those who wait in `#whenIdle`. */
   readonly #idle: (() => void)[] = [];
 
@@ -313,6 +316,19 @@ export class Journal {
   }
 
   /**
+   * Proves that the journal takes writes: resolves when a durable write that began after this call has come through, and
+   * all that was appended before it is durable. The write is an update of the superblock, two blocks.
+   *
+   * Rejects with `journal.failed`.
+   */
+  async prove(): Promise<void> {
+    const { appended } = this;
+    await this.#update();
+    // A cut may have dropped what was not acknowledged.
+    await this.#durability.until(() => this.#durable >= Math.min(appended, this.appended));
+  }
+
+  /**
    * Drops all requests after `to`, none of which is retired, durably. Nothing can be appended until it is done.
    *
    * @returns what was dropped
@@ -491,6 +507,7 @@ export class Journal {
     this.#durable = run.lastSequence;
     this.#durablePosition = run.endPosition;
     this.#durableHash = run.hash;
+    this.#durability.poke();
     this.#resolveIdle();
     if (this.#window?.hasUnwritten) this.#commitAfterTurn();
     this.onDurable();
@@ -525,6 +542,7 @@ export class Journal {
       "Replace or repair the journal's drive, then start the site again; it resyncs what the journal lost.",
       { cause },
     );
+    this.#durability.fail(this.#failed);
     this.#resolveIdle();
     this.onFailed(this.#failed);
   }

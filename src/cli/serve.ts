@@ -1,6 +1,7 @@
 /** `antipode serve`: runs one site until it is told to stop. */
 
 import pino from "pino";
+import { isOperatingError } from "../base/operating-error.ts";
 import { makeFolder } from "../platform/linux/host-files.ts";
 import { linuxWorld } from "../platform/linux/linux-world.ts";
 import { listenForControl } from "../site/control-socket.ts";
@@ -21,6 +22,17 @@ export async function serve(
     acceptDirtyDegraded: options.acceptDirtyDegraded,
     onEvent: (event) => logEvent(log, event),
   });
+  try {
+    await run(site, log);
+  } catch (error) {
+    // What it can explain has not hung it: whoever started it decides what comes next, not the watchdog.
+    if (isOperatingError(error)) site.guard?.disarm();
+    throw error;
+  }
+}
+
+async function run(site: Site, log: pino.Logger): Promise<void> {
+  const { config } = site;
   makeFolder(config.control.socket.slice(0, config.control.socket.lastIndexOf("/")));
   const control = await listenForControl(site);
 
@@ -72,6 +84,11 @@ function logEvent(log: pino.Logger, event: SiteEvent): void {
         "unacknowledged requests were cut: the primary goes on without them",
       );
       return;
+    case "watchdog": {
+      const { device, identity, state, timeout } = event.guard;
+      log.info({ device, identity, timeoutMs: timeout }, `watchdog: ${state}`);
+      return;
+    }
     case "session":
       log.info(event.text);
   }

@@ -118,6 +118,13 @@ describe("a valid configuration", () => {
     expect(parseConfig(backup, "c.yaml")).toMatchObject({ role: "backup", arrays: {} });
   });
 
+  it("of a site may have a watchdog", () => {
+    const watched = (section: string) => parseConfig(`watchdog: ${section}\n${RELAY}`, "etc/c.yaml").watchdog;
+    expect(watched("{}")).toEqual({ device: "/dev/watchdog", timeout: 30_000 });
+    expect(watched("{ device: ./watchdog1, timeout: 10min }")).toEqual({ device: "etc/watchdog1", timeout: 600_000 });
+    expect(parseConfig(RELAY, "c.yaml").watchdog).toBeUndefined();
+  });
+
   it("of a primary may stand alone, or have no storage but legs", () => {
     expect(parseConfig(PRIMARY.replace(/mirror: .*\n/, ""), "c.yaml")).toMatchObject({ mirror: { legs: [] } });
     expect(parseConfig(DISKLESS, "c.yaml")).toMatchObject({ arrays: {}, mirror: { legs: [["boulder"]] } });
@@ -200,6 +207,13 @@ const slips: readonly (readonly [slip: string, base: string, from: string, to: s
   ["a mirror site without storage", MIRROR, MIRROR.slice(MIRROR.indexOf("drives:"), MIRROR.indexOf("volumes:")), ""],
   ["a mirror site without a link", MIRROR, MIRROR.slice(MIRROR.indexOf("link:")), ""],
   ["a mirror site with legs", MIRROR, "group:", "mirror: { legs: [] }\ngroup:"],
+  ["a watchdog that resets a busy machine", PRIMARY, "group:", "watchdog: { timeout: 1s }\ngroup:"],
+  ["a watchdog that hardly ever resets", PRIMARY, "group:", "watchdog: { timeout: 11min }\ngroup:"],
+  ["a watchdog's half second", PRIMARY, "group:", "watchdog: { timeout: 2500ms }\ngroup:"],
+  ["a watchdog's timeout without unit", PRIMARY, "group:", "watchdog: { timeout: 30 }\ngroup:"],
+  ["a watchdog without keys", PRIMARY, "group:", "watchdog:\ngroup:"],
+  ["the journal for a watchdog", PRIMARY, "group:", "watchdog: { device: /dev/pmem0 }\ngroup:"],
+  ["a drive for a watchdog", PRIMARY, "group:", "watchdog: { device: disks/b }\ngroup:"],
   ["a path that is no text", MIRROR, "device: journal.img", "device: 7"],
   ["a socket path that no socket can have", RELAY, "run/ctl.sock", `/${"x".repeat(107)}`],
 ];
@@ -236,7 +250,7 @@ tarjet: {}
   /etc/c.yaml:7:29: volumes.db01.lun: 300 is not a LUN: a whole number from 0 to 255
   /etc/c.yaml:8:18: volumes.db02.array: there is no array mian: did you mean main?
   /etc/c.yaml:9:39: journal.cache: 1 is not a size such as 128MiB: a whole number and B, KiB, MiB, GiB or TiB
-  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, control
+  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, control
  Correct the file; docs/configuration.md describes every key.`);
   });
 

@@ -31,6 +31,7 @@ export type JournalConfig = Section<"journal">;
 export type TargetConfig = Section<"target">;
 export type MirrorConfig = Section<"mirror">;
 export type RelayConfig = Section<"relay">;
+export type WatchdogConfig = Section<"watchdog">;
 /** `from` is empty on a primary that nothing feeds. */
 export type LinkConfig = Omit<Section<"link">, "from"> & { readonly from: readonly string[] };
 
@@ -59,6 +60,8 @@ interface Common {
   readonly journal: JournalConfig;
   /** The other sites. */
   readonly sites: ByName<RemoteSiteConfig>;
+  /** Without it nothing is armed. */
+  readonly watchdog?: WatchdogConfig;
   readonly control: { readonly socket: string };
 }
 
@@ -231,7 +234,8 @@ function compose(
   }));
   const volumes = mapValues(known.volumes, (volume, name) => ({ ...volume, name, id: volumeId(volume.lun) }));
   const journal = { ...known.journal, device: resolve(known.journal.device) };
-  const common = { file, site, group, drives, arrays, volumes, journal, sites, control: { socket } };
+  const watchdog = known.watchdog && { ...known.watchdog, device: resolve(known.watchdog.device) };
+  const common = { file, site, group, drives, arrays, volumes, journal, sites, watchdog, control: { socket } };
   const link = known.link && { ...known.link, from: known.link.from ?? [] };
   const { target, relay, mirror = { legs: [], onLegLoss: "suspend" } } = known;
   switch (role) {

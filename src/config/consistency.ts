@@ -102,7 +102,7 @@ function checkStorage({ role, arrays, mirror }: Known, given: ReadonlySet<string
   if (role === "primary" && !sends) add(["arrays"], "is missing: a primary without legs needs an array to store on");
 }
 
-function checkDrives({ drives, journal }: Known, { add, samePath }: Findings): void {
+function checkDrives({ drives, journal, watchdog }: Known, { add, samePath }: Findings): void {
   const users = new Map<string, string>();
   for (const [at, { path }] of (drives ?? []).entries()) {
     const first = users.get(samePath(path));
@@ -112,6 +112,10 @@ function checkDrives({ drives, journal }: Known, { add, samePath }: Findings): v
   const user = journal && users.get(samePath(journal.device));
   if (journal && user)
     add(["journal", "device"], `${journal.device} is also ${user}; the journal needs a device of its own`);
+  if (watchdog === undefined) return;
+  const isJournal = journal !== undefined && samePath(journal.device) === samePath(watchdog.device);
+  const other = isJournal ? "the journal's" : users.get(samePath(watchdog.device));
+  if (other !== undefined) add(["watchdog", "device"], `${watchdog.device} is also ${other}; name a watchdog`);
 }
 
 function checkArrays({ drives, arrays }: Known, { add, samePath }: Findings): void {

@@ -37,7 +37,7 @@ describe("docs/configuration.md", () => {
   it("gives the defaults that are taken", () => {
     const plain = parseConfig(
       `{ site: { name: a }, group: g, role: primary, drives: [/a], arrays: { m: { level: 1, drives: [0] } }, volumes: { v: { array: m, size: 1MiB, lun: 0 } },
-         journal: { device: /j }, link: { listen: "a:1" }, target: { iqn: iqn.2001-04.a, listen: ["a:2"] } }`,
+         journal: { device: /j }, watchdog: {}, link: { listen: "a:1" }, target: { iqn: iqn.2001-04.a, listen: ["a:2"] } }`,
       "/x.yaml",
     );
     const written = (key: string) => (rows.get(key) ?? "").replaceAll("`", "");
@@ -48,6 +48,8 @@ describe("docs/configuration.md", () => {
     expect(written("journal.acknowledge")).toBe(plain.journal.acknowledge);
     expect(parseDuration(written("link.heartbeat"))).toBe(plain.link?.heartbeat);
     expect(parseDuration(written("link.silence"))).toBe(plain.link?.silence);
+    expect(written("watchdog.device")).toBe(plain.watchdog?.device);
+    expect(parseDuration(written("watchdog.timeout"))).toBe(plain.watchdog?.timeout);
     expect(written("control.socket").replace("SITE", "a")).toBe(plain.control.socket);
   });
 

@@ -13,6 +13,8 @@ export const CACHE_DEFAULT = byteCount(128 * MiB);
 export const WINDOW_DEFAULT = byteCount(64 * MiB);
 export const HEARTBEAT_DEFAULT = millis(500);
 export const SILENCE_DEFAULT = millis(3000);
+export const WATCHDOG_DEFAULT = "/dev/watchdog";
+export const WATCHDOG_TIMEOUT_DEFAULT = millis(30_000);
 
 /** LUNs of the peripheral device addressing method, SAM-5 section 4.7.7.2. */
 const LUN_MAX = 255;
@@ -27,6 +29,9 @@ const JOURNAL_SIZE_MIN = byteCount(16 * MiB);
 const DRIVE_SIZE_MIN = byteCount(16 * MiB);
 const HEARTBEAT_MIN = millis(10);
 const SILENCE_MAX = millis(10 * 60_000);
+/** Watchdogs count whole seconds; one that is shorter would reset a machine that is only busy. */
+const WATCHDOG_TIMEOUT_MIN = millis(2000);
+const WATCHDOG_TIMEOUT_MAX = millis(10 * 60_000);
 
 /** How a value appears in a message. */
 export function show(value: unknown): string {
@@ -224,6 +229,13 @@ const link = section("a section with listen, and from on all sites but the prima
   silence: duration("3s", HEARTBEAT_MIN, SILENCE_MAX).default(SILENCE_DEFAULT),
 });
 
+const watchdog = section("a section with device and timeout", {
+  device: path.default(WATCHDOG_DEFAULT),
+  timeout: duration("30s", WATCHDOG_TIMEOUT_MIN, WATCHDOG_TIMEOUT_MAX)
+    .refine((timeout) => timeout % 1000 === 0, { message: "is not a whole number of seconds, such as 30s" })
+    .default(WATCHDOG_TIMEOUT_DEFAULT),
+});
+
 const control = section("a section with socket", { socket: path.optional() });
 
 export const sections = {
@@ -239,6 +251,7 @@ export const sections = {
   mirror: mirror.optional(),
   relay: relay.optional(),
   link: link.optional(),
+  watchdog: watchdog.optional(),
   control: control.default({}),
 } as const satisfies Record<string, z.ZodType>;
 
@@ -255,7 +268,6 @@ export const NOT_YET: Readonly<Record<string, string>> = {
   "target.chap": "CHAP authentication",
   "link.tls": "TLS between sites",
   pair: "a paired backup appliance that takes over",
-  watchdog: "the hardware watchdog",
   management: "the management page",
 };
 

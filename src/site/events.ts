@@ -5,6 +5,7 @@ import type { Epoch, Sequence } from "../base/units.ts";
 import type { LinkState } from "../link/link-state.ts";
 import type { ControllerState } from "../mirror/mirror-controller.ts";
 import type { ArrayEvent } from "../raid/disk-array.ts";
+import type { GuardView } from "../watchdog/watchdog-guard.ts";
 
 export type SiteEvent =
   | { readonly kind: "controller"; readonly state: ControllerState }
@@ -13,5 +14,7 @@ export type SiteEvent =
   | { readonly kind: "array"; readonly array: string; readonly event: ArrayEvent }
   /** In-doubt requests that the primary's log goes on without were dropped from the journal. */
   | { readonly kind: "cut"; readonly first: Sequence; readonly last: Sequence }
+  /** The watchdog was armed, or let go of. */
+  | { readonly kind: "watchdog"; readonly guard: GuardView }
   | { readonly kind: "alarm"; readonly error: OperatingError }
   | { readonly kind: "session"; readonly text: string };

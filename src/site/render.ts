@@ -4,7 +4,7 @@ import { GiB, KiB, MiB, TiB } from "../base/units.ts";
 import type { BlockList, VolumeRepair } from "../mirror/repair.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
 import type { ScrubReport } from "../raid/disk-array.ts";
-import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus } from "./status.ts";
+import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, WatchdogStatus } from "./status.ts";
 
 export function renderStatus(status: SiteStatus): string {
   const lines = [
@@ -13,6 +13,7 @@ export function renderStatus(status: SiteStatus): string {
     `epoch     ${status.epoch}, up ${duration(status.uptimeMs)}`,
     `journal   ${usage(status.journal.usedBytes, status.journal.capacityBytes)}`,
   ];
+  if (status.watchdog !== undefined) lines.push(...watchdogLines(status.watchdog));
   for (const array of status.arrays) {
     const used = usage(array.allocatedBytes, array.capacityBytes);
     lines.push(`array     ${array.name}: ${array.state}, RAID ${array.level}, ${used} given to volumes`);
@@ -33,6 +34,15 @@ export function renderStatus(status: SiteStatus): string {
   for (const alarm of status.alarms) lines.push(`ALARM     ${alarm.what} ${alarm.remedy}`);
   if (status.alarms.length === 0) lines.push("alarms    none");
   return text(lines);
+}
+
+function watchdogLines(watchdog: WatchdogStatus): readonly string[] {
+  const { identity, device, state, timeoutMs, sinceFedMs, causedLastBoot } = watchdog;
+  const fed = `timeout ${duration(timeoutMs)}, fed ${duration(sinceFedMs)} ago`;
+  return [
+    `watchdog  ${identity} (${device}): ${state}, ${fed}`,
+    `boot      the last one was ${causedLastBoot ? "CAUSED by the watchdog" : "not caused by the watchdog"}`,
+  ];
 }
 
 export function renderJournal(journal: JournalStatus): string {

@@ -4,7 +4,7 @@
  */
 
 import type { BlockDevice } from "../base/block-device.ts";
-import { OperatingError } from "../base/operating-error.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, type Instant, type VolumeId } from "../base/units.ts";
 import { Downstream } from "../cascade/downstream.ts";
 import { durableSource } from "../cascade/durable-source.ts";
@@ -17,6 +17,8 @@ import { MirrorController } from "../mirror/mirror-controller.ts";
 import { RemoteVolume } from "../mirror/remote-volume.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
 import type { World } from "../platform/world.ts";
+import { dataPathCanary } from "../watchdog/canary.ts";
+import { WatchdogGuard } from "../watchdog/watchdog-guard.ts";
 import { Alarms } from "./alarms.ts";
 import type { SiteEvent } from "./events.ts";
 import { HostPort } from "./host-port.ts";
@@ -47,6 +49,8 @@ export class Site {
     readonly storage: Storage,
     built: Built,
     readonly alarms: Alarms,
+    /** Holds the machine's watchdog, where one is configured. */
+    readonly guard: WatchdogGuard | undefined,
     onEvent: (event: SiteEvent) => void,
   ) {
     this.#onEvent = onEvent;
@@ -57,24 +61,45 @@ export class Site {
 
   /**
    * Brings the site up as far as it comes by itself. A primary serves hosts only once `serving` resolves.
-   * Rejects with the `OperatingError` of whatever is wrong; everything is closed again then.
+   * Rejects with the `OperatingError` of whatever is wrong; everything is closed again then, and the watchdog disarmed.
    */
   static async open(world: World, config: Config, options: SiteOptions = {}): Promise<Site> {
     const onEvent = options.onEvent ?? (() => {});
+    const alarms = new Alarms(onEvent);
+    if (config.watchdog === undefined) return Site.#open(world, config, options, alarms, undefined, onEvent);
+    const guard = await WatchdogGuard.arm(world, { ...config.watchdog, onAlarm: (error) => alarms.raise(error) });
+    onEvent({ kind: "watchdog", guard: guard.view });
+    try {
+      return await Site.#open(world, config, options, alarms, guard, onEvent);
+    } catch (error) {
+      // After anything else the process ends as it does when it is killed, and the watchdog stays armed.
+      if (isOperatingError(error)) guard.disarm();
+      throw error;
+    }
+  }
+
+  static async #open(
+    world: World,
+    config: Config,
+    options: SiteOptions,
+    alarms: Alarms,
+    guard: WatchdogGuard | undefined,
+    onEvent: (event: SiteEvent) => void,
+  ): Promise<Site> {
     const storage = await openStorage(world, config, {
       overwrite: options.overwrite ?? false,
       acceptDirtyDegraded: options.acceptDirtyDegraded ?? false,
       onArrayEvent: (array, event) => onEvent({ kind: "array", array, event }),
     });
     try {
-      const alarms = new Alarms(onEvent);
       const built =
         config.role === "primary"
           ? openPrimary(world, config, storage, alarms, onEvent)
           : await openFed(world, config, storage, alarms, onEvent);
       for (const error of storage.missing) alarms.raise(error);
       redoneWhenReplayed(built.pipeline, storage);
-      return new Site(world, config, storage, built, alarms, onEvent);
+      guard?.watch(dataPathCanary(built.pipeline, storage.journal));
+      return new Site(world, config, storage, built, alarms, guard, onEvent);
     } catch (error) {
       await storage.close();
       throw error;
@@ -89,8 +114,19 @@ export class Site {
     this.#onEvent({ kind: "serving", epoch: this.feed.controller.epoch, portals: this.feed.port.portals });
   }
 
-  /** Stops in order: hosts, links, storing, drives. What is journalled stays journalled. */
+  /** Stops in order: hosts, links, storing, drives, and the watchdog last. What is journalled stays journalled. */
   async close(): Promise<void> {
+    if (this.guard === undefined) return this.#close();
+    this.guard.stopping();
+    try {
+      await this.#close();
+    } finally {
+      this.guard.disarm();
+      this.#onEvent({ kind: "watchdog", guard: this.guard.view });
+    }
+  }
+
+  async #close(): Promise<void> {
     if (this.feed.kind === "hosts") {
       const closed = this.feed.port.close();
       this.feed.controller.stop();

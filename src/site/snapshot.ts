@@ -7,7 +7,15 @@ import { isUp, type Leg } from "../mirror/leg.ts";
 import type { MirrorController } from "../mirror/mirror-controller.ts";
 import { elapsed } from "../platform/clock.ts";
 import type { Site } from "./site.ts";
-import type { Alarm, ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, UpstreamStatus } from "./status.ts";
+import type {
+  Alarm,
+  ArrayStatus,
+  ForwardStatus,
+  JournalStatus,
+  SiteStatus,
+  UpstreamStatus,
+  WatchdogStatus,
+} from "./status.ts";
 import { VERSION } from "./version.ts";
 
 export function snapshot(site: Site): SiteStatus {
@@ -24,6 +32,7 @@ export function snapshot(site: Site): SiteStatus {
     epoch: storage.journal.lastEpoch,
     uptimeMs: Math.round(elapsed(world.clock, site.startedAt)),
     journal: journalStatus(site),
+    watchdog: watchdogStatus(site),
     cache: { capacityBytes: config.journal.cache, hits: storage.cache.hits, misses: storage.cache.misses },
     arrays,
     volumes: Object.values(config.volumes).map(({ name, lun, size, blockSize, array }) => ({
@@ -143,6 +152,18 @@ function journalStatus(site: Site): JournalStatus {
     stored: site.pipeline.stored,
     retired: journal.retired,
     tornTail: journal.recovery.tornTail,
+  };
+}
+
+function watchdogStatus({ guard }: Site): WatchdogStatus | undefined {
+  if (guard === undefined) return undefined;
+  const { timeout, sinceFed, timeLeft, longestGap, ...rest } = guard.view;
+  return {
+    ...rest,
+    timeoutMs: timeout,
+    sinceFedMs: Math.round(sinceFed),
+    timeLeftMs: timeLeft === undefined ? undefined : Math.round(timeLeft),
+    longestGapMs: Math.round(longestGap),
   };
 }
 

@@ -88,6 +88,24 @@ export interface SessionStatus {
   readonly remote: string;
 }
 
+export interface WatchdogStatus {
+  readonly device: string;
+  /** What its driver calls it. */
+  readonly identity: string;
+  /** `starting`, `guarding`, `withheld`, `stopping`, `disarmed` or `left armed`. */
+  readonly state: string;
+  readonly timeoutMs: number;
+  readonly sinceFedMs: number;
+  /** Until it resets the machine, where the device tells. */
+  readonly timeLeftMs?: number;
+  readonly causedLastBoot: boolean;
+  /** Whether nobody can disarm it, where the kernel tells. */
+  readonly nowayout?: boolean;
+  readonly feeds: number;
+  readonly lateFeeds: number;
+  readonly longestGapMs: number;
+}
+
 export interface SiteStatus {
   readonly version: string;
   readonly site: string;
@@ -99,6 +117,8 @@ export interface SiteStatus {
   readonly epoch: number;
   readonly uptimeMs: number;
   readonly journal: JournalStatus;
+  /** Absent where none is configured. */
+  readonly watchdog?: WatchdogStatus;
   readonly cache: CacheStatus;
   readonly arrays: readonly ArrayStatus[];
   readonly volumes: readonly VolumeStatus[];

@@ -38,6 +38,8 @@ export interface Topology {
   readonly journalDrive?: Partial<DriveSettings>;
   /** Of every link; as the product has it unless told otherwise. */
   readonly timings?: { readonly heartbeat: string; readonly silence: string };
+  /** The timeout of every site's watchdog, such as `10s`; without it none has one. */
+  readonly watchdog?: string;
   /** Another site with the role of the primary, which feeds the same legs. It is not booted by `start`. */
   readonly rival?: string;
 }
@@ -45,6 +47,8 @@ export interface Topology {
 export const FULL: Topology = { legs: [["boulder"], ["pueblo"], ["relay-east*", "relay-far", "boston"]] };
 
 export const PRIMARY = "denver";
+/** Where every machine has its watchdog. */
+export const WATCHDOG = "/dev/watchdog";
 /** What a mirror site is called that has the role of the backup. */
 const BACKUP = "springs";
 
@@ -53,6 +57,8 @@ export class SimulatedSystem {
   /** The sites that are up. */
   readonly sites = new Map<string, Site>();
   readonly topology: Topology;
+  /** Called when a watchdog has reset the machine of a site, which is down then. */
+  onReset: (name: string) => void = () => {};
   readonly #legs: readonly (readonly string[])[];
   /** What a restart with another configuration changes, by site and section. */
   readonly #changes = new Map<string, Record<string, Record<string, unknown>>>();
@@ -66,7 +72,17 @@ export class SimulatedSystem {
     for (const name of this.names) {
       this.universe.addDrive(name, "/journal", topology.journalBytes ?? JOURNAL_BYTES, topology.journalDrive);
       for (const path of this.drivesOf(name)) this.universe.addDrive(name, path, DRIVE_BYTES);
+      if (topology.watchdog !== undefined) this.#addWatchdog(name);
     }
+  }
+
+  #addWatchdog(name: string): void {
+    const machine = this.universe.machine(name);
+    machine.addWatchdog(WATCHDOG);
+    machine.onReset = () => {
+      this.sites.delete(name);
+      this.onReset(name);
+    };
   }
 
   get names(): readonly string[] {
@@ -222,6 +238,9 @@ export class SimulatedSystem {
       group: "prod",
       journal: { device: "/journal", window: "4MiB", cache: "1MiB" },
       control: { socket: `/run/${name}.sock` },
+      ...(this.topology.watchdog === undefined
+        ? {}
+        : { watchdog: { device: WATCHDOG, timeout: this.topology.watchdog } }),
       ...this.#storage(name),
     };
   }

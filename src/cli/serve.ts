@@ -86,7 +86,7 @@ function logEvent(log: pino.Logger, event: SiteEvent): void {
       return;
     case "watchdog": {
       const { device, identity, state, timeout } = event.guard;
-      log.info({ device, identity, timeoutMs: timeout }, `watchdog: ${state}`);
+      log.info({ device, identity, timeoutMs: timeout }, `watchdog ${state === "starting" ? "armed" : state}`);
       return;
     }
     case "session":

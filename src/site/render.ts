@@ -41,7 +41,7 @@ function watchdogLines(watchdog: WatchdogStatus): readonly string[] {
   const fed = `timeout ${duration(timeoutMs)}, fed ${duration(sinceFedMs)} ago`;
   return [
     `watchdog  ${identity} (${device}): ${state}, ${fed}`,
-    `boot      the last one was ${causedLastBoot ? "CAUSED by the watchdog" : "not caused by the watchdog"}`,
+    `boot      ${causedLastBoot ? "CAUSED by a reset of the watchdog" : "no reset by the watchdog is known"}`,
   ];
 }
 

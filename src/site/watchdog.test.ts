@@ -64,7 +64,7 @@ describe("a site with a watchdog", () => {
     await universe.advance(5 * TIMEOUT + 3000);
     const { text } = await universe.result(runCommand(site, ["show", "status"], () => {}));
     expect(text).toMatch(/^watchdog {2}simulated watchdog \(\/dev\/watchdog\): guarding, timeout 20 s, fed \d s ago$/m);
-    expect(text).toMatch(/^boot {6}the last one was not caused by the watchdog$/m);
+    expect(text).toMatch(/^boot {6}no reset by the watchdog is known$/m);
     expect(text).toMatch(/^alarms {4}none$/m);
     for (const line of text.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
     expect(snapshot(site).watchdog).toMatchObject({ nowayout: false, lateFeeds: 0, causedLastBoot: false });
@@ -100,7 +100,7 @@ describe("a site with a watchdog", () => {
     expect(machine.state).toBe("down");
     machine.restart();
     const { text } = await universe.result(runCommand(await open(), ["show", "status"], () => {}));
-    expect(text).toMatch(/^boot {6}the last one was CAUSED by the watchdog$/m);
+    expect(text).toMatch(/^boot {6}CAUSED by a reset of the watchdog$/m);
     expect(text).toMatch(/^ALARM {5}The watchdog \/dev\/watchdog \(simulated watchdog\) has reset this machine/m);
   });
 

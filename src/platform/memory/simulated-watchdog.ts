@@ -21,15 +21,12 @@ export interface WatchdogSettings {
   readonly rounds: (wanted: Millis) => Millis;
   /** Whether it tells how much time is left. */
   readonly tellsTimeLeft: boolean;
-  /** Why it is of no use; undefined for one that is as it should be. */
-  readonly fault: string | undefined;
 }
 
 const SETTINGS: WatchdogSettings = {
   nowayout: false,
   rounds: (wanted) => wanted,
   tellsTimeLeft: true,
-  fault: undefined,
 };
 
 const TIMEOUT_DEFAULT = millis(60_000);
@@ -68,7 +65,7 @@ export class SimulatedWatchdog {
     this.#broken = true;
   }
 
-  /** The machine lost its power: a reset of this watchdog's own is told of after the next boot, and no other end. */
+  /** The machine lost its power. What this watchdog remembers of a reset is gone, unless this one was its own. */
   powerCut(): void {
     this.#hasReset = false;
     this.#stop();
@@ -81,9 +78,6 @@ export class SimulatedWatchdog {
     const { path } = this;
     if (this.#user !== undefined && !this.#user.ended) {
       throw new OperatingError("watchdog.busy", `The watchdog ${path} is in use.`, "Stop the process that feeds it.");
-    }
-    if (this.#settings.fault !== undefined) {
-      throw new OperatingError("watchdog.unusable", `${path}: ${this.#settings.fault}.`, "Name another watchdog.");
     }
     this.#user = process;
     this.#start();

@@ -117,7 +117,7 @@ export function eventfd(): number {
 }
 
 /** An ioctl with memory for the kernel to read and write. @returns 0 or more, or a negative error number */
-export function ioctl(fd: number, request: number, argument: Uint8Array): number {
+export function ioctl(fd: number, request: number, argument: Uint8Array | Uint32Array | Int32Array): number {
   return resultOf(c.ioctl(fd, request, ptr(argument)));
 }
 
@@ -134,11 +134,6 @@ export function fallocate(fd: number, mode: number, offset: number, bytes: numbe
 /** Has what is durable of a file be read from its drive next time, not from memory. It is advice: nothing fails. */
 export function forgetCached(fd: number): void {
   c.posix_fadvise(fd, 0, 0, POSIX_FADV_DONTNEED);
-}
-
-/** An ioctl that reads or writes the array. @returns the result, or a negative error number */
-export function ioctl(fd: number, request: number, argument: Uint32Array | Int32Array): number {
-  return resultOf(c.ioctl(fd, request, ptr(argument)));
 }
 
 /** @returns the bytes of a block device, or a negative error number */

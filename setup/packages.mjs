@@ -3,7 +3,7 @@
 import { spawnSync } from "node:child_process";
 
 /**
- * `for`: what needs it; all that `start` needs, `test` needs too.
+ * `for`: what needs it; all that `start` needs, `image` and `test` need too, and `test` needs all.
  * `optional`: Antipode works without it, and `without` says how.
  */
 const PACKAGES = [
@@ -18,17 +18,31 @@ const PACKAGES = [
   { name: "qemu-utils", for: "test", use: "qemu-img and qemu-io: initiators that the tests drive" },
   { name: "qemu-block-extra", for: "test", use: "QEMU's iSCSI driver" },
   { name: "tgt", for: "test", use: "Debian's iSCSI target, which the benchmark compares with" },
-  { name: "e2fsprogs", for: "test", use: "mkfs.ext4 and e2fsck: a real file system to copy and to check" },
   { name: "qemu-system-x86", for: "test", use: "QEMU: the machine that starts firmware" },
   { name: "ovmf", for: "test", use: "UEFI for QEMU" },
   { name: "systemd-boot-efi", for: "test", use: "systemd-boot: what chooses the slot that is started" },
-  { name: "dosfstools", for: "test", use: "mkfs.vfat: EFI system partitions" },
-  { name: "mtools", for: "test", use: "files in EFI system partitions" },
+  {
+    name: "e2fsprogs",
+    for: "image",
+    use: "mke2fs and e2fsck: file systems of the image; a real one to copy and to check",
+  },
+  { name: "binutils", for: "image", use: "objcopy: makes kernel and initramfs one program" },
+  { name: "dosfstools", for: "image", use: "mkfs.vfat: the image's EFI system partition" },
+  { name: "fdisk", for: "image", use: "sfdisk: the image's partition table" },
+  { name: "kmod", for: "image", use: "depmod: which kernel modules need which" },
+  { name: "mtools", for: "image", use: "mcopy: files in the EFI system partition" },
+  { name: "zstd", for: "image", use: "compresses the initramfs" },
 ];
 
-/** Those of the packages for `purpose` ("start" or "test") that this machine does not have. */
+/** The purposes whose packages each purpose needs. */
+const NEEDS = { start: ["start"], image: ["start", "image"], test: ["start", "image", "test"] };
+
+/** What may be asked for. */
+export const PURPOSES = Object.keys(NEEDS);
+
+/** Those of the packages for `purpose` that this machine does not have. */
 export function missingPackages(purpose) {
-  const wanted = PACKAGES.filter((entry) => entry.for === "start" || purpose === "test");
+  const wanted = PACKAGES.filter((entry) => NEEDS[purpose].includes(entry.for));
   const { stdout } = spawnSync(
     "dpkg-query",
     ["-W", `-f=\${binary:Package} \${db:Status-Status}\n`, ...wanted.map(({ name }) => name)],

@@ -1,10 +1,10 @@
 #!/usr/bin/env node
 /**
  * Makes a fresh clone runnable, and says what it changes: npm's packages, the Bun binary, Debian's packages.
- * `npm start` and `npm test` run it first, so it uses nothing but Node itself and is done at once, and silent,
+ * `npm start`, `npm run image` and `npm test` run it first, so it uses nothing but Node itself and is done at once, and silent,
  * when nothing is missing.
  *
- *   node setup/setup.mjs start|test
+ *   node setup/setup.mjs start|image|test
  */
 
 import { spawnSync } from "node:child_process";
@@ -13,7 +13,7 @@ import { dirname, join } from "node:path";
 import { arch, argv, execPath, exit, getuid, platform, versions } from "node:process";
 import { fileURLToPath } from "node:url";
 import { lockMismatch } from "./lock.mjs";
-import { missingPackages } from "./packages.mjs";
+import { missingPackages, PURPOSES } from "./packages.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const NODE_MAJOR_MIN = 20;
@@ -123,7 +123,7 @@ function installSystemPackages(purpose) {
 
 const purpose = argv[2];
 try {
-  if (purpose !== "start" && purpose !== "test") throw new SetUpError("Usage: node setup/setup.mjs start|test");
+  if (!PURPOSES.includes(purpose)) throw new SetUpError(`Usage: node setup/setup.mjs ${PURPOSES.join("|")}`);
   checkMachine();
   installNodePackages();
   makeBunRunnable();

@@ -8,11 +8,13 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const script = join(root, "setup/install-packages.sh");
+const IMAGE_PACKAGES = ["libisal2", "e2fsprogs", "binutils", "dosfstools", "fdisk", "kmod", "mtools", "zstd"];
+/** In the order of the list, which is the order in which they are installed. */
 const TEST_PACKAGES = [
-  ...["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "e2fsprogs"],
-  ...["qemu-system-x86", "ovmf", "systemd-boot-efi", "dosfstools", "mtools"],
+  ...["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "qemu-system-x86", "ovmf"],
+  ...["systemd-boot-efi", ...IMAGE_PACKAGES.slice(1)],
 ];
-const without = (...names: readonly string[]) => TEST_PACKAGES.filter((name) => !names.includes(name)).join(" ");
+const allBut = (...missing: readonly string[]) => TEST_PACKAGES.filter((name) => !missing.includes(name));
 
 let machine: string;
 beforeEach(() => {
@@ -61,6 +63,8 @@ describe("set-up", () => {
   it("looks only for what its purpose needs", () => {
     installed("libisal2");
     expect(setUp("start")).toEqual({ code: 0, out: "", calls: [] });
+    installed(...IMAGE_PACKAGES);
+    expect(setUp("image")).toEqual({ code: 0, out: "", calls: [] });
   });
 
   it("counts a package whose files are gone as missing", () => {
@@ -77,22 +81,21 @@ describe("set-up", () => {
   });
 
   it("ends with the command to run by hand where it cannot install", () => {
-    installed("libisal2", "tgt");
+    installed(...allBut("libiscsi-bin", "qemu-utils", "qemu-block-extra", "e2fsprogs"));
     const { code, out } = setUp("test");
     expect(code).toBe(1);
-    expect(out).toContain(`Run this by hand: sudo sh ${script} ${without("libisal2", "tgt")}`);
+    expect(out).toContain(`Run this by hand: sudo sh ${script} libiscsi-bin qemu-utils qemu-block-extra e2fsprogs`);
   });
 
   it("installs what is missing, as root or with sudo", () => {
-    const present = ["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra"];
-    installed(...present);
+    installed(...allBut("tgt", "e2fsprogs"));
     command("apt-get", "exit 0");
     command("sh", "exit 0");
     command("sudo", "exit 0");
     const { code, out, calls } = setUp("test");
     expect(code).toBe(0);
     expect(out).toContain("tgt: Debian's iSCSI target");
-    const install = `sh ${script} ${without(...present)}`;
+    const install = `sh ${script} tgt e2fsprogs`;
     expect(calls).toEqual(process.getuid?.() === 0 ? [install] : ["sudo -n true", `sudo -n ${install}`]);
   });
 

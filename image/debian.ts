@@ -1,0 +1,110 @@
+/**
+ * Debian's packages as the image's ingredients: fetched by apt, checked by it, and unpacked side by side in a cache.
+ * Nothing is installed on the machine that builds, and no script of a package is run.
+ */
+
+import { existsSync, mkdirSync, readFileSync, renameSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { getuid } from "node:process";
+import { BuildError, run, runText } from "./run.ts";
+
+/** `as`: how the build calls it; `depends`: the newest package whose name matches is taken from what `name` depends on. */
+interface Ingredient {
+  readonly name: string;
+  readonly use: string;
+  readonly depends?: RegExp;
+}
+
+/** What is in the image, whole or in part. `use` goes into docs and manifest. */
+const INGREDIENTS = {
+  kernel: { name: "linux-image-amd64", depends: /^linux-image-\d\S*-amd64$/, use: "the kernel and its modules" },
+  busybox: { name: "busybox-static", use: "the first process, the shell and the small programs of the boot" },
+  libc: { name: "libc6", use: "the C library, which the antipode binary is linked with" },
+  isal: { name: "libisal2", use: "ISA-L: checksums and parity at memory speed" },
+  boot: { name: "systemd-boot-efi", use: "the boot loader, and the stub that makes kernel and initramfs one program" },
+} as const satisfies Record<string, Ingredient>;
+
+export type IngredientName = keyof typeof INGREDIENTS;
+
+export interface DebianPackage {
+  readonly name: string;
+  readonly version: string;
+  /** The source package and its version, by which Debian names licences and faults. */
+  readonly source: string;
+  readonly sha256: string;
+  readonly use: string;
+  /** Folder that it is unpacked in. */
+  readonly root: string;
+}
+
+export type DebianPackages = Readonly<Record<IngredientName, DebianPackage>>;
+
+export function fetchPackages(cache: string): DebianPackages {
+  mkdirSync(cache, { recursive: true });
+  const fetched = Object.entries(INGREDIENTS).map(([key, ingredient]) => [key, fetchPackage(cache, ingredient)]);
+  return Object.fromEntries(fetched) as DebianPackages;
+}
+
+function fetchPackage(cache: string, ingredient: Ingredient): DebianPackage {
+  const name = ingredient.depends === undefined ? ingredient.name : dependencyOf(ingredient.name, ingredient.depends);
+  const { file, sha256 } = offered(name);
+  const path = join(cache, file);
+  if (!existsSync(path)) run("apt-get", ["download", "-q", name], { cwd: cache });
+  const found = new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
+  if (found !== sha256) {
+    rmSync(path);
+    throw new BuildError(`${file} is not what apt offers (SHA-256 ${found}, not ${sha256}). Run this again.`);
+  }
+  return { ...describe(path), sha256, use: ingredient.use, root: unpack(path) };
+}
+
+function dependencyOf(name: string, wanted: RegExp): string {
+  const depends = withLists(() => runText("apt-cache", ["depends", "--no-recommends", "--no-suggests", name]));
+  const found = Array.from(depends.matchAll(/Depends: (\S+)/g), ([, dependency]) => dependency).find((dependency) =>
+    wanted.test(dependency),
+  );
+  if (found === undefined) throw new BuildError(`${name} depends on no package such as ${wanted.source}`);
+  return found;
+}
+
+/** The file name and checksum that apt would fetch a package as. */
+function offered(name: string): { readonly file: string; readonly sha256: string } {
+  const line = withLists(() => runText("apt-get", ["download", "--print-uris", "-q", name]));
+  const match = /^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$/m.exec(line);
+  if (match === null) throw new BuildError(`apt offers no package ${name} with a SHA-256: ${line.trim()}`);
+  return { file: match[1], sha256: match[2] };
+}
+
+let listsAreFresh = false;
+
+/** A machine whose package lists are missing fetches them once. */
+function withLists<T>(ask: () => T): T {
+  try {
+    return ask();
+  } catch (error) {
+    if (listsAreFresh || !(error instanceof BuildError)) throw error;
+    listsAreFresh = true;
+    const asRoot = getuid?.() === 0 ? [] : ["sudo", "-n"];
+    const [program, ...args] = [...asRoot, "apt-get", "update", "-q"];
+    run(program, args);
+    return ask();
+  }
+}
+
+function describe(path: string): Pick<DebianPackage, "name" | "version" | "source"> {
+  const field = (name: string) => runText("dpkg-deb", ["-f", path, name]).trim();
+  const [name, version, source] = [field("Package"), field("Version"), field("Source")];
+  const match = /^(\S+)(?: \((\S+)\))?$/.exec(source);
+  return { name, version, source: `${match?.[1] ?? name} ${match?.[2] ?? version}` };
+}
+
+/** Under another name until it is whole, so that a build that was broken off leaves nothing half. */
+function unpack(path: string): string {
+  const root = path.replace(/\.deb$/, "");
+  if (existsSync(root)) return root;
+  const part = `${root}.part`;
+  rmSync(part, { recursive: true, force: true });
+  run("dpkg-deb", ["-x", path, part]);
+  renameSync(part, root);
+  return root;
+}

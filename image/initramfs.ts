@@ -1,0 +1,70 @@
+/** What is in memory after boot, and all of it: busybox, the antipode binary with its libraries, modules, /init. */
+
+import { readdirSync, readFileSync, realpathSync } from "node:fs";
+import { join } from "node:path";
+import { Tree } from "./cpio.ts";
+import type { DebianPackages } from "./debian.ts";
+import { VERSION } from "./identity.ts";
+import type { ModuleTree } from "./modules.ts";
+import { run } from "./run.ts";
+
+/** Programs of busybox that the boot, its scripts and the antipode command use. */
+const APPLETS = (
+  "cat chmod cp cut date find free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink reboot " +
+  "rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
+).split(" ");
+
+/** Where things are mounted, or made while it runs. */
+const FOLDERS = ["proc", "sys", "dev", "run", "config", "log", "efi"];
+
+/** The loader's path is written into every program that is linked with the C library. */
+const LOADER = "lib64/ld-linux-x86-64.so.2";
+const LIBRARIES = "lib/x86_64-linux-gnu";
+/** What the binary is linked with; the C library answers names by itself. */
+const LIBC_PARTS = ["libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6"];
+const ISAL = "libisal.so.2";
+
+export interface Ingredients {
+  readonly packages: DebianPackages;
+  readonly modules: ModuleTree;
+  /** The compiled command's path. */
+  readonly binary: string;
+  /** Folder of files that are taken as they are. */
+  readonly overlay: string;
+}
+
+export function initramfsTree({ packages, modules, binary, overlay }: Ingredients): Tree {
+  const tree = new Tree();
+  const program = (path: string, from: string) =>
+    tree.add(path, { kind: "file", mode: 0o755, content: readFileSync(realpathSync(from)) });
+
+  for (const folder of FOLDERS) tree.add(folder, { kind: "folder" });
+  tree.add("tmp", { kind: "folder", mode: 0o700 });
+  tree.add("dev/console", { kind: "device", major: 5, minor: 1 });
+  for (const path of readdirSync(overlay, { recursive: true, encoding: "utf8", withFileTypes: true })) {
+    if (!path.isFile()) continue;
+    const from = join(path.parentPath, path.name);
+    const to = from.slice(overlay.length + 1);
+    const isScript = to === "init" || to.startsWith("sbin/") || to.endsWith(".script");
+    tree.add(to, { kind: "file", mode: isScript ? 0o755 : 0o644, content: readFileSync(from) });
+  }
+  tree.add("etc/version", { kind: "file", content: new TextEncoder().encode(`${VERSION}\n`) });
+
+  program("bin/busybox", join(packages.busybox.root, "bin/busybox"));
+  for (const applet of APPLETS) tree.add(`bin/${applet}`, { kind: "link", to: "busybox" });
+  // Where the kernel looks for it.
+  tree.add("sbin/modprobe", { kind: "link", to: "../bin/busybox" });
+
+  program("bin/antipode", binary);
+  program(LOADER, join(packages.libc.root, LIBRARIES, "ld-linux-x86-64.so.2"));
+  for (const part of LIBC_PARTS) program(`${LIBRARIES}/${part}`, join(packages.libc.root, LIBRARIES, part));
+  program(`${LIBRARIES}/${ISAL}`, join(packages.isal.root, "usr", LIBRARIES, ISAL));
+
+  for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
+  return tree;
+}
+
+/** @param level of zstd: 19 for what is shipped, 3 for what is only tested */
+export function compress(archive: Uint8Array, level: number): Uint8Array {
+  return run("zstd", [`-${level}`, "-T0", "--check", "-c", "-q"], { input: archive });
+}

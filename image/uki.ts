@@ -1,0 +1,74 @@
+/**
+ * The unified kernel image: stub, command line, kernel and initramfs as one program of the firmware's, which is all
+ * that an update has to replace. As of the UAPI group's specification of unified kernel images.
+ */
+
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { EPOCH_SECONDS, PRODUCT, VERSION } from "./identity.ts";
+import { run, runText } from "./run.ts";
+
+/** Sections behind the stub's own start at whole pages. */
+const ALIGNMENT = 0x1000;
+
+/** Of the boot loader's list, and how it knows what is newer. */
+const OS_RELEASE = `ID=${PRODUCT}
+NAME=Antipode
+PRETTY_NAME="Antipode ${VERSION}"
+IMAGE_ID=${PRODUCT}
+IMAGE_VERSION=${VERSION}
+VERSION_ID=${VERSION}
+`;
+
+export interface UkiParts {
+  /** Where the package with the stub is unpacked. */
+  readonly bootRoot: string;
+  readonly kernelRoot: string;
+  readonly commandLine: string;
+  readonly initramfs: Uint8Array;
+}
+
+/** @param work a folder to put the parts in */
+export function makeUki(parts: UkiParts, work: string, output: string): void {
+  const stub = join(parts.bootRoot, "usr/lib/systemd/boot/efi/linuxx64.efi.stub");
+  const boot = join(parts.kernelRoot, "boot");
+  const kernel = readdirSync(boot).find((name) => name.startsWith("vmlinuz-"));
+  if (kernel === undefined) throw new Error(`${boot} has no kernel`);
+
+  // The initramfs last, since it is the largest and grows.
+  const sections: readonly (readonly [name: string, content: Uint8Array])[] = [
+    [".osrel", new TextEncoder().encode(OS_RELEASE)],
+    [".cmdline", new TextEncoder().encode(`${parts.commandLine}\0`)],
+    [".linux", readFileSync(join(boot, kernel))],
+    [".initrd", parts.initramfs],
+  ];
+  let address = endOfSections(stub);
+  const args = sections.flatMap(([name, content]) => {
+    const file = join(work, `section${name}`);
+    writeFileSync(file, content);
+    const at = Math.ceil(address / ALIGNMENT) * ALIGNMENT;
+    address = at + content.length;
+    return ["--add-section", `${name}=${file}`, "--change-section-vma", `${name}=0x${at.toString(16)}`];
+  });
+  run("objcopy", [...args, stub, output]);
+  setTimestamp(output);
+}
+
+/** The address behind the last section that the stub brings with it. */
+function endOfSections(stub: string): number {
+  const rows = runText("objdump", ["-h", "-w", stub]).matchAll(/^ *\d+ \S+ +([0-9a-f]{8}) +([0-9a-f]{16})/gm);
+  const ends = Array.from(rows, ([, size, address]) => Number.parseInt(size, 16) + Number.parseInt(address, 16));
+  if (ends.length === 0) throw new Error(`objdump finds no sections in ${stub}`);
+  return Math.max(...ends);
+}
+
+/** Offsets of the PE format: where the header is, and where in it the time of linking stands. */
+const PE_HEADER_POINTER = 0x3c;
+const PE_TIMESTAMP = 8;
+
+/** objcopy writes the time at which it runs. */
+function setTimestamp(file: string): void {
+  const image = readFileSync(file);
+  image.writeUInt32LE(EPOCH_SECONDS, image.readUInt32LE(PE_HEADER_POINTER) + PE_TIMESTAMP);
+  writeFileSync(file, image);
+}

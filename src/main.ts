@@ -8,6 +8,7 @@ import { demo } from "./cli/demo.ts";
 import { EXIT, fail } from "./cli/failure.ts";
 import { addFirmwareCommands } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
+import { applyNetwork } from "./cli/network.ts";
 import { serve } from "./cli/serve.ts";
 import { VERSION } from "./site/version.ts";
 
@@ -81,6 +82,13 @@ program
   .option("--socket <path>", "the site's control socket")
   .option("--dir <folder>", "the folder of control sockets, such as the demo's")
   .action(runConsole);
+program
+  .command("network")
+  .description("set up an appliance's network as its configuration says")
+  .command("apply")
+  .argument("<config>", "the site's YAML")
+  .option("--dry-run", "only print the steps; works on any machine", false)
+  .action(applyNetwork);
 
 try {
   await program.parseAsync();

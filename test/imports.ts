@@ -13,7 +13,7 @@ const ROWS: readonly (readonly string[])[] = [
   ["pipeline"],
   ["mirror", "cascade", "watchdog"],
   ["site"],
-  ["console", "management"],
+  ["console", "management", "appliance"],
   ["cli", "main.ts"],
 ];
 

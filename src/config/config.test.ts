@@ -43,6 +43,16 @@ journal: { device: journal.img, size: 64MiB, window: 8MiB, cache: 4MiB, acknowle
 link: { listen: "[::]:7400", from: [relay-east], heartbeat: 100ms, silence: 1s }
 `;
 
+const APPLIANCE = `${PRIMARY}network:
+  interfaces:
+    eth0: { addresses: ["192.0.2.7/24", "2001:db8::7/64"] }
+    eth1: { mtu: 9000 }
+    eth2: { mac: "52:54:00:00:00:0A", mtu: 9000 }
+  bonds: { bond0: { interfaces: [eth1, eth2], mtu: 9000 } }
+  vlans: { san: { on: bond0, id: 100, mtu: 9000, addresses: ["198.51.100.7/24"] } }
+  gateway: 192.0.2.1
+`;
+
 const DISKLESS = PRIMARY.replace(/drives: .*\narrays: .*\n/, "")
   .replace("array: main, ", "")
   .replace(/mirror: .*/, "mirror: { legs: [[boulder]] }");
@@ -123,6 +133,22 @@ describe("a valid configuration", () => {
     expect(watched("{}")).toEqual({ device: "/dev/watchdog", timeout: 30_000 });
     expect(watched("{ device: ./watchdog1, timeout: 10min }")).toEqual({ device: "etc/watchdog1", timeout: 600_000 });
     expect(parseConfig(RELAY, "c.yaml").watchdog).toBeUndefined();
+  });
+
+  it("of an appliance has its network", () => {
+    const link = { addresses: [], dhcp: false, mtu: 1500 };
+    expect(parseConfig(APPLIANCE, "c.yaml").network).toEqual({
+      interfaces: {
+        eth0: { ...link, addresses: ["192.0.2.7/24", "2001:db8::7/64"] },
+        eth1: { ...link, mtu: 9000 },
+        eth2: { ...link, mtu: 9000, mac: "52:54:00:00:00:0a" },
+      },
+      bonds: { bond0: { ...link, interfaces: ["eth1", "eth2"], mode: "active-backup", mtu: 9000 } },
+      vlans: { san: { ...link, on: "bond0", id: 100, mtu: 9000, addresses: ["198.51.100.7/24"] } },
+      gateway: "192.0.2.1",
+      dns: [],
+      ntp: [],
+    });
   });
 
   it("of a primary may stand alone, or have no storage but legs", () => {
@@ -215,6 +241,26 @@ const slips: readonly (readonly [slip: string, base: string, from: string, to: s
   ["the journal for a watchdog", PRIMARY, "group:", "watchdog: { device: /dev/pmem0 }\ngroup:"],
   ["a drive for a watchdog", PRIMARY, "group:", "watchdog: { device: disks/b }\ngroup:"],
   ["a path that is no text", MIRROR, "device: journal.img", "device: 7"],
+  ["an interface's name", APPLIANCE, "eth0: {", "Ethernet0: {"],
+  ["an address without its network", APPLIANCE, "192.0.2.7/24", "192.0.2.7"],
+  ["an address that stands twice", APPLIANCE, "198.51.100.7/24", "192.0.2.7/25"],
+  ["a hardware address", APPLIANCE, "52:54:00:00:00:0A", "52-54-00-00-00-0A"],
+  ["an MTU in words", APPLIANCE, "eth1: { mtu: 9000", "eth1: { mtu: jumbo"],
+  ["DHCP in words", APPLIANCE, "eth1: { mtu: 9000", 'eth1: { dhcp: "yes", mtu: 9000'],
+  ["a bond of an interface that is not listed", APPLIANCE, "[eth1, eth2]", "[eth1, eth3]"],
+  ["a bond of an interface twice", APPLIANCE, "[eth1, eth2]", "[eth1, eth2, eth1]"],
+  ["a bond of an interface with addresses", APPLIANCE, "[eth1, eth2]", "[eth1, eth0]"],
+  ["a bond's mode", APPLIANCE, "[eth1, eth2]", "[eth1, eth2], mode: lacp"],
+  ["a VLAN on nothing", APPLIANCE, "on: bond0", "on: bond1"],
+  ["a VLAN on a part of a bond", APPLIANCE, "on: bond0", "on: eth1"],
+  ["a VLAN's number", APPLIANCE, "id: 100", "id: 4095"],
+  ["a VLAN larger than what carries it", APPLIANCE, "on: bond0", "on: eth0"],
+  ["a VLAN that is there twice", APPLIANCE, "vlans: {", "vlans: { lan: { on: bond0, id: 100 }, "],
+  ["one name for an interface and a VLAN", APPLIANCE, "san: {", "eth0: {"],
+  ["a gateway on no network", APPLIANCE, "gateway: 192.0.2.1", "gateway: 192.0.3.1"],
+  ["a gateway of the other family", APPLIANCE, "gateway: 192.0.2.1", "gateway6: 192.0.2.1"],
+  ["a name server by name", APPLIANCE, "gateway:", "dns: [ns.example]\n  gateway:"],
+  ["a time server", APPLIANCE, "gateway:", "ntp: [-x]\n  gateway:"],
   ["a socket path that no socket can have", RELAY, "run/ctl.sock", `/${"x".repeat(107)}`],
 ];
 
@@ -250,7 +296,7 @@ tarjet: {}
   /etc/c.yaml:7:29: volumes.db01.lun: 300 is not a LUN: a whole number from 0 to 255
   /etc/c.yaml:8:18: volumes.db02.array: there is no array mian: did you mean main?
   /etc/c.yaml:9:39: journal.cache: 1 is not a size such as 128MiB: a whole number and B, KiB, MiB, GiB or TiB
-  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, control
+  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, control, network
  Correct the file; docs/configuration.md describes every key.`);
   });
 

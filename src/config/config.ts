@@ -32,6 +32,8 @@ export type TargetConfig = Section<"target">;
 export type MirrorConfig = Section<"mirror">;
 export type RelayConfig = Section<"relay">;
 export type WatchdogConfig = Section<"watchdog">;
+/** Of an appliance: a site that is a plain process leaves its machine's network alone. */
+export type NetworkConfig = Section<"network">;
 /** `from` is empty on a primary that nothing feeds. */
 export type LinkConfig = Omit<Section<"link">, "from"> & { readonly from: readonly string[] };
 
@@ -63,6 +65,7 @@ interface Common {
   /** Without it nothing is armed. */
   readonly watchdog?: WatchdogConfig;
   readonly control: { readonly socket: string };
+  readonly network?: NetworkConfig;
 }
 
 export interface PrimaryConfig extends Common {
@@ -221,7 +224,7 @@ function compose(
   samePath: (path: string) => string,
   socket: string,
 ): Config {
-  const { site, group, role, sites } = known;
+  const { site, group, role, sites, network } = known;
   const drives = known.drives.map((drive) => ({ ...drive, path: resolve(drive.path) }));
   const arrays = mapValues(known.arrays, (array, name) => ({
     ...array,
@@ -235,7 +238,7 @@ function compose(
   const volumes = mapValues(known.volumes, (volume, name) => ({ ...volume, name, id: volumeId(volume.lun) }));
   const journal = { ...known.journal, device: resolve(known.journal.device) };
   const watchdog = known.watchdog && { ...known.watchdog, device: resolve(known.watchdog.device) };
-  const common = { file, site, group, drives, arrays, volumes, journal, sites, watchdog, control: { socket } };
+  const common = { file, site, group, drives, arrays, volumes, journal, sites, watchdog, control: { socket }, network };
   const link = known.link && { ...known.link, from: known.link.from ?? [] };
   const { target, relay, mirror = { legs: [], onLegLoss: "suspend" } } = known;
   switch (role) {

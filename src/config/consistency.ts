@@ -8,6 +8,7 @@
 
 import { formatAddress } from "../platform/network.ts";
 import { nearest } from "./nearest.ts";
+import { checkNetwork } from "./network-consistency.ts";
 import type { KeyPath } from "./problem.ts";
 import { formatDuration } from "./quantity.ts";
 import type { Sections } from "./schema.ts";
@@ -80,6 +81,7 @@ export function checkConsistency(known: Known, given: ReadonlySet<string>, findi
   checkRelay(known, findings);
   checkLink(known, findings);
   checkTarget(known, findings);
+  if (known.network !== undefined) checkNetwork(known.network, findings);
 }
 
 function checkRole({ role }: Known, given: ReadonlySet<string>, { add, addKey }: Findings): void {

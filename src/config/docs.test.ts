@@ -13,6 +13,8 @@ const rows = new Map(Array.from(text.matchAll(/^\| `([^`]+)` \|.*\| (.*) \|$/gm)
 /** Every key that holds a value, as the table writes it. */
 function valueKeys(path: readonly PropertyKey[], written: string): string[] {
   const inside = knownKeys(path);
+  const isByName = inside.length === 0 && knownKeys([...path, "NAME"]).length > 0;
+  if (isByName) return valueKeys([...path, "NAME"], `${written}.NAME`);
   if (inside.length === 0) return [written];
   return inside.flatMap((key) => valueKeys([...path, key], `${written}.${key}`));
 }
@@ -21,6 +23,8 @@ const keys = Object.keys(sections).flatMap((section) => {
   if (Object.hasOwn(entries, section)) return valueKeys([section, "NAME"], `${section}.NAME`);
   return section === "drives" ? ["drives", ...valueKeys([section, 0], "drives[]")] : valueKeys([section], section);
 });
+
+const NETWORK = sections.network.unwrap().parse({ interfaces: { a: {} }, bonds: { b: { interfaces: ["a"] } } });
 
 describe("docs/configuration.md", () => {
   it("describes every key", () => {
@@ -50,11 +54,13 @@ describe("docs/configuration.md", () => {
     expect(parseDuration(written("link.silence"))).toBe(plain.link?.silence);
     expect(written("watchdog.device")).toBe(plain.watchdog?.device);
     expect(parseDuration(written("watchdog.timeout"))).toBe(plain.watchdog?.timeout);
+    expect(Number(written("network.interfaces.NAME.mtu"))).toBe(NETWORK.interfaces.a.mtu);
+    expect(written("network.bonds.NAME.mode")).toBe(NETWORK.bonds.b.mode);
     expect(written("control.socket").replace("SITE", "a")).toBe(plain.control.socket);
   });
 
   it("has examples that are valid, and of which nothing is to be said against the primary", () => {
-    expect(examples).toHaveLength(3);
+    expect(examples).toHaveLength(4);
     const [primary] = examples.map((example) => parseConfig(example, "/x.yaml"));
     expect(describePlacement(primary).warnings).toEqual([]);
   });

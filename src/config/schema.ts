@@ -5,6 +5,7 @@
 
 import * as z from "zod";
 import { BLOCK_BYTES, type ByteCount, byteCount, GiB, KiB, MiB, type Millis, millis } from "../base/units.ts";
+import { parseIp, parseIpPrefix } from "./ip.ts";
 import { type HostPort, iqnFault, iscsiNameFault, isName, NAME_RULE, parseHostPort } from "./names.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
 
@@ -32,6 +33,10 @@ const SILENCE_MAX = millis(10 * 60_000);
 /** Watchdogs count whole seconds; one that is shorter would reset a machine that is only busy. */
 const WATCHDOG_TIMEOUT_MIN = millis(2000);
 const WATCHDOG_TIMEOUT_MAX = millis(10 * 60_000);
+/** What IPv6 needs at the least (RFC 8200, section 5); what network cards carry at the most. */
+const MTU_MIN = 1280;
+const MTU_MAX = 9216;
+const MTU_DEFAULT = 1500;
 
 /** How a value appears in a message. */
 export function show(value: unknown): string {
@@ -238,6 +243,64 @@ const watchdog = section("a section with device and timeout", {
 
 const control = section("a section with socket", { socket: path.optional() });
 
+const interfaceName = text(
+  "an interface's name of at most 15 characters: a-z, 0-9, '.', '_' and '-', starting with a letter",
+  (input) => (/^[a-z][a-z0-9._-]{0,14}$/.test(input) && !/^(lo|all|default)$/.test(input) ? input : undefined),
+);
+
+const ipAddress = (example: string, family?: 4 | 6) =>
+  text(`an ${family === undefined ? "IP" : `IPv${family}`} address such as ${example}`, (input) => {
+    const parsed = parseIp(input);
+    return parsed === undefined || (family !== undefined && parsed.family !== family) ? undefined : input;
+  });
+
+/** What an interface, a bond and a VLAN all have. */
+const addressing = {
+  addresses: list(
+    "a list of addresses with their networks",
+    text("an IP address with its network's length, such as 192.0.2.7/24", (input) =>
+      parseIpPrefix(input) === undefined ? undefined : input,
+    ),
+  ).default([]),
+  dhcp: z.boolean(expecting("true or false")).default(false),
+  mtu: integer(`a whole number from ${MTU_MIN} to ${MTU_MAX}`, MTU_MIN, MTU_MAX).default(MTU_DEFAULT),
+};
+
+const networkInterface = section("a section, which may be empty: {}", {
+  mac: text("a hardware address such as 52:54:00:12:34:56", (input) =>
+    /^([0-9a-f]{2}:){5}[0-9a-f]{2}$/i.test(input) ? input.toLowerCase() : undefined,
+  ).optional(),
+  ...addressing,
+});
+
+const bond = section("a section with interfaces", {
+  interfaces: list("a list of interfaces' names", interfaceName),
+  mode: oneOf("active-backup", "802.3ad", "balance-xor").default("active-backup"),
+  ...addressing,
+});
+
+const vlan = section("a section with on and id", {
+  on: interfaceName,
+  id: integer("a VLAN's number: 1 to 4094", 1, 4094),
+  ...addressing,
+});
+
+const network = section("a section with interfaces", {
+  hostname: name.optional(),
+  interfaces: z.record(interfaceName, networkInterface, expecting("a section of interfaces by name")),
+  bonds: z.record(interfaceName, bond, expecting("a section of bonds by name")).default({}),
+  vlans: z.record(interfaceName, vlan, expecting("a section of VLANs by name")).default({}),
+  gateway: ipAddress("192.0.2.1", 4).optional(),
+  gateway6: ipAddress("2001:db8::1", 6).optional(),
+  dns: list("a list of name servers' addresses", ipAddress("192.0.2.53")).default([]),
+  ntp: list(
+    "a list of time servers",
+    text("a time server's name or address", (input) =>
+      /^[A-Za-z0-9]([A-Za-z0-9.-]{0,252})$/.test(input) || parseIp(input) !== undefined ? input : undefined,
+    ),
+  ).default([]),
+});
+
 export const sections = {
   site: section("a section with name and location", { name, location: location.optional() }),
   group: name,
@@ -253,6 +316,7 @@ export const sections = {
   link: link.optional(),
   watchdog: watchdog.optional(),
   control: control.default({}),
+  network: network.optional(),
 } as const satisfies Record<string, z.ZodType>;
 
 /** What stands under each name in the sections that are by name. */

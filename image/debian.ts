@@ -8,7 +8,7 @@ import { join } from "node:path";
 import { getuid } from "node:process";
 import { BuildError, run, runText } from "./run.ts";
 
-/** `as`: how the build calls it; `depends`: the newest package whose name matches is taken from what `name` depends on. */
+/** `depends`: not the package itself is taken, but the one of such a name that it depends on. */
 interface Ingredient {
   readonly name: string;
   readonly use: string;
@@ -21,6 +21,7 @@ const INGREDIENTS = {
   busybox: { name: "busybox-static", use: "the first process, the shell and the small programs of the boot" },
   libc: { name: "libc6", use: "the C library, which the antipode binary is linked with" },
   isal: { name: "libisal2", use: "ISA-L: checksums and parity at memory speed" },
+  time: { name: "openntpd", use: "keeps the clock by the time servers of the configuration" },
   boot: { name: "systemd-boot-efi", use: "the boot loader, and the stub that makes kernel and initramfs one program" },
 } as const satisfies Record<string, Ingredient>;
 

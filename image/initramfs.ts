@@ -10,12 +10,12 @@ import { run } from "./run.ts";
 
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
-  "cat chmod cp cut date find free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink reboot " +
+  "acpid cat chmod cp cut date find free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink reboot " +
   "rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
 ).split(" ");
 
 /** Where things are mounted, or made while it runs. */
-const FOLDERS = ["proc", "sys", "dev", "run", "config", "log", "efi"];
+const FOLDERS = ["proc", "sys", "dev", "run", "config", "log", "efi", "etc/openntpd", "var/lib/openntpd/db"];
 
 /** The loader's path is written into every program that is linked with the C library. */
 const LOADER = "lib64/ld-linux-x86-64.so.2";
@@ -45,10 +45,11 @@ export function initramfsTree({ packages, modules, binary, overlay }: Ingredient
     if (!path.isFile()) continue;
     const from = join(path.parentPath, path.name);
     const to = from.slice(overlay.length + 1);
-    const isScript = to === "init" || to.startsWith("sbin/") || to.endsWith(".script");
-    tree.add(to, { kind: "file", mode: isScript ? 0o755 : 0o644, content: readFileSync(from) });
+    const content = readFileSync(from);
+    const mode = content.toString("latin1", 0, 2) === "#!" ? 0o755 : 0o644;
+    tree.add(to, { kind: "file", mode, content });
   }
-  tree.add("etc/version", { kind: "file", content: new TextEncoder().encode(`${VERSION}\n`) });
+  tree.add("etc/antipode-release", { kind: "file", content: new TextEncoder().encode(`${VERSION}\n`) });
 
   program("bin/busybox", join(packages.busybox.root, "bin/busybox"));
   for (const applet of APPLETS) tree.add(`bin/${applet}`, { kind: "link", to: "busybox" });
@@ -60,6 +61,7 @@ export function initramfsTree({ packages, modules, binary, overlay }: Ingredient
   for (const part of LIBC_PARTS) program(`${LIBRARIES}/${part}`, join(packages.libc.root, LIBRARIES, part));
   program(`${LIBRARIES}/${ISAL}`, join(packages.isal.root, "usr", LIBRARIES, ISAL));
 
+  program("usr/sbin/ntpd", join(packages.time.root, "usr/sbin/ntpd"));
   for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
   return tree;
 }

@@ -14,7 +14,7 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "bench/**/*.test.ts", "test/*.test.ts"],
+          include: ["src/**/*.test.ts", "bench/**/*.test.ts", "image/*.test.ts", "test/*.test.ts"],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },

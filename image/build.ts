@@ -7,7 +7,7 @@
  * --fast compresses less, for tests.
  */
 
-import { mkdirSync, readFileSync, statSync } from "node:fs";
+import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compileBinary } from "./binary.ts";
@@ -15,6 +15,7 @@ import { fetchPackages } from "./debian.ts";
 import { makeDisk } from "./disk.ts";
 import { PRODUCT, UKI_NAME, VERSION } from "./identity.ts";
 import { compress, initramfsTree } from "./initramfs.ts";
+import { manifest } from "./manifest.ts";
 import { listed, selectModules } from "./modules.ts";
 import { BuildError } from "./run.ts";
 import { makeUki } from "./uki.ts";
@@ -50,6 +51,11 @@ function build(out: string, level: number): void {
   const disk = join(out, `${PRODUCT}-${VERSION}.img`);
   makeDisk({ uki, bootRoot: packages.boot.root }, join(work, "disk"), disk);
   say(`${disk}: ${MB(disk)}`);
+
+  const sbom = join(out, `${PRODUCT}-${VERSION}.spdx.json`);
+  writeFileSync(sbom, `${JSON.stringify(manifest(root, packages, [uki, disk]), undefined, 2)}\n`);
+  say(`${sbom}: what is in them`);
+  rmSync(work, { recursive: true });
 }
 
 const { values } = parseArgs({

@@ -12,17 +12,32 @@ import { BuildError, run, runText } from "./run.ts";
 interface Ingredient {
   readonly name: string;
   readonly use: string;
+  /** Of what the image takes from it, as an SPDX expression; Debian's record of all of it goes into the manifest too. */
+  readonly licence: string;
   readonly depends?: RegExp;
 }
 
 /** What is in the image, whole or in part. `use` goes into docs and manifest. */
 const INGREDIENTS = {
-  kernel: { name: "linux-image-amd64", depends: /^linux-image-\d\S*-amd64$/, use: "the kernel and its modules" },
-  busybox: { name: "busybox-static", use: "the first process, the shell and the small programs of the boot" },
-  libc: { name: "libc6", use: "the C library, which the antipode binary is linked with" },
-  isal: { name: "libisal2", use: "ISA-L: checksums and parity at memory speed" },
-  time: { name: "openntpd", use: "keeps the clock by the time servers of the configuration" },
-  boot: { name: "systemd-boot-efi", use: "the boot loader, and the stub that makes kernel and initramfs one program" },
+  kernel: {
+    name: "linux-image-amd64",
+    depends: /^linux-image-\d\S*-amd64$/,
+    licence: "GPL-2.0-only WITH Linux-syscall-note",
+    use: "the kernel and its modules",
+  },
+  busybox: {
+    name: "busybox-static",
+    licence: "GPL-2.0-only",
+    use: "the first process, the shell and the small programs of the boot",
+  },
+  libc: { name: "libc6", licence: "LGPL-2.1-or-later", use: "the C library, which the antipode binary is linked with" },
+  isal: { name: "libisal2", licence: "BSD-3-Clause", use: "ISA-L: checksums and parity at memory speed" },
+  time: { name: "openntpd", licence: "ISC", use: "keeps the clock by the time servers of the configuration" },
+  boot: {
+    name: "systemd-boot-efi",
+    licence: "LGPL-2.1-or-later",
+    use: "the boot loader, and the stub that makes kernel and initramfs one program",
+  },
 } as const satisfies Record<string, Ingredient>;
 
 export type IngredientName = keyof typeof INGREDIENTS;
@@ -34,6 +49,7 @@ export interface DebianPackage {
   readonly source: string;
   readonly sha256: string;
   readonly use: string;
+  readonly licence: string;
   /** Folder that it is unpacked in. */
   readonly root: string;
 }
@@ -56,7 +72,7 @@ function fetchPackage(cache: string, ingredient: Ingredient): DebianPackage {
     rmSync(path);
     throw new BuildError(`${file} is not what apt offers (SHA-256 ${found}, not ${sha256}). Run this again.`);
   }
-  return { ...describe(path), sha256, use: ingredient.use, root: unpack(path) };
+  return { ...describe(path), sha256, use: ingredient.use, licence: ingredient.licence, root: unpack(path) };
 }
 
 function dependencyOf(name: string, wanted: RegExp): string {

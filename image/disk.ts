@@ -107,26 +107,11 @@ function partition(path: string): void {
 /** Leaves out what is all zeros, so that the image stays sparse. */
 function copyInto(disk: string, start: number, path: string, bytes: number): void {
   const [from, to] = [openSync(path, "r"), openSync(disk, "r+")];
-  const part = Buffer.alloc(MiB);
+  const [part, zeros] = [Buffer.alloc(MiB), Buffer.alloc(MiB)];
   for (let at = 0; at < bytes; at += part.length) {
-    const length = readSync(from, part, 0, part.length, at);
-    const content = part.subarray(0, length);
-    if (content.some((byte) => byte !== 0)) writeSync(to, content, 0, length, start + at);
+    readSync(from, part, 0, part.length, at);
+    if (!part.equals(zeros)) writeSync(to, part, 0, part.length, start + at);
   }
   closeSync(from);
   closeSync(to);
-}
-
-/** @returns the path of a copy of one partition of an image */
-export function extractPartition(disk: string, key: keyof typeof PARTITIONS, output: string): string {
-  const { start, bytes } = PARTITIONS[key];
-  const from = openSync(disk, "r");
-  makeSparse(output, bytes);
-  const to = openSync(output, "r+");
-  const part = Buffer.alloc(MiB);
-  for (let at = 0; at < bytes; at += part.length)
-    writeSync(to, part, 0, readSync(from, part, 0, part.length, start + at), at);
-  closeSync(from);
-  closeSync(to);
-  return output;
 }

@@ -62,13 +62,16 @@ function endOfSections(stub: string): number {
   return Math.max(...ends);
 }
 
-/** Offsets of the PE format: where the header is, and where in it the time of linking stands. */
+/** Offsets of the PE format: where the header is, and where in it are the time of linking and the checksum. */
 const PE_HEADER_POINTER = 0x3c;
 const PE_TIMESTAMP = 8;
+const PE_CHECKSUM = 88;
 
-/** objcopy writes the time at which it runs. */
+/** objcopy writes the time at which it runs, and a checksum over that, which UEFI does not look at and which may be 0. */
 function setTimestamp(file: string): void {
   const image = readFileSync(file);
-  image.writeUInt32LE(EPOCH_SECONDS, image.readUInt32LE(PE_HEADER_POINTER) + PE_TIMESTAMP);
+  const header = image.readUInt32LE(PE_HEADER_POINTER);
+  image.writeUInt32LE(EPOCH_SECONDS, header + PE_TIMESTAMP);
+  image.writeUInt32LE(0, header + PE_CHECKSUM);
   writeFileSync(file, image);
 }

@@ -1,0 +1,121 @@
+/**
+ * A virtual machine that boots an image by UEFI, and what tests do at one: wait for what its serial line says, press
+ * Enter and the power button, reach its ports. It ends with the workbench that it was started on.
+ */
+
+import { connect } from "node:net";
+import { PARTITIONS } from "../../image/disk.ts";
+import { tool } from "../conformance/initiator.ts";
+import type { Running, Workbench } from "../conformance/workbench.ts";
+
+const FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd";
+const FIRMWARE_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd";
+const MEMORY_MIB = 2048;
+/** As QEMU's user network shows the machine that it runs on to the guest. */
+export const HOST = "10.0.2.2";
+/** From power on; without hardware virtualisation, on a machine that is busy with much else. */
+const BOOT_DEADLINE_MS = 240_000;
+const ANSWER_DEADLINE_MS = 30_000;
+const OFF_DEADLINE_MS = 90_000;
+
+export interface Machine {
+  /** The image; the machine writes to it. */
+  readonly image: string;
+  /** Further drives: raw files, each with the serial number by which it is known. */
+  readonly drives?: Readonly<Record<string, string>>;
+  /** Ports of the guest that are reached at ports of 127.0.0.1. */
+  readonly ports?: Readonly<Record<number, number>>;
+}
+
+/** Puts a configuration on an image's configuration partition. */
+export async function configure(bench: Workbench, image: string, yaml: string): Promise<void> {
+  const file = bench.write("antipode.yaml", yaml);
+  const partition = `${image}?offset=${PARTITIONS.config.start}`;
+  await tool(bench, "/usr/sbin/debugfs", "-w", "-R", `write ${file} antipode.yaml`, partition);
+}
+
+export class Appliance {
+  readonly #machine: Running;
+  readonly #control: string;
+  /** How much of what was said has been looked at. */
+  #seen = 0;
+
+  private constructor(machine: Running, control: string) {
+    this.#machine = machine;
+    this.#control = control;
+  }
+
+  static async boot(bench: Workbench, { image, drives = {}, ports = {} }: Machine): Promise<Appliance> {
+    const variables = bench.path("variables.fd");
+    await tool(bench, "cp", FIRMWARE_VARIABLES, variables);
+    const control = bench.path("qmp.sock");
+    const drive = (id: string, file: string, device: string) => [
+      "-drive",
+      `if=none,id=${id},format=raw,file=${file}`,
+      "-device",
+      `virtio-blk-pci,drive=${id},${device}`,
+    ];
+    const forwards = Object.entries(ports).map(([guest, host]) => `,hostfwd=tcp:127.0.0.1:${host}-:${guest}`);
+    // With this process it ends too, however that ends.
+    const machine = bench.start("setpriv", [
+      ...["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"],
+      ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", `${MEMORY_MIB}M`],
+      ...["-drive", `if=pflash,format=raw,readonly=on,file=${FIRMWARE}`],
+      ...["-drive", `if=pflash,format=raw,file=${variables}`],
+      ...["-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line"],
+      ...["-qmp", `unix:${control},server=on,wait=off`, "-device", "i6300esb", "-rtc", "base=utc"],
+      ...["-netdev", `user,id=net${forwards.join("")}`, "-device", "virtio-net-pci,netdev=net,romfile="],
+      ...drive("image", image, "bootindex=0"),
+      ...Object.entries(drives).flatMap(([serial, file], at) => drive(`drive${at}`, file, `serial=${serial}`)),
+    ]);
+    return new Appliance(machine, control);
+  }
+
+  /** All that the serial line has said. */
+  get line(): string {
+    return this.#machine.text.replaceAll("\r", "");
+  }
+
+  /** Waits until the line says it, after what was waited for before. @returns what matched */
+  async says(what: RegExp, deadlineMs = BOOT_DEADLINE_MS): Promise<RegExpExecArray> {
+    const from = this.#seen;
+    await this.#machine.says(new RegExp(`^[\\s\\S]{${from}}[\\s\\S]*?(?:${what.source})`), deadlineMs);
+    const match = what.exec(this.#machine.text.slice(from));
+    if (match === null) throw new Error(`${what} was there and is gone`);
+    this.#seen = from + match.index + match[0].length;
+    return match;
+  }
+
+  /** Presses Enter at the console, once that is there. @returns the status that it shows */
+  async status(): Promise<string> {
+    await this.#machine.says("Press Enter", BOOT_DEADLINE_MS);
+    this.#seen = this.#machine.text.length;
+    this.#machine.tell("\r");
+    const [status] = await this.says(/Antipode \S+, up [\s\S]*Press Enter/, ANSWER_DEADLINE_MS);
+    return status.replaceAll("\r", "");
+  }
+
+  /** Presses the power button, and waits until the machine is off. */
+  async powerOff(): Promise<void> {
+    await this.#press();
+    await this.says(/Power down/, OFF_DEADLINE_MS);
+    const code = await this.#machine.ends();
+    if (code !== 0) throw new Error(`the machine ended with code ${code}:\n${this.line}`);
+  }
+
+  #press(): Promise<void> {
+    return new Promise((resolve, reject) => {
+      const socket = connect(this.#control);
+      socket.setTimeout(ANSWER_DEADLINE_MS, () => socket.destroy(new Error("QEMU does not answer")));
+      socket.once("error", reject);
+      let received = "";
+      socket.setEncoding("utf8").on("data", (text: string) => {
+        received += text;
+        if (!received.includes('"POWERDOWN"')) return;
+        socket.destroy();
+        resolve();
+      });
+      socket.write('{"execute":"qmp_capabilities"}\n{"execute":"system_powerdown"}\n');
+    });
+  }
+}

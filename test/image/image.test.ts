@@ -1,0 +1,207 @@
+/**
+ * The firmware image, as `npm run image` builds it but compressed less: that the same sources make the same bytes, that
+ * it boots by UEFI to served LUNs, and what it says of itself on its serial line.
+ */
+
+import { createHash } from "node:crypto";
+import { readdirSync, readFileSync, statSync, truncateSync } from "node:fs";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { stringify } from "yaml";
+import { DISK_BYTES } from "../../image/disk.ts";
+import { UKI_NAME, VERSION } from "../../image/identity.ts";
+import type { Sbom } from "../../image/manifest.ts";
+import { qemuIo, tool } from "../conformance/initiator.ts";
+import { freePorts, Workbench } from "../conformance/workbench.ts";
+import { Appliance, configure, HOST } from "./appliance.ts";
+
+const root = join(import.meta.dirname, "../..");
+const MiB = 2 ** 20;
+const BUILD_DEADLINE_MS = 240_000;
+/** What an update is allowed to take, and a stick of 1 GB holds. */
+const UKI_BYTES_MAX = 90e6;
+const STICK_BYTES = 1e9;
+/** Of an idle site with one LUN. */
+const RESIDENT_MIB_MAX = 400;
+const IQN = "iqn.2026-11.dev.antipode:image";
+const LEGS = ["boulder", "pueblo"] as const;
+const VOLUME = { size: "64MiB", lun: 0 };
+
+let bench: Workbench;
+let image: string;
+
+/** @returns the image's path */
+async function build(folder: string): Promise<string> {
+  const args = [join(root, "image/build.ts"), "--fast", "--out", bench.path(folder)];
+  const { code, text } = await bench.run(process.execPath, args, { deadlineMs: BUILD_DEADLINE_MS });
+  expect(code, text).toBe(0);
+  return bench.path(`${folder}/antipode-${VERSION}.img`);
+}
+
+beforeAll(async () => {
+  bench = new Workbench();
+  image = await build("first");
+}, BUILD_DEADLINE_MS + 60_000);
+afterAll(() => bench.close());
+
+describe("the image", () => {
+  const sha256 = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
+
+  it("is the same bytes from the same sources, all of its files", async () => {
+    await build("second");
+    const files = readdirSync(bench.path("first")).sort();
+    expect(files).toEqual([`antipode-${VERSION}.img`, `antipode-${VERSION}.spdx.json`, UKI_NAME].sort());
+    for (const file of files)
+      expect(sha256(bench.path(`second/${file}`)), file).toBe(sha256(bench.path(`first/${file}`)));
+  });
+
+  it("fits a stick of 1 GB, and its kernel image is no larger than an update may be", () => {
+    expect(statSync(image).size).toBe(DISK_BYTES);
+    expect(DISK_BYTES).toBeLessThan(STICK_BYTES);
+    expect(statSync(bench.path(`first/${UKI_NAME}`)).size).toBeLessThan(UKI_BYTES_MAX);
+  });
+
+  it("has file systems without fault, and a table of partitions that others read", async () => {
+    const table = await tool(bench, "/usr/sbin/sfdisk", "--verify", image);
+    expect(table).toContain("No errors detected");
+    const dump: { partitiontable: { partitions: { name: string; start: number; size: number }[] } } = JSON.parse(
+      await tool(bench, "/usr/sbin/sfdisk", "--json", image),
+    );
+    const { partitions } = dump.partitiontable;
+    expect(partitions.map(({ name }) => name)).toEqual(["antipode-efi", "antipode-config", "antipode-log"]);
+    for (const { name, start, size } of partitions) {
+      const part = bench.path(name);
+      await tool(
+        bench,
+        "dd",
+        `if=${image}`,
+        `of=${part}`,
+        "bs=512",
+        `skip=${start}`,
+        `count=${size}`,
+        "conv=sparse",
+        "status=none",
+      );
+      truncateSync(part, size * 512);
+      if (name === "antipode-efi") await tool(bench, "/usr/sbin/fsck.vfat", "-n", part);
+      else await tool(bench, "/usr/sbin/e2fsck", "-f", "-n", part);
+    }
+  });
+
+  it("has a manifest that names every package with its version and licence", () => {
+    const sbom: Sbom = JSON.parse(readFileSync(bench.path(`first/antipode-${VERSION}.spdx.json`), "utf8"));
+    const names = sbom.packages.map(({ name }) => name);
+    for (const name of [
+      "antipode",
+      "busybox-static",
+      "libc6",
+      "libisal2",
+      "openntpd",
+      "systemd-boot-efi",
+      "bun",
+      "zod",
+    ])
+      expect(names).toContain(name);
+    expect(names.some((name) => /^linux-image-\d/.test(name))).toBe(true);
+    expect(names).not.toContain("vitest");
+    expect(new Set(sbom.packages.map(({ SPDXID }) => SPDXID)).size).toBe(names.length);
+    for (const { name, versionInfo, licenseDeclared, attributionTexts } of sbom.packages) {
+      expect(versionInfo, name).toMatch(/\d/);
+      expect(licenseDeclared, name).toMatch(/^[A-Za-z0-9.-]+( (AND|OR|WITH) [A-Za-z0-9.-]+)*$/);
+      expect(attributionTexts, name).toBeDefined();
+    }
+  });
+});
+
+/** The configuration of a remote mirror site, which runs here as a plain process. */
+function leg(name: string, port: number): string {
+  return stringify({
+    site: { name },
+    group: "image",
+    role: "mirror",
+    drives: [{ path: `${name}-drive`, size: "128MiB" }],
+    arrays: { main: { level: 1, drives: [0] } },
+    volumes: { vm: { ...VOLUME, array: "main" } },
+    journal: { device: `${name}-journal`, size: "32MiB", window: "8MiB", cache: "8MiB" },
+    link: { listen: `127.0.0.1:${port}`, from: ["denver"] },
+    control: { socket: `${name}.sock` },
+  });
+}
+
+describe("the appliance", () => {
+  it("comes up without a configuration, says so, and goes off when its power button is pressed", async () => {
+    const blank = bench.path("blank.img");
+    await tool(bench, "cp", "--sparse=always", image, blank);
+    const appliance = await Appliance.boot(bench, { image: blank });
+    await appliance.says(/antipode: version \S+, Linux 6\./);
+    await appliance.says(/there is no configuration .*: this appliance is up, without a site/);
+    expect(await appliance.status()).toContain("There is no configuration yet.");
+    // Every fault of the boot is said with these words.
+    expect(appliance.line).not.toMatch(/failed|going on without|several drives/);
+    await appliance.powerOff();
+  });
+
+  it("serves a LUN whose writes two remote mirror sites have, from its own drives, network and start on", async () => {
+    const [portal, ...linkPorts] = await freePorts(1 + LEGS.length);
+    const legs = await Promise.all(
+      LEGS.map((name, at) => bench.serve(bench.write(`${name}.yaml`, leg(name, linkPorts[at])))),
+    );
+    const drives = Object.fromEntries(["a", "b", "journal"].map((name) => [name, bench.write(`${name}.raw`, "")]));
+    for (const file of Object.values(drives)) truncateSync(file, 128 * MiB);
+    const config = stringify({
+      site: { name: "denver" },
+      group: "image",
+      role: "primary",
+      drives: ["/dev/disk/by-id/virtio-a", "/dev/disk/by-id/virtio-b"],
+      arrays: { main: { level: 1, drives: [0, 1] } },
+      volumes: { vm: { ...VOLUME, array: "main" } },
+      journal: { device: "/dev/disk/by-id/virtio-journal" },
+      target: { iqn: IQN, listen: ["0.0.0.0:3260"] },
+      sites: Object.fromEntries(LEGS.map((name, at) => [name, { address: `${HOST}:${linkPorts[at]}` }])),
+      mirror: { legs: LEGS.map((name) => [name]) },
+      network: {
+        hostname: "san1",
+        interfaces: { eth0: { addresses: ["10.0.2.15/24"] } },
+        gateway: HOST,
+        dns: ["10.0.2.3"],
+      },
+    });
+    await configure(bench, image, config);
+
+    const appliance = await Appliance.boot(bench, { image, drives, ports: { 3260: portal } });
+    const [, seconds] = await appliance.says(/\[ *([\d.]+)\] antipode: the site serves hosts/);
+    console.log(`kernel start to LUN served: ${seconds} s`);
+
+    const url = `iscsi://127.0.0.1:${portal}/${IQN}/0`;
+    expect(await tool(bench, "iscsi-ls", `iscsi://127.0.0.1:${portal}`)).toContain(IQN);
+    expect(await tool(bench, "qemu-img", "info", url)).toMatch(/virtual size: 64 MiB/);
+    await qemuIo(bench, url, "write -P 0xa7 3M 5M", "flush", "read -P 0xa7 3M 5M", "read -P 0 8M 1M");
+
+    const status = await appliance.status();
+    expect(status).toContain("on san1");
+    expect(status).toContain("10.0.2.15/24 on eth0");
+    expect(status).toMatch(/state +SERVING/);
+    expect(status).not.toContain("ISA-L is not in use");
+    const resident = Number(/memory +(\d+) MiB used by the site process/.exec(status)?.[1]);
+    expect(resident).toBeGreaterThan(0);
+    expect(resident).toBeLessThan(RESIDENT_MIB_MAX);
+    expect(appliance.line).not.toMatch(/failed|going on without|several drives/);
+
+    await appliance.powerOff();
+    for (const [at, name] of LEGS.entries()) {
+      expect(await legs[at].stop()).toBe(0);
+      const { code, text } = await bench.antipode(
+        "inspect",
+        bench.path(`${name}.yaml`),
+        "--volume",
+        "vm",
+        "--export",
+        bench.path(name),
+      );
+      expect(code, text).toBe(0);
+      const copy = readFileSync(bench.path(name));
+      expect(copy.subarray(3 * MiB, 8 * MiB).every((byte) => byte === 0xa7)).toBe(true);
+      expect(copy[3 * MiB - 1] | copy[8 * MiB]).toBe(0);
+    }
+  });
+});

@@ -25,6 +25,8 @@ export interface Machine {
   readonly drives?: Readonly<Record<string, string>>;
   /** Ports of the guest that are reached at ports of 127.0.0.1. */
   readonly ports?: Readonly<Record<number, number>>;
+  /** Hardware addresses of further network cards, which lead nowhere. */
+  readonly cards?: readonly string[];
 }
 
 /** Puts a configuration on an image's configuration partition. */
@@ -45,7 +47,7 @@ export class Appliance {
     this.#control = control;
   }
 
-  static async boot(bench: Workbench, { image, drives = {}, ports = {} }: Machine): Promise<Appliance> {
+  static async boot(bench: Workbench, { image, drives = {}, ports = {}, cards = [] }: Machine): Promise<Appliance> {
     const variables = bench.path("variables.fd");
     await tool(bench, "cp", FIRMWARE_VARIABLES, variables);
     const control = bench.path("qmp.sock");
@@ -65,6 +67,10 @@ export class Appliance {
       ...["-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line"],
       ...["-qmp", `unix:${control},server=on,wait=off`, "-device", "i6300esb", "-rtc", "base=utc"],
       ...["-netdev", `user,id=net${forwards.join("")}`, "-device", "virtio-net-pci,netdev=net,romfile="],
+      ...cards.flatMap((mac, at) => [
+        ...["-netdev", `user,id=card${at},restrict=on`],
+        ...["-device", `virtio-net-pci,netdev=card${at},mac=${mac},romfile=`],
+      ]),
       ...drive("image", image, "bootindex=0"),
       ...Object.entries(drives).flatMap(([serial, file], at) => drive(`drive${at}`, file, `serial=${serial}`)),
     ]);

@@ -25,6 +25,7 @@ const STICK_BYTES = 1e9;
 const RESIDENT_MIB_MAX = 400;
 const IQN = "iqn.2026-11.dev.antipode:image";
 const LEGS = ["boulder", "pueblo"] as const;
+const CARDS = ["52:54:00:aa:00:01", "52:54:00:aa:00:02"];
 const VOLUME = { size: "64MiB", lun: 0 };
 
 let bench: Workbench;
@@ -141,6 +142,19 @@ describe("the appliance", () => {
     await appliance.powerOff();
   });
 
+  it("starts a site that ends again and again, later each time, and keeps the reason", async () => {
+    const faulty = bench.path("faulty.img");
+    await tool(bench, "cp", "--sparse=always", image, faulty);
+    await configure(bench, faulty, "role: primary\nnetwork: { interfaces: { eth7: { dhcp: true } } }\n");
+    const appliance = await Appliance.boot(bench, { image: faulty });
+    for (const pause of [1, 2, 4]) {
+      await appliance.says(/the site process ended after \d+ s with code 2: /);
+      await appliance.says(new RegExp(`starting it again in ${pause} s`));
+    }
+    expect(await appliance.status()).toMatch(/last end of the site process: \S+Z .*code 2: .*config\.invalid/);
+    await appliance.powerOff();
+  });
+
   it("serves a LUN whose writes two remote mirror sites have, from its own drives, network and start on", async () => {
     const [portal, ...linkPorts] = await freePorts(1 + LEGS.length);
     const legs = await Promise.all(
@@ -161,14 +175,21 @@ describe("the appliance", () => {
       mirror: { legs: LEGS.map((name) => [name]) },
       network: {
         hostname: "san1",
-        interfaces: { eth0: { addresses: ["10.0.2.15/24"] } },
+        interfaces: {
+          eth0: { addresses: ["10.0.2.15/24"] },
+          // The cards' addresses give them other names than the kernel would.
+          left: { mac: CARDS[1], mtu: 9000 },
+          right: { mac: CARDS[0], mtu: 9000 },
+        },
+        bonds: { bond0: { interfaces: ["left", "right"], mtu: 9000 } },
+        vlans: { hosts: { on: "bond0", id: 100, mtu: 9000, addresses: ["198.51.100.7/24"] } },
         gateway: HOST,
         dns: ["10.0.2.3"],
       },
     });
     await configure(bench, image, config);
 
-    const appliance = await Appliance.boot(bench, { image, drives, ports: { 3260: portal } });
+    const appliance = await Appliance.boot(bench, { image, drives, ports: { 3260: portal }, cards: CARDS });
     const [, seconds] = await appliance.says(/\[ *([\d.]+)\] antipode: the site serves hosts/);
     console.log(`kernel start to LUN served: ${seconds} s`);
 
@@ -180,6 +201,8 @@ describe("the appliance", () => {
     const status = await appliance.status();
     expect(status).toContain("on san1");
     expect(status).toContain("10.0.2.15/24 on eth0");
+    expect(status).toContain("198.51.100.7/24 on hosts");
+    expect(status).toMatch(/watchdog i6300ESB timer, inactive, nowayout 1/);
     expect(status).toMatch(/state +SERVING/);
     expect(status).not.toContain("ISA-L is not in use");
     const resident = Number(/memory +(\d+) MiB used by the site process/.exec(status)?.[1]);

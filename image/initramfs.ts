@@ -15,7 +15,18 @@ const APPLETS = (
 ).split(" ");
 
 /** Where things are mounted, or made while it runs. */
-const FOLDERS = ["proc", "sys", "dev", "run", "config", "log", "efi", "etc/openntpd", "var/lib/openntpd/db"];
+const FOLDERS = [
+  "proc",
+  "sys",
+  "dev",
+  "run",
+  "config",
+  "log",
+  "efi",
+  "etc/openntpd",
+  "var/lib/openntpd/db",
+  "var/lib/openntpd/run",
+];
 
 /** The loader's path is written into every program that is linked with the C library. */
 const LOADER = "lib64/ld-linux-x86-64.so.2";

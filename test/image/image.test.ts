@@ -185,6 +185,7 @@ describe("the appliance", () => {
         vlans: { hosts: { on: "bond0", id: 100, mtu: 9000, addresses: ["198.51.100.7/24"] } },
         gateway: HOST,
         dns: ["10.0.2.3"],
+        ntp: [HOST],
       },
     });
     await configure(bench, image, config);
@@ -203,6 +204,7 @@ describe("the appliance", () => {
     expect(status).toContain("10.0.2.15/24 on eth0");
     expect(status).toContain("198.51.100.7/24 on hosts");
     expect(status).toMatch(/watchdog i6300ESB timer, inactive, nowayout 1/);
+    expect(status).toMatch(/clock +kept by time servers/);
     expect(status).toMatch(/state +SERVING/);
     expect(status).not.toContain("ISA-L is not in use");
     const resident = Number(/memory +(\d+) MiB used by the site process/.exec(status)?.[1]);

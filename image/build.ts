@@ -2,22 +2,24 @@
  * Builds the firmware: `image/out/antipode-VERSION.img` to flash, its kernel image for updates, and a manifest of all
  * that is in them. The same sources, Debian packages and npm packages make the same bytes.
  *
- *   bun image/build.ts [--out FOLDER] [--fast]
+ *   bun image/build.ts [--out FOLDER] [--fast] [--key FILE] [--trust FILE]
  *
- * --fast compresses less, for tests.
+ * --fast compresses less, for tests. --key signs an update file with that private key; --trust names the public keys
+ * that the image believes, which are otherwise the one that belongs to --key.
  */
 
+import { createPublicKey } from "node:crypto";
 import { mkdirSync, readFileSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { compileBinary } from "./binary.ts";
 import { fetchPackages } from "./debian.ts";
 import { makeDisk } from "./disk.ts";
-import { PRODUCT, UKI_NAME, VERSION } from "./identity.ts";
+import { PRODUCT, UKI_NAME, UPDATE_NAME, VERSION } from "./identity.ts";
 import { compress, initramfsTree } from "./initramfs.ts";
 import { manifest } from "./manifest.ts";
 import { listed, selectModules } from "./modules.ts";
-import { BuildError } from "./run.ts";
+import { BuildError, run } from "./run.ts";
 import { makeUki } from "./uki.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -27,7 +29,17 @@ const LEVEL_FAST = 3;
 const say = (line: string) => console.log(`image: ${line}`);
 const MB = (path: string) => `${(statSync(path).size / 1e6).toFixed(1)} MB`;
 
-function build(out: string, level: number): void {
+interface Options {
+  readonly out: string;
+  /** Of compression. */
+  readonly level: number;
+  /** Files in PEM. */
+  readonly key?: string;
+  readonly trust?: string;
+}
+
+function build({ out, level, key, trust }: Options): void {
+  const trusted = trustedKeys(key, trust);
   const work = join(out, "work");
   mkdirSync(work, { recursive: true });
   say("fetching Debian's packages");
@@ -40,29 +52,57 @@ function build(out: string, level: number): void {
   say("putting the initramfs together");
   const wanted = listed(readFileSync(join(root, "image/modules.txt"), "utf8"));
   const modules = selectModules(packages.kernel.root, wanted, join(work, "modules"));
-  const tree = initramfsTree({ packages, modules, binary, overlay: join(root, "image/root") });
+  const tree = initramfsTree({ packages, modules, binary, overlay: join(root, "image/root"), trusted });
   const initramfs = compress(tree.archive(), level);
 
   const commandLine = listed(readFileSync(join(root, "image/cmdline.txt"), "utf8")).join(" ");
   const uki = join(out, UKI_NAME);
-  makeUki({ bootRoot: packages.boot.root, kernelRoot: packages.kernel.root, commandLine, initramfs }, work, uki);
+  const osRelease = run(binary, ["firmware", "os-release"]);
+  const parts = { bootRoot: packages.boot.root, kernelRoot: packages.kernel.root, osRelease, commandLine, initramfs };
+  makeUki(parts, work, uki);
   say(`${uki}: ${MB(uki)}`);
 
   const disk = join(out, `${PRODUCT}-${VERSION}.img`);
   makeDisk({ uki, bootRoot: packages.boot.root }, join(work, "disk"), disk);
   say(`${disk}: ${MB(disk)}`);
 
+  const update = join(out, UPDATE_NAME);
+  rmSync(update, { force: true });
+  if (key !== undefined) {
+    run(binary, ["firmware", "sign", uki, "--key", resolve(key), "--into", update]);
+    say(`${update}: signed`);
+  }
+
+  const built = key === undefined ? [uki, disk] : [uki, disk, update];
   const sbom = join(out, `${PRODUCT}-${VERSION}.spdx.json`);
-  writeFileSync(sbom, `${JSON.stringify(manifest(root, packages, [uki, disk]), undefined, 2)}\n`);
+  writeFileSync(sbom, `${JSON.stringify(manifest(root, packages, built), undefined, 2)}\n`);
   say(`${sbom}: what is in them`);
   rmSync(work, { recursive: true });
 }
 
+/** @returns the public keys that the image gets, in PEM; undefined where none was given */
+function trustedKeys(key: string | undefined, trust: string | undefined): string | undefined {
+  const file = trust ?? key;
+  if (file === undefined) return undefined;
+  try {
+    const pem = readFileSync(file, "utf8");
+    return trust === undefined ? createPublicKey(pem).export({ type: "spki", format: "pem" }).toString() : pem;
+  } catch (error) {
+    throw new BuildError(`${file} has no key: ${error instanceof Error ? error.message : error}`);
+  }
+}
+
 const { values } = parseArgs({
-  options: { out: { type: "string", default: join(root, "image/out") }, fast: { type: "boolean", default: false } },
+  options: {
+    out: { type: "string", default: join(root, "image/out") },
+    fast: { type: "boolean", default: false },
+    key: { type: "string" },
+    trust: { type: "string" },
+  },
 });
 try {
-  build(resolve(values.out), values.fast ? LEVEL_FAST : LEVEL_SHIPPED);
+  const { key, trust } = values;
+  build({ out: resolve(values.out), level: values.fast ? LEVEL_FAST : LEVEL_SHIPPED, key, trust });
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   console.error(`image: ${error.message}`);

@@ -33,6 +33,12 @@ const INGREDIENTS = {
   libc: { name: "libc6", licence: "LGPL-2.1-or-later", use: "the C library, which the antipode binary is linked with" },
   isal: { name: "libisal2", licence: "BSD-3-Clause", use: "ISA-L: checksums and parity at memory speed" },
   time: { name: "openntpd", licence: "ISC", use: "keeps the clock by the time servers of the configuration" },
+  fat: { name: "dosfstools", licence: "GPL-3.0-or-later", use: "checks the EFI system partition at boot" },
+  ext4: {
+    name: "e2fsck-static",
+    licence: "GPL-2.0-only AND LGPL-2.0-only",
+    use: "checks the partitions of configuration and logs at boot",
+  },
   boot: {
     name: "systemd-boot-efi",
     licence: "LGPL-2.1-or-later",

@@ -42,3 +42,6 @@ export function uuid(name: string): string {
 
 /** The kernel image's name in EFI/Linux. The boot loader reads the version in it, and a counter of tries behind '+'. */
 export const UKI_NAME: string = `${PRODUCT}_${VERSION}.efi`;
+
+/** What an appliance installs. */
+export const UPDATE_NAME: string = `${PRODUCT}-${VERSION}.update`;

@@ -42,9 +42,11 @@ export interface Ingredients {
   readonly binary: string;
   /** Folder of files that are taken as they are. */
   readonly overlay: string;
+  /** Public keys that updates are held to, in PEM. Without them no update is taken until the owner gives keys. */
+  readonly trusted?: string;
 }
 
-export function initramfsTree({ packages, modules, binary, overlay }: Ingredients): Tree {
+export function initramfsTree({ packages, modules, binary, overlay, trusted }: Ingredients): Tree {
   const tree = new Tree();
   const program = (path: string, from: string) =>
     tree.add(path, { kind: "file", mode: 0o755, content: readFileSync(realpathSync(from)) });
@@ -62,6 +64,10 @@ export function initramfsTree({ packages, modules, binary, overlay }: Ingredient
   }
   tree.add("etc/antipode-release", { kind: "file", content: new TextEncoder().encode(`${VERSION}\n`) });
 
+  if (trusted !== undefined) {
+    tree.add("etc/antipode/firmware-keys.pem", { kind: "file", content: new TextEncoder().encode(trusted) });
+  }
+
   program("bin/busybox", join(packages.busybox.root, "bin/busybox"));
   for (const applet of APPLETS) tree.add(`bin/${applet}`, { kind: "link", to: "busybox" });
   // Where the kernel looks for it.
@@ -72,6 +78,8 @@ export function initramfsTree({ packages, modules, binary, overlay }: Ingredient
   for (const part of LIBC_PARTS) program(`${LIBRARIES}/${part}`, join(packages.libc.root, LIBRARIES, part));
   program(`${LIBRARIES}/${ISAL}`, join(packages.isal.root, "usr", LIBRARIES, ISAL));
 
+  program("sbin/fsck.vfat", join(packages.fat.root, "sbin/fsck.fat"));
+  program("sbin/e2fsck", join(packages.ext4.root, "sbin/e2fsck.static"));
   program("usr/sbin/ntpd", join(packages.time.root, "usr/sbin/ntpd"));
   for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
   return tree;

@@ -5,25 +5,18 @@
 
 import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { EPOCH_SECONDS, PRODUCT, VERSION } from "./identity.ts";
+import { EPOCH_SECONDS } from "./identity.ts";
 import { run, runText } from "./run.ts";
 
 /** Sections behind the stub's own start at whole pages. */
 const ALIGNMENT = 0x1000;
 
-/** Of the boot loader's list, and how it knows what is newer. */
-const OS_RELEASE = `ID=${PRODUCT}
-NAME=Antipode
-PRETTY_NAME="Antipode ${VERSION}"
-IMAGE_ID=${PRODUCT}
-IMAGE_VERSION=${VERSION}
-VERSION_ID=${VERSION}
-`;
-
 export interface UkiParts {
   /** Where the package with the stub is unpacked. */
   readonly bootRoot: string;
   readonly kernelRoot: string;
+  /** By which the boot loader and updates know what it is: see src/firmware/uki.ts. */
+  readonly osRelease: Uint8Array;
   readonly commandLine: string;
   readonly initramfs: Uint8Array;
 }
@@ -37,7 +30,7 @@ export function makeUki(parts: UkiParts, work: string, output: string): void {
 
   // The initramfs last, since it is the largest and grows.
   const sections: readonly (readonly [name: string, content: Uint8Array])[] = [
-    [".osrel", new TextEncoder().encode(OS_RELEASE)],
+    [".osrel", parts.osRelease],
     [".cmdline", new TextEncoder().encode(`${parts.commandLine}\0`)],
     [".linux", readFileSync(join(boot, kernel))],
     [".initrd", parts.initramfs],

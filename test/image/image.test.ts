@@ -9,7 +9,7 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { DISK_BYTES } from "../../image/disk.ts";
-import { UKI_NAME, VERSION } from "../../image/identity.ts";
+import { UKI_NAME, UPDATE_NAME, VERSION } from "../../image/identity.ts";
 import type { Sbom } from "../../image/manifest.ts";
 import { qemuIo, tool } from "../conformance/initiator.ts";
 import { freePorts, Workbench } from "../conformance/workbench.ts";
@@ -33,7 +33,8 @@ let image: string;
 
 /** @returns the image's path */
 async function build(folder: string): Promise<string> {
-  const args = [join(root, "image/build.ts"), "--fast", "--out", bench.path(folder)];
+  const key = bench.path("keys/firmware-key.pem");
+  const args = [join(root, "image/build.ts"), "--fast", "--out", bench.path(folder), "--key", key];
   const { code, text } = await bench.run(process.execPath, args, { deadlineMs: BUILD_DEADLINE_MS });
   expect(code, text).toBe(0);
   return bench.path(`${folder}/antipode-${VERSION}.img`);
@@ -41,6 +42,8 @@ async function build(folder: string): Promise<string> {
 
 beforeAll(async () => {
   bench = new Workbench();
+  const { code, text } = await bench.antipode("firmware", "keygen", bench.path("keys"));
+  expect(code, text).toBe(0);
   image = await build("first");
 }, BUILD_DEADLINE_MS + 60_000);
 afterAll(() => bench.close());
@@ -51,7 +54,7 @@ describe("the image", () => {
   it("is the same bytes from the same sources, all of its files", async () => {
     await build("second");
     const files = readdirSync(bench.path("first")).sort();
-    expect(files).toEqual([`antipode-${VERSION}.img`, `antipode-${VERSION}.spdx.json`, UKI_NAME].sort());
+    expect(files).toEqual([`antipode-${VERSION}.img`, `antipode-${VERSION}.spdx.json`, UKI_NAME, UPDATE_NAME].sort());
     for (const file of files)
       expect(sha256(bench.path(`second/${file}`)), file).toBe(sha256(bench.path(`first/${file}`)));
   });
@@ -89,6 +92,21 @@ describe("the image", () => {
     }
   });
 
+  it("has an update file beside it, which the key that it was signed with vouches for", async () => {
+    const keys = bench.path("keys/firmware-keys.pem");
+    const { code, text } = await bench.antipode(
+      "firmware",
+      "check",
+      bench.path(`first/${UPDATE_NAME}`),
+      "--keys",
+      keys,
+      "--esp",
+      bench.path("first"),
+    );
+    expect(code, text).toBe(0);
+    expect(text).toContain(`update   ${VERSION} for antipode x86-64`);
+  });
+
   it("has a manifest that names every package with its version and licence", () => {
     const sbom: Sbom = JSON.parse(readFileSync(bench.path(`first/antipode-${VERSION}.spdx.json`), "utf8"));
     const names = sbom.packages.map(({ name }) => name);
@@ -99,6 +117,8 @@ describe("the image", () => {
       "libisal2",
       "openntpd",
       "systemd-boot-efi",
+      "dosfstools",
+      "e2fsck-static",
       "bun",
       "zod",
     ])

@@ -9,6 +9,7 @@ import { EXIT, fail } from "./cli/failure.ts";
 import { addFirmwareCommands } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
 import { applyNetwork } from "./cli/network.ts";
+import { printRevision } from "./cli/revisions.ts";
 import { serve } from "./cli/serve.ts";
 import { VERSION } from "./site/version.ts";
 
@@ -77,11 +78,23 @@ program
   .option("--terminal <kind>", "vt100, or dumb for one without cursor movement")
   .option("--revisions <folder>", "where revisions of the configuration and users are kept", "/config")
   .option("--apply <program>", "run after each change of the newest revision, with the path of its file")
+  .option("--status <program>", "run before each login and by show appliance: what it says of the machine is shown")
   .option("--site <name>", "the site, where several run on this machine")
   .option("--config <file>", "the site's YAML, to find its socket")
   .option("--socket <path>", "the site's control socket")
   .option("--dir <folder>", "the folder of control sockets, such as the demo's")
   .action(runConsole);
+const revisions = program.command("revisions").description("what a site on this machine is started from");
+for (const [at, description] of [
+  ["boot", "when the machine starts: goes back from a revision that was not confirmed"],
+  ["current", "when only its process starts: the newest revision, confirmed or not"],
+] as const) {
+  revisions
+    .command(at)
+    .description(description)
+    .option("--revisions <folder>", "where revisions of the configuration are kept", "/config")
+    .action((options: { revisions: string }) => printRevision(at, options));
+}
 program
   .command("network")
   .description("set up an appliance's network as its configuration says")

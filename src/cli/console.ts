@@ -2,15 +2,13 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import { millis } from "../base/units.ts";
-import { resolvePath } from "../config/paths.ts";
-import { Revisions } from "../config/revisions.ts";
 import type { Appliance } from "../console/appliance.ts";
 import { Confirmation } from "../console/confirmation.ts";
 import { type Access, ConsoleLine } from "../console/console-line.ts";
 import type { TerminalKind } from "../console/line-editor.ts";
 import { Login } from "../console/login.ts";
 import { Users } from "../console/users.ts";
-import { realPath, userName } from "../platform/linux/host-files.ts";
+import { userName } from "../platform/linux/host-files.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxPasswords } from "../platform/linux/linux-passwords.ts";
 import { linuxTerminals } from "../platform/linux/linux-terminals.ts";
@@ -21,6 +19,7 @@ import { askSite } from "../site/control-client.ts";
 import { VERSION } from "../site/version.ts";
 import { findSocket, type SiteOptions } from "./ctl.ts";
 import { fail } from "./failure.ts";
+import { openRevisions } from "./revisions.ts";
 
 export interface ConsoleOptions extends SiteOptions {
   readonly revisions: string;
@@ -28,11 +27,14 @@ export interface ConsoleOptions extends SiteOptions {
   readonly speed: string;
   readonly terminal?: string;
   readonly apply?: string;
+  readonly status?: string;
 }
 
 const USERS_FILE = "users.json";
 /** A program that carries out a revision may stop a site and start it again, which drains a journal. */
 const APPLY_MAX = millis(5 * 60_000);
+/** Nobody can log in before it has ended. */
+const STATUS_MAX = millis(30_000);
 
 const STAYS =
   "A commit waits to be confirmed. This command stays until it is, or goes back when it is not; Ctrl-C ends it now.\n";
@@ -41,16 +43,17 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
   const world = linuxWorld();
   const { clock } = world;
   const files = linuxFiles();
-  const folder = realPath(options.revisions) ?? resolvePath(`${process.cwd()}/`, options.revisions);
+  const revisions = openRevisions(options.revisions, files, clock);
   const appliance: Appliance = {
     clock,
     files,
-    revisions: new Revisions(folder, files, clock, { realPath }),
+    revisions,
     ask: async (words, onProgress, signal) =>
       askSite(world, await findSocket(world, options), words, { onProgress, signal }),
-    apply: ({ number }) => apply(options.apply, appliance.revisions.path(number)),
+    apply: ({ number }) => apply(options.apply, revisions.path(number)),
+    describe: () => describeMachine(options.status),
   };
-  const users = new Users(`${folder}/${USERS_FILE}`, files, linuxPasswords(), world.random);
+  const users = new Users(`${revisions.folder}/${USERS_FILE}`, files, linuxPasswords(), world.random);
   const access: Access =
     options.tty === undefined
       ? { kind: "user", name: userName() }
@@ -68,7 +71,6 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     kind: kindOf(options.terminal ?? (options.tty === undefined ? process.env.TERM : undefined) ?? "vt100"),
     access,
     appliance,
-    banner: `Antipode ${VERSION}`,
   });
   // A hang-up must not end what goes back from a commit that cut the operator off.
   process.on("SIGHUP", () => line.close());
@@ -99,6 +101,14 @@ async function apply(program: string | undefined, revision: string): Promise<str
     `The revision is kept, but ${program} ${revision} ${end}: ${output || "it said nothing"}.`,
     "See what it needs, and run it again; or take up an older revision by rollback and commit.",
   );
+}
+
+/** What the program that the operator named says of the machine; a login must not fail by it. */
+async function describeMachine(program: string | undefined): Promise<string> {
+  const version = `Antipode ${VERSION}\n`;
+  if (program === undefined) return version;
+  const { code, output } = await runProgram(program, [], STATUS_MAX);
+  return `${version}${output}\n${code === 0 ? "" : `${program} did not run to its end.\n`}`;
 }
 
 function speedOf(text: string): Speed {

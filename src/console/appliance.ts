@@ -17,4 +17,6 @@ export interface Appliance {
    * @returns what was done, in a sentence for people
    */
   apply(revision: Revision): Promise<string>;
+  /** How the machine is, in lines for whoever is there, logged in or not: nothing secret. Never rejects. */
+  describe(): Promise<string>;
 }

@@ -38,6 +38,7 @@ beforeEach(() => {
     revisions: new Revisions("/config", files, clock),
     ask: async () => (await answers.shift()?.()) ?? { value: undefined, text: "all is well\n", exitCode: 0 },
     apply: async () => "Done.",
+    describe: async () => "Antipode\n",
   };
   events = [];
   login = new Login(users, clock, (text) => events.push(text));
@@ -58,7 +59,6 @@ function start(more: Partial<ConsoleLineOptions> = {}): ConsoleLine {
     kind: "dumb",
     access,
     appliance,
-    banner: "Antipode",
     ...more,
   });
   lines.push({ line, served: line.serve() });

@@ -40,9 +40,8 @@ export interface ConsoleLineOptions {
   readonly speed?: Speed;
   readonly kind: TerminalKind;
   readonly access: Access;
+  /** Is described before each login or session. */
   readonly appliance: Appliance;
-  /** Shown before each login or session. */
-  readonly banner: string;
 }
 
 export class ConsoleLine {
@@ -93,7 +92,7 @@ export class ConsoleLine {
 
   /** One login, or one session, until it is over for whatever reason. */
   async #converse(terminal: Terminal): Promise<void> {
-    const { access, appliance, kind, banner } = this.#options;
+    const { access, appliance, kind } = this.#options;
     const conversation = new Conversation({
       write: (bytes) => terminal.write(bytes),
       settings: { kind, ...(terminal.size() ?? SIZE_DEFAULT) },
@@ -106,7 +105,7 @@ export class ConsoleLine {
     });
     this.#conversation = conversation;
     try {
-      conversation.say(`\n${banner}\n`);
+      conversation.say(`\n${await appliance.describe()}`);
       const user = access.kind === "login" ? await access.login.ask(conversation) : access.name;
       const users = access.kind === "login" ? access.users : undefined;
       this.#isLoggedIn = true;

@@ -45,6 +45,9 @@ const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
 
 export const OPERATIONAL: readonly ConsoleCommand[] = [
   ...siteCommands,
+  command("show appliance", "", "the machine itself, as before each login", async ({ appliance, conversation }) =>
+    conversation.print(await appliance.describe()),
+  ),
   command("monitor", "", "the site's state, drawn again and again until a key is pressed", monitor),
   command(
     "show configuration",

@@ -49,6 +49,7 @@ beforeEach(async () => {
       asked.push(words.join(" "));
       return answer(words.join(" "), signal);
     },
+    describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
       applied.push(number);
       return "The site runs on it.";
@@ -119,6 +120,10 @@ describe("operational mode", () => {
     expect(await say("show configuration")).toContain("# the site in Boston");
     expect(await say("show revisions")).toMatch(/^ {2}1 {2}2026-11-01 00:00:\d\d UTC {2}setup$/);
     expect(await say("show revision 9")).toContain("There are 1 to 1.");
+  });
+
+  it("tells of the machine", async () => {
+    expect(await say("show appliance")).toContain("Antipode 1.2.3 at 192.0.2.1");
   });
 
   it("lists the commands, and leaves", async () => {

@@ -1,10 +1,15 @@
 /**
- * A virtual machine that boots an image by UEFI, and what tests do at one: wait for what its serial line says, press
- * Enter and the power button, reach its ports. It ends with the workbench that it was started on.
+ * A virtual machine that boots an image by UEFI, and what tests do at one: wait for what its serial line says, log in
+ * there, press the power button, reach its ports. It ends with the workbench that it was started on.
  */
 
+import { mkdtempSync } from "node:fs";
 import { connect } from "node:net";
+import { basename } from "node:path";
 import { PARTITIONS } from "../../image/disk.ts";
+import { Revisions } from "../../src/config/revisions.ts";
+import { linuxClock } from "../../src/platform/linux/linux-clock.ts";
+import { linuxFiles } from "../../src/platform/linux/linux-files.ts";
 import { tool } from "../conformance/initiator.ts";
 import type { Running, Workbench } from "../conformance/workbench.ts";
 
@@ -16,6 +21,10 @@ export const HOST = "10.0.2.2";
 /** From power on; without hardware virtualisation, on a machine that is busy with much else. */
 const BOOT_DEADLINE_MS = 240_000;
 const ANSWER_DEADLINE_MS = 30_000;
+/** Of the first login; no secret. */
+const PASSWORD = "correct horse";
+/** At the start of a line: a site's name, and the mode. */
+const PROMPT = /\n[a-z]+[>#] /;
 const OFF_DEADLINE_MS = 90_000;
 
 export interface Machine {
@@ -29,11 +38,14 @@ export interface Machine {
   readonly cards?: readonly string[];
 }
 
-/** Puts a configuration on an image's configuration partition. */
+/** Puts a configuration on an image's configuration partition, as its first revision. */
 export async function configure(bench: Workbench, image: string, yaml: string): Promise<void> {
-  const file = bench.write("antipode.yaml", yaml);
+  const folder = mkdtempSync(bench.path("revisions-"));
+  const revisions = new Revisions(folder, linuxFiles(), linuxClock());
+  const { number } = await revisions.commit({ text: yaml, author: "test", base: 0 });
+  const path = revisions.path(number);
   const partition = `${image}?offset=${PARTITIONS.config.start}`;
-  await tool(bench, "/usr/sbin/debugfs", "-w", "-R", `write ${file} antipode.yaml`, partition);
+  await tool(bench, "/usr/sbin/debugfs", "-w", "-R", `write ${path} ${basename(path)}`, partition);
 }
 
 export class Appliance {
@@ -92,13 +104,31 @@ export class Appliance {
     return match;
   }
 
-  /** Presses Enter at the console, once that is there. @returns the status that it shows */
-  async status(): Promise<string> {
-    await this.#machine.says("Press Enter", BOOT_DEADLINE_MS);
+  /** Logs in for the first time, which chooses the password, as a script does. @returns what the line showed before */
+  async login(): Promise<string> {
+    // It may have been asked for before what was waited for last.
+    await this.#machine.says("new password: ", BOOT_DEADLINE_MS);
+    const before = this.line;
     this.#seen = this.#machine.text.length;
-    this.#machine.tell("\r");
-    const [status] = await this.says(/Antipode \S+, up [\s\S]*Press Enter/, ANSWER_DEADLINE_MS);
-    return status.replaceAll("\r", "");
+    this.#machine.tell(`${PASSWORD}\r`);
+    await this.says(/the same again: /, ANSWER_DEADLINE_MS);
+    this.#machine.tell(`${PASSWORD}\r`);
+    await this.says(PROMPT, ANSWER_DEADLINE_MS);
+    await this.command("terminal dumb");
+    await this.command("terminal length 0");
+    return before;
+  }
+
+  /** Types a line at the prompt, and what it asks for after that. @returns all that was shown until the next prompt */
+  async command(line: string, more = "", deadlineMs = ANSWER_DEADLINE_MS): Promise<string> {
+    const from = this.#seen;
+    this.#machine.tell(`${line}\r`);
+    if (more !== "") {
+      await this.says(/\n/, ANSWER_DEADLINE_MS);
+      this.#machine.tell(more);
+    }
+    await this.says(PROMPT, deadlineMs);
+    return this.#machine.text.slice(from, this.#seen).replaceAll("\r", "");
   }
 
   /** Presses the power button, and waits until the machine is off. */

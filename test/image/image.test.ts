@@ -21,6 +21,10 @@ const BUILD_DEADLINE_MS = 240_000;
 /** What an update is allowed to take, and a stick of 1 GB holds. */
 const UKI_BYTES_MAX = 90e6;
 const STICK_BYTES = 1e9;
+/** A site that ends and starts again, without hardware virtualisation. */
+const APPLY_DEADLINE_MS = 120_000;
+/** The minute that a commit waits, and what comes on top of it. */
+const CONFIRM_DEADLINE_MS = 120_000;
 /** Of an idle site with one LUN. */
 const RESIDENT_MIB_MAX = 400;
 const IQN = "iqn.2026-11.dev.antipode:image";
@@ -149,29 +153,72 @@ function leg(name: string, port: number): string {
   });
 }
 
+/** The configuration of an appliance that stores what a site sends that is not there. */
+const ALONE = {
+  site: { name: "ouray" },
+  group: "image",
+  role: "mirror",
+  drives: ["/dev/disk/by-id/virtio-a"],
+  arrays: { main: { level: 1, drives: [0] } },
+  volumes: { vm: { ...VOLUME, array: "main", size: "16MiB" } },
+  journal: { device: "/dev/disk/by-id/virtio-journal" },
+  link: { listen: "0.0.0.0:7400", from: ["denver"] },
+  network: { interfaces: { eth0: { addresses: ["192.0.2.1/24"] } } },
+};
+
+/** @returns files of drives that nothing was written to, by serial number */
+function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<string, string>> {
+  const drives = names.map((name) => [name, bench.write(`${prefix}-${name}.raw`, "")] as const);
+  for (const [, file] of drives) truncateSync(file, 128 * MiB);
+  return Object.fromEntries(drives);
+}
+
 describe("the appliance", () => {
-  it("comes up without a configuration, says so, and goes off when its power button is pressed", async () => {
+  it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
     const blank = bench.path("blank.img");
     await tool(bench, "cp", "--sparse=always", image, blank);
-    const appliance = await Appliance.boot(bench, { image: blank });
+    const appliance = await Appliance.boot(bench, { image: blank, drives: emptyDrives("blank", ["a", "journal"]) });
     await appliance.says(/antipode: version \S+, Linux 6\./);
-    await appliance.says(/there is no configuration .*: this appliance is up, without a site/);
-    expect(await appliance.status()).toContain("There is no configuration yet.");
+    await appliance.says(/safe mode: this appliance is up, without a site/);
+    const banner = await appliance.login();
+    expect(banner).toMatch(/No revision of the configuration in \/config can be used: there is none/);
     // Every fault of the boot is said with these words.
     expect(appliance.line).not.toMatch(/failed|going on without|several drives/);
+
+    await appliance.command("configure");
+    await appliance.command("load terminal", `${stringify(ALONE)}\x04`);
+    expect(await appliance.command("commit", "", APPLY_DEADLINE_MS)).toMatch(
+      /Revision 1 is committed[\s\S]*The site runs on it/,
+    );
+    expect(await appliance.command("run show status")).toContain("mirror of group image");
+    expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
+
+    // A change that cuts the operator off, were the operator not at a serial line.
+    await appliance.command("set network.interfaces.eth0.addresses [192.0.2.99/24]");
+    expect(await appliance.command("commit confirmed 1", "", APPLY_DEADLINE_MS)).toMatch(
+      /Revision 2 is committed[\s\S]*The site runs on it/,
+    );
+    expect(await appliance.command("run show appliance")).toContain("192.0.2.99/24 on eth0");
+    await appliance.says(/Nobody confirmed the last commit\. Revision 3/, CONFIRM_DEADLINE_MS);
+    await appliance.says(/The site runs on it\.\s+ouray# /, APPLY_DEADLINE_MS);
+    expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
+    expect(await appliance.command("run show revisions")).toMatch(/back to revision 1: revision 2 was not confirmed/);
     await appliance.powerOff();
   });
 
   it("starts a site that ends again and again, later each time, and keeps the reason", async () => {
     const faulty = bench.path("faulty.img");
     await tool(bench, "cp", "--sparse=always", image, faulty);
-    await configure(bench, faulty, "role: primary\nnetwork: { interfaces: { eth7: { dhcp: true } } }\n");
+    await configure(bench, faulty, stringify(ALONE));
     const appliance = await Appliance.boot(bench, { image: faulty });
     for (const pause of [1, 2, 4]) {
-      await appliance.says(/the site process ended after \d+ s with code 2: /);
+      await appliance.says(/the site process ended after \d+ s with code 3: /);
       await appliance.says(new RegExp(`starting it again in ${pause} s`));
     }
-    expect(await appliance.status()).toMatch(/last end of the site process: \S+Z .*code 2: .*config\.invalid/);
+    await appliance.login();
+    expect(await appliance.command("show appliance")).toMatch(
+      /last end of the site process: \S+Z .*code 3: .*virtio-journal/,
+    );
     await appliance.powerOff();
   });
 
@@ -180,8 +227,7 @@ describe("the appliance", () => {
     const legs = await Promise.all(
       LEGS.map((name, at) => bench.serve(bench.write(`${name}.yaml`, leg(name, linkPorts[at])))),
     );
-    const drives = Object.fromEntries(["a", "b", "journal"].map((name) => [name, bench.write(`${name}.raw`, "")]));
-    for (const file of Object.values(drives)) truncateSync(file, 128 * MiB);
+    const drives = emptyDrives("denver", ["a", "b", "journal"]);
     const config = stringify({
       site: { name: "denver" },
       group: "image",
@@ -219,8 +265,9 @@ describe("the appliance", () => {
     expect(await tool(bench, "qemu-img", "info", url)).toMatch(/virtual size: 64 MiB/);
     await qemuIo(bench, url, "write -P 0xa7 3M 5M", "flush", "read -P 0xa7 3M 5M", "read -P 0 8M 1M");
 
-    const status = await appliance.status();
-    expect(status).toContain("on san1");
+    await appliance.login();
+    const status = (await appliance.command("show appliance")) + (await appliance.command("show status"));
+    expect(status).toMatch(/^san1, up/m);
     expect(status).toContain("10.0.2.15/24 on eth0");
     expect(status).toContain("198.51.100.7/24 on hosts");
     expect(status).toMatch(/watchdog i6300ESB timer, inactive, nowayout 1/);

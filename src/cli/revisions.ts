@@ -1,0 +1,33 @@
+/** `antipode revisions`: the revision of its configuration that a site on this machine is started from. */
+
+import { OperatingError } from "../base/operating-error.ts";
+import { resolvePath } from "../config/paths.ts";
+import { type Fault, Revisions } from "../config/revisions.ts";
+import type { Clock } from "../platform/clock.ts";
+import type { Files } from "../platform/files.ts";
+import { realPath } from "../platform/linux/host-files.ts";
+import { linuxClock } from "../platform/linux/linux-clock.ts";
+import { linuxFiles } from "../platform/linux/linux-files.ts";
+
+/** The revisions in a folder that was named on the command line. */
+export function openRevisions(folder: string, files: Files, clock: Clock): Revisions {
+  return new Revisions(realPath(folder) ?? resolvePath(`${process.cwd()}/`, folder), files, clock, { realPath });
+}
+
+/** Prints the path of its file, and on standard error what is wrong with newer ones. */
+export async function printRevision(at: "boot" | "current", options: { revisions: string }): Promise<void> {
+  const revisions = openRevisions(options.revisions, linuxFiles(), linuxClock());
+  const choice = await revisions[at]();
+  if (choice.kind === "safe-mode") throw nothingToStart(revisions.folder, choice.faults);
+  for (const { error } of choice.faults) process.stderr.write(`${error.what}\n`);
+  process.stdout.write(`${revisions.path(choice.revision.number)}\n`);
+}
+
+function nothingToStart(folder: string, faults: readonly Fault[]): OperatingError {
+  const why = faults.length === 0 ? "there is none" : faults.map(({ error }) => error.what).join("; ");
+  return new OperatingError(
+    "revision.none",
+    `No revision of the configuration in ${folder} can be used: ${why}.`,
+    "Log in on a console, and commit one.",
+  );
+}

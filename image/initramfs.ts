@@ -10,8 +10,8 @@ import { run } from "./run.ts";
 
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
-  "acpid cat chmod cp cut date find free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink reboot " +
-  "rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
+  "acpid cat chmod cp cut date find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink " +
+  "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
 ).split(" ");
 
 /** Where things are mounted, or made while it runs. */
@@ -23,6 +23,7 @@ const FOLDERS = [
   "config",
   "log",
   "efi",
+  "update",
   "etc/openntpd",
   "var/lib/openntpd/db",
   "var/lib/openntpd/run",

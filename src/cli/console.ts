@@ -1,6 +1,6 @@
 /** `antipode console`: the interactive console, on the terminal that it was started from or on a serial line. */
 
-import { OperatingError } from "../base/operating-error.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { millis } from "../base/units.ts";
 import type { Appliance } from "../console/appliance.ts";
 import { Confirmation } from "../console/confirmation.ts";
@@ -8,6 +8,7 @@ import { type Access, ConsoleLine } from "../console/console-line.ts";
 import type { TerminalKind } from "../console/line-editor.ts";
 import { Login } from "../console/login.ts";
 import { Users } from "../console/users.ts";
+import { renderFirmware } from "../firmware/render.ts";
 import { userName } from "../platform/linux/host-files.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxPasswords } from "../platform/linux/linux-passwords.ts";
@@ -17,6 +18,7 @@ import { runProgram } from "../platform/linux/run-program.ts";
 import { SPEEDS, type Speed } from "../platform/terminal.ts";
 import { askSite } from "../site/control-client.ts";
 import { VERSION } from "../site/version.ts";
+import { isAppliance, openFirmware } from "./appliance-firmware.ts";
 import { findSocket, type SiteOptions } from "./ctl.ts";
 import { fail } from "./failure.ts";
 import { openRevisions } from "./revisions.ts";
@@ -33,6 +35,7 @@ export interface ConsoleOptions extends SiteOptions {
 const USERS_FILE = "users.json";
 /** A program that carries out a revision may stop a site and start it again, which drains a journal. */
 const APPLY_MAX = millis(5 * 60_000);
+const RESTART_MAX = millis(10_000);
 /** Nobody can log in before it has ended. */
 const STATUS_MAX = millis(30_000);
 
@@ -51,6 +54,8 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     ask: async (words, onProgress, signal) =>
       askSite(world, await findSocket(world, options), words, { onProgress, signal }),
     apply: ({ number }) => apply(options.apply, revisions.path(number)),
+    firmware: openFirmware(),
+    restart,
     describe: () => describeMachine(options.status),
   };
   const users = new Users(`${revisions.folder}/${USERS_FILE}`, files, linuxPasswords(), world.random);
@@ -103,12 +108,37 @@ async function apply(program: string | undefined, revision: string): Promise<str
   );
 }
 
+async function restart(): Promise<string> {
+  if (!isAppliance()) {
+    throw new OperatingError(
+      "console.not-appliance",
+      "This machine is no appliance, and not Antipode's to restart.",
+      "Restart it by its own means.",
+    );
+  }
+  const { code, output } = await runProgram("reboot", [], RESTART_MAX);
+  if (code === 0) return "The site is ended in order, and the appliance starts anew.";
+  throw new OperatingError("console.restart", `reboot failed: ${output}.`, "Use the power button.");
+}
+
 /** What the program that the operator named says of the machine; a login must not fail by it. */
 async function describeMachine(program: string | undefined): Promise<string> {
-  const version = `Antipode ${VERSION}\n`;
-  if (program === undefined) return version;
+  const about = `Antipode ${VERSION}\n${isAppliance() ? await describeFirmware() : ""}`;
+  if (program === undefined) return about;
   const { code, output } = await runProgram(program, [], STATUS_MAX);
-  return `${version}${output}\n${code === 0 ? "" : `${program} did not run to its end.\n`}`;
+  return `${about}${output}\n${code === 0 ? "" : `${program} did not run to its end.\n`}`;
+}
+
+async function describeFirmware(): Promise<string> {
+  try {
+    return renderFirmware(await openFirmware().status())
+      .replace(/^/gm, "  ")
+      .trimEnd()
+      .concat("\n");
+  } catch (error) {
+    if (!isOperatingError(error)) throw error;
+    return `  firmware ${error.what}\n`;
+  }
 }
 
 function speedOf(text: string): Speed {

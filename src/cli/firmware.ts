@@ -2,7 +2,7 @@
 
 import type { Command } from "commander";
 import { OperatingError } from "../base/operating-error.ts";
-import { Firmware, type FirmwareStatus } from "../firmware/firmware.ts";
+import type { Firmware, FirmwareStatus } from "../firmware/firmware.ts";
 import type { Progress } from "../firmware/progress.ts";
 import { fingerprint, hex, parsePublicKeys } from "../firmware/public-key.ts";
 import { renderFirmware, renderManifest, renderMarked } from "../firmware/render.ts";
@@ -11,11 +11,11 @@ import type { Manifest } from "../firmware/update-file.ts";
 import { parseVersion } from "../firmware/version.ts";
 import { writeUpdate } from "../firmware/write-update.ts";
 import { makeFolder, readText } from "../platform/linux/host-files.ts";
-import { linuxClock } from "../platform/linux/linux-clock.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxSignatures, makeKeyPair, signerOf } from "../platform/linux/linux-signatures.ts";
-import { FORMATS, FORMATS_IN_USE } from "../site/formats.ts";
+import { FORMATS } from "../site/formats.ts";
 import { VERSION } from "../site/version.ts";
+import { APPLIANCE_PLACES, openFirmware } from "./appliance-firmware.ts";
 
 interface ApplianceOptions {
   readonly esp: string;
@@ -24,9 +24,6 @@ interface ApplianceOptions {
   readonly json: boolean;
 }
 
-/** Where the appliance keeps the public keys that it believes: the owner's, and those that came with the image. */
-const OWNER_KEYS = "/config/firmware-keys.pem";
-const IMAGE_KEYS = "/etc/antipode/firmware-keys.pem";
 const PRIVATE_KEY = "firmware-key.pem";
 const PUBLIC_KEY = "firmware-keys.pem";
 
@@ -96,18 +93,18 @@ function addMakersCommands(firmware: Command): void {
 }
 
 function onAppliance(command: Command, description: string): Command {
+  const { owner, image } = APPLIANCE_PLACES.keys;
   return command
     .description(description)
-    .option("--esp <folder>", "where the EFI system partition is mounted", "/efi")
-    .option("--efivars <folder>", "where UEFI variables are", "/sys/firmware/efi/efivars")
-    .option("--keys <file>", `public keys in the place of ${OWNER_KEYS} or ${IMAGE_KEYS}`)
+    .option("--esp <folder>", "where the EFI system partition is mounted", APPLIANCE_PLACES.esp)
+    .option("--efivars <folder>", "where UEFI variables are", APPLIANCE_PLACES.efivars)
+    .option("--keys <file>", `public keys in the place of ${owner} or ${image}`)
     .option("--json", "for machines", false);
 }
 
 function open({ esp, efivars, keys }: ApplianceOptions): Firmware {
-  const places = { esp, efivars, keys: { owner: keys ?? OWNER_KEYS, image: keys ?? IMAGE_KEYS } };
-  const world = { files: linuxFiles(), signatures: linuxSignatures, clock: linuxClock() };
-  return new Firmware(world, places, () => FORMATS_IN_USE);
+  const { owner, image } = APPLIANCE_PLACES.keys;
+  return openFirmware({ esp, efivars, keys: { owner: keys ?? owner, image: keys ?? image } });
 }
 
 async function keygen(folder: string): Promise<void> {

@@ -6,10 +6,8 @@ import { OperatingError } from "../base/operating-error.ts";
 import { fileExists, readText, writeText } from "../platform/linux/host-files.ts";
 import { networkLinks } from "../platform/linux/linux-links.ts";
 import { runProgram, startProgram, stopByPid } from "../platform/linux/program.ts";
+import { isAppliance } from "./appliance-firmware.ts";
 import { readConfig } from "./config-file.ts";
-
-/** Only the image has it. */
-const APPLIANCE_MARK = "/etc/antipode-release";
 
 export function applyNetwork(file: string, options: { dryRun: boolean }): void {
   const config = readConfig(file);
@@ -23,7 +21,7 @@ export function applyNetwork(file: string, options: { dryRun: boolean }): void {
     for (const name of missing) process.stdout.write(`# there is no interface ${name}\n`);
     return;
   }
-  if (!fileExists(APPLIANCE_MARK)) {
+  if (!isAppliance()) {
     throw new OperatingError(
       "network.not-appliance",
       "This machine is no appliance, and its network is not Antipode's to change.",

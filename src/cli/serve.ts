@@ -7,6 +7,7 @@ import { linuxWorld } from "../platform/linux/linux-world.ts";
 import { listenForControl } from "../site/control-socket.ts";
 import type { SiteEvent } from "../site/events.ts";
 import { Site } from "../site/site.ts";
+import { proveFirmware } from "./appliance-firmware.ts";
 import { readConfig } from "./config-file.ts";
 import { fail } from "./failure.ts";
 
@@ -49,6 +50,7 @@ async function run(site: Site, log: pino.Logger): Promise<void> {
   for (const signal of ["SIGTERM", "SIGINT"] as const) process.on(signal, () => stop(signal).catch(fail));
 
   log.info({ role: config.role, group: config.group, control: config.control.socket }, "up");
+  proveFirmware(site, log).catch(fail);
   try {
     await site.serve();
   } catch (error) {

@@ -1,6 +1,7 @@
 /** What a console is handed: all that it can do to the machine that it is on. */
 
 import type { Revision, Revisions } from "../config/revisions.ts";
+import type { Firmware } from "../firmware/firmware.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
 import type { CommandResult, Progress } from "../site/commands.ts";
@@ -10,6 +11,7 @@ export interface Appliance {
   /** Where configurations are saved to and loaded from. */
   readonly files: Files;
   readonly revisions: Revisions;
+  readonly firmware: Pick<Firmware, "status" | "install" | "choose">;
   /** Asks the running site a command of its table. Rejects with an `OperatingError`, or with the signal's reason. */
   ask(words: readonly string[], onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<CommandResult>;
   /**
@@ -19,4 +21,6 @@ export interface Appliance {
   apply(revision: Revision): Promise<string>;
   /** How the machine is, in lines for whoever is there, logged in or not: nothing secret. Never rejects. */
   describe(): Promise<string>;
+  /** Starts the machine anew, soon. Rejects with an `OperatingError`. @returns what happens now, in a sentence for people */
+  restart(): Promise<string>;
 }

@@ -3,6 +3,7 @@
 import { OperatingError } from "../base/operating-error.ts";
 import type { Candidate } from "../config/candidate.ts";
 import { ConfigError } from "../config/problem.ts";
+import type { Progress } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Rule } from "./grammar.ts";
@@ -34,6 +35,21 @@ export function command(
   run: ConsoleCommand["run"],
 ): ConsoleCommand {
   return { words: words.split(" "), parameters, summary, run };
+}
+
+/** Runs what takes long, with a line that says how far it is. */
+export async function showProgress<T>(
+  conversation: Conversation,
+  run: (onProgress: (progress: Progress) => void) => Promise<T>,
+): Promise<T> {
+  let shown = "";
+  const result = await run(({ what, done, total }) => {
+    const progress = `${what}: ${Math.floor((done / total) * 100)} %`;
+    if (progress !== shown) conversation.overwrite(progress);
+    shown = progress;
+  });
+  if (shown !== "") conversation.overwrite("");
+  return result;
 }
 
 /** A whole number that an operator gave. Throws `command.parameters`. */

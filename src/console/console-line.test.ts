@@ -8,6 +8,7 @@ import type { CommandResult } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import { type Access, ConsoleLine, type ConsoleLineOptions } from "./console-line.ts";
 import { Login } from "./login.ts";
+import { testFirmware } from "./testing.ts";
 import { Users } from "./users.ts";
 
 const TTY = "/dev/ttyS0";
@@ -38,6 +39,8 @@ beforeEach(() => {
     revisions: new Revisions("/config", files, clock),
     ask: async () => (await answers.shift()?.()) ?? { value: undefined, text: "all is well\n", exitCode: 0 },
     apply: async () => "Done.",
+    firmware: testFirmware,
+    restart: async () => "It starts anew.",
     describe: async () => "Antipode\n",
   };
   events = [];
@@ -257,7 +260,8 @@ describe("the terminal that the program was started from", () => {
     answers.push(async () => ({ value: undefined, text: "1\n2\n3\n4\n5\n6\n", exitCode: 0 }));
     await type("show status\r", "-- more");
     await type("q", "antipode> ");
-    await type("show users\r", "command.unknown");
+    await type("show users\r", "there is no 'users'");
+    await type("q", "antipode> ");
     await type("exit\r", "\r\n");
     expect(await universe.result(lines[0].served)).toBe("left");
     expect(tty.isOpen).toBe(false);

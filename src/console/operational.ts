@@ -14,8 +14,10 @@ import {
   type Desk,
   renderCommands,
   renderError,
+  showProgress,
   wholeNumber,
 } from "./command.ts";
+import { FIRMWARE } from "./firmware-commands.ts";
 
 /** How often the live view asks for the status. */
 const MONITOR_PERIOD = millis(2000);
@@ -30,14 +32,9 @@ const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
     parameters,
     summary,
     run: async ({ appliance, conversation }, given, signal) => {
-      let shown = "";
-      const onProgress = ({ what, done, total }: { what: string; done: number; total: number }) => {
-        const progress = `${what}: ${Math.floor((done / total) * 100)} %`;
-        if (progress !== shown) conversation.overwrite(progress);
-        shown = progress;
-      };
-      const { text } = await appliance.ask([...words, ...given], onProgress, signal);
-      if (shown !== "") conversation.overwrite("");
+      const { text } = await showProgress(conversation, (onProgress) =>
+        appliance.ask([...words, ...given], onProgress, signal),
+      );
       await conversation.print(text);
     },
   }),
@@ -45,6 +42,7 @@ const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
 
 export const OPERATIONAL: readonly ConsoleCommand[] = [
   ...siteCommands,
+  ...FIRMWARE,
   command("show appliance", "", "the machine itself, as before each login", async ({ appliance, conversation }) =>
     conversation.print(await appliance.describe()),
   ),

@@ -8,7 +8,7 @@ import type { Appliance } from "./appliance.ts";
 import { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import { Session } from "./session.ts";
-import { TestScreen, typed } from "./testing.ts";
+import { TestScreen, testFirmware, typed } from "./testing.ts";
 
 const YAML = `# the site in Boston
 site: { name: boston }
@@ -49,6 +49,8 @@ beforeEach(async () => {
       asked.push(words.join(" "));
       return answer(words.join(" "), signal);
     },
+    firmware: testFirmware,
+    restart: async () => "It starts anew.",
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
       applied.push(number);
@@ -108,7 +110,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, monitor, configure, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, monitor, configure, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -122,8 +124,13 @@ describe("operational mode", () => {
     expect(await say("show revision 9")).toContain("There are 1 to 1.");
   });
 
-  it("tells of the machine", async () => {
+  it("installs firmware, goes back from it, and restarts", async () => {
     expect(await say("show appliance")).toContain("Antipode 1.2.3 at 192.0.2.1");
+    expect(await say("show firmware")).toMatch(/running {2}1\.2\.3\nnext {5}1\.2\.3/);
+    expect(await say("firmware install /update/new.update")).toMatch(/next {5}1\.3\.0/);
+    expect(await say("firmware rollback")).toMatch(/next {5}1\.2\.2/);
+    expect(await say("firmware rollback 1.2.0")).toMatch(/next {5}1\.2\.0/);
+    expect(await say("restart")).toContain("It starts anew.");
   });
 
   it("lists the commands, and leaves", async () => {

@@ -1,10 +1,14 @@
-/** A terminal's screen for tests: what an operator would see after all that was written to it. */
+/** What the console's tests share: a terminal's screen, and an appliance's firmware. */
 
 import { assert } from "../base/assert.ts";
+import type { FirmwareStatus } from "../firmware/firmware.ts";
+import { parseVersion } from "../firmware/version.ts";
+import type { Appliance } from "./appliance.ts";
 
 /** Characters, and sequences that are one thing to a terminal. */
 const PIECES = new RegExp(`${String.fromCharCode(27)}\\[\\d*[A-Z]|[\\s\\S]`, "gu");
 
+/** What an operator would see after all that was written to it. */
 export class TestScreen {
   readonly columns: number;
   #rows: string[][] = [[]];
@@ -88,4 +92,18 @@ export class TestScreen {
 /** The bytes of keys that are typed. */
 export function typed(text: string): Uint8Array {
   return new TextEncoder().encode(text);
+}
+
+/** Firmware that does what it is told, and says so by the version that the next start is of. */
+export const testFirmware: Appliance["firmware"] = {
+  status: async () => firmwareStatus("1.2.3"),
+  install: async (file, onProgress) => {
+    onProgress({ what: `checking ${file}`, done: 1, total: 2 });
+    return firmwareStatus("1.3.0");
+  },
+  choose: async (version) => firmwareStatus(version ?? "1.2.2"),
+};
+
+function firmwareStatus(next: string): FirmwareStatus {
+  return { running: parseVersion("1.2.3"), next: parseVersion(next), slots: [], lastChange: { is: "none" } };
 }

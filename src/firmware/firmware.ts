@@ -1,6 +1,6 @@
 /**
  * The appliance's firmware as operators see it: what runs, what the next start will be of and why, updates, going back.
- * One change at a time; the process that has this object is the only one that makes changes.
+ * One change at a time, of this object and of all processes that have the same lock.
  */
 
 import { OperatingError } from "../base/operating-error.ts";
@@ -39,12 +39,16 @@ export interface FirmwareStatus {
   readonly lastChange: Outcome;
 }
 
+/** @returns how to end it; undefined where another process changes the firmware */
+export type Lock = () => (() => void) | undefined;
+
 export class Firmware {
   readonly #files: Files;
   readonly #signatures: Signatures;
   readonly #places: FirmwarePlaces;
   readonly #inUse: () => FormatsInUse;
   readonly #slots: Slots;
+  readonly #lock: Lock;
   #changing = false;
 
   /** @param inUse formats of what the appliance has, as it is when an update is looked at */
@@ -52,7 +56,9 @@ export class Firmware {
     world: { readonly files: Files; readonly signatures: Signatures; readonly clock: Pick<Clock, "wallClock"> },
     places: FirmwarePlaces,
     inUse: () => FormatsInUse,
+    lock: Lock = () => () => {},
   ) {
+    this.#lock = lock;
     this.#files = world.files;
     this.#signatures = world.signatures;
     this.#places = places;
@@ -125,7 +131,8 @@ export class Firmware {
   }
 
   async #change<T>(run: () => Promise<T>): Promise<T> {
-    if (this.#changing) {
+    const unlock = this.#changing ? undefined : this.#lock();
+    if (unlock === undefined) {
       throw new OperatingError("firmware.busy", "The firmware is just being changed.", "Wait until that is done.");
     }
     this.#changing = true;
@@ -133,6 +140,7 @@ export class Firmware {
       return await run();
     } finally {
       this.#changing = false;
+      unlock();
     }
   }
 }

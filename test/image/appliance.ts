@@ -113,10 +113,26 @@ export class Appliance {
     this.#machine.tell(`${PASSWORD}\r`);
     await this.says(/the same again: /, ANSWER_DEADLINE_MS);
     this.#machine.tell(`${PASSWORD}\r`);
+    await this.#loggedIn();
+    return before;
+  }
+
+  /** Logs in with the password that was chosen before. @returns what the line showed before */
+  async loginAgain(): Promise<string> {
+    await this.#machine.says("login: ", BOOT_DEADLINE_MS);
+    const before = this.line;
+    this.#seen = this.#machine.text.length;
+    this.#machine.tell("admin\r");
+    await this.says(/password: /, ANSWER_DEADLINE_MS);
+    this.#machine.tell(`${PASSWORD}\r`);
+    await this.#loggedIn();
+    return before;
+  }
+
+  async #loggedIn(): Promise<void> {
     await this.says(PROMPT, ANSWER_DEADLINE_MS);
     await this.command("terminal dumb");
     await this.command("terminal length 0");
-    return before;
   }
 
   /** Types a line at the prompt, and what it asks for after that. @returns all that was shown until the next prompt */
@@ -129,6 +145,13 @@ export class Appliance {
     }
     await this.says(PROMPT, deadlineMs);
     return this.#machine.text.slice(from, this.#seen).replaceAll("\r", "");
+  }
+
+  /** Has it start anew, which ends this machine: QEMU is told not to. */
+  async restart(): Promise<void> {
+    this.#machine.tell("restart\r");
+    await this.says(/Restarting system/, OFF_DEADLINE_MS);
+    await this.#machine.ends();
   }
 
   /** Presses the power button, and waits until the machine is off. */

@@ -25,6 +25,11 @@ const STICK_BYTES = 1e9;
 const APPLY_DEADLINE_MS = 120_000;
 /** The minute that a commit waits, and what comes on top of it. */
 const CONFIRM_DEADLINE_MS = 120_000;
+/** What is updated to: another version only by what it says of itself. */
+const NEXT = "0.9.0";
+/** In an update file's head; docs/firmware.md. */
+const SIGNATURE_OFFSET = 448;
+const INSTALL_DEADLINE_MS = 240_000;
 /** Of an idle site with one LUN. */
 const RESIDENT_MIB_MAX = 400;
 const IQN = "iqn.2026-11.dev.antipode:image";
@@ -173,6 +178,25 @@ function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<
   return Object.fromEntries(drives);
 }
 
+/** A drive as an operator would attach it: with an update to the next version, and one that was changed after it was signed. */
+async function updateDrive(): Promise<string> {
+  const [uki, update, forged] = ["next.efi", "next.update", "forged.update"].map((name) => bench.path(name));
+  const release = await bench.antipode("firmware", "os-release", "--release", NEXT);
+  const section = `.osrel=${bench.write("os-release", release.stdout)}`;
+  await tool(bench, "objcopy", "--update-section", section, bench.path(`first/${UKI_NAME}`), uki);
+  const key = bench.path("keys/firmware-key.pem");
+  const signed = await bench.antipode("firmware", "sign", uki, "--key", key, "--into", update);
+  expect(signed.code, signed.text).toBe(0);
+  const bytes = readFileSync(update);
+  bytes[SIGNATURE_OFFSET] ^= 1;
+  bench.write("forged.update", bytes);
+  const drive = bench.write("update.raw", "");
+  truncateSync(drive, 256 * MiB);
+  await tool(bench, "/usr/sbin/mkfs.vfat", "-n", "UPDATE", drive);
+  await tool(bench, "mcopy", "-i", drive, update, forged, "::/");
+  return drive;
+}
+
 describe("the appliance", () => {
   it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
     const blank = bench.path("blank.img");
@@ -220,6 +244,34 @@ describe("the appliance", () => {
       /last end of the site process: \S+Z .*code 3: .*virtio-journal/,
     );
     await appliance.powerOff();
+  });
+
+  it("takes an update that is rightly signed and no other, and marks it good once it has proven itself", async () => {
+    const old = bench.path("old.img");
+    await tool(bench, "cp", "--sparse=always", image, old);
+    await configure(bench, old, stringify(ALONE));
+    const drives = { ...emptyDrives("updated", ["a", "journal"]), update: await updateDrive() };
+    const before = await Appliance.boot(bench, { image: old, drives });
+    await before.says(/antipode: this firmware has proven itself/);
+    await before.login();
+    expect(await before.command("show appliance")).toMatch(new RegExp(`slot +${VERSION}: good, running`));
+    expect(await before.command("firmware install /update/forged.update", "", INSTALL_DEADLINE_MS)).toContain(
+      "(firmware.signature)",
+    );
+    expect(await before.command("firmware install /update/next.update", "", INSTALL_DEADLINE_MS)).toMatch(
+      new RegExp(`next +${NEXT}\n[^]*slot +${NEXT}: on trial, 3 starts left`),
+    );
+    await before.restart();
+
+    const after = await Appliance.boot(bench, { image: old, drives });
+    await after.says(/antipode: this firmware has proven itself/);
+    await after.loginAgain();
+    const status = await after.command("show appliance");
+    expect(status).toMatch(new RegExp(`running +${NEXT}\n`));
+    expect(status).toMatch(new RegExp(`slot +${NEXT}: good, running`));
+    expect(status).toContain(`update from ${VERSION} to ${NEXT}`);
+    expect(after.line).not.toMatch(/failed|going on without|several drives/);
+    await after.powerOff();
   });
 
   it("serves a LUN whose writes two remote mirror sites have, from its own drives, network and start on", async () => {

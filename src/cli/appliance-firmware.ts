@@ -1,0 +1,53 @@
+/** The firmware of the appliance that this process runs on: where it is, and how it comes to be trusted with the next start. */
+
+import type pino from "pino";
+import { isOperatingError } from "../base/operating-error.ts";
+import { Firmware, type FirmwarePlaces } from "../firmware/firmware.ts";
+import { lockFolder } from "../platform/linux/folder-lock.ts";
+import { fileExists } from "../platform/linux/host-files.ts";
+import { linuxClock } from "../platform/linux/linux-clock.ts";
+import { linuxFiles } from "../platform/linux/linux-files.ts";
+import { linuxSignatures } from "../platform/linux/linux-signatures.ts";
+import { FORMATS_IN_USE } from "../site/formats.ts";
+import type { Site } from "../site/site.ts";
+import { dataPathCanary } from "../watchdog/canary.ts";
+
+/** Only the image has it. */
+const APPLIANCE_MARK = "/etc/antipode-release";
+
+/** `keys`: the public keys that the appliance believes, the owner's and those that came with the image. */
+export const APPLIANCE_PLACES: FirmwarePlaces = {
+  esp: "/efi",
+  efivars: "/sys/firmware/efi/efivars",
+  keys: { owner: "/config/firmware-keys.pem", image: "/etc/antipode/firmware-keys.pem" },
+};
+
+export function isAppliance(): boolean {
+  return fileExists(APPLIANCE_MARK);
+}
+
+export function openFirmware(places: FirmwarePlaces = APPLIANCE_PLACES): Firmware {
+  const world = { files: linuxFiles(), signatures: linuxSignatures, clock: linuxClock() };
+  return new Firmware(
+    world,
+    places,
+    () => FORMATS_IN_USE,
+    () => lockFolder(places.esp),
+  );
+}
+
+/**
+ * The slot that runs has proven itself once its site is up and a canary has passed through the data path. Other sites need
+ * not be there: that one of them is away says nothing about this firmware. Where it can't be marked, the site serves on.
+ */
+export async function proveFirmware(site: Site, log: pino.Logger): Promise<void> {
+  if (!isAppliance()) return;
+  try {
+    await dataPathCanary(site.pipeline, site.storage.journal)();
+    const marked = await openFirmware().markGood();
+    log.info({ marked }, "the data path works: this firmware has proven itself");
+  } catch (error) {
+    if (!isOperatingError(error)) throw error;
+    log.warn({ code: error.code, remedy: error.remedy }, `this firmware is not marked good: ${error.what}`);
+  }
+}

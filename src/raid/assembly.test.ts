@@ -108,7 +108,7 @@ describe("assembly", () => {
     await expect(bench.assemble([...bench.drives, extra])).rejects.toMatchObject(
       code("raid.duplicate-slot", "/dev/b", "/dev/x", "slot 1"),
     );
-    extra.restore({ blockCount: extra.blockCount, pages: new Map() });
+    extra.restore({ blockCount: extra.blockCount, pages: new Map(), latent: new Set() });
     put(extra, 0, "XFSB");
     await expect(bench.assemble([...bench.drives, extra])).rejects.toMatchObject(code("raid.foreign", "/dev/x", "xfs"));
   });

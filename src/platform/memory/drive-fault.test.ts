@@ -7,6 +7,7 @@ const failed = { code: "drive.io", message: expect.stringContaining("EIO") };
 test("blocks with a latent error cannot be read until they are written or unmapped", async () => {
   const { media, drive, universe, machine, open, write, read } = await setUp(1);
   await write(4, 1, { blocks: 6, fua: true });
+  const readable = media.snapshot();
   media.latentError(5, 3);
   await expect(read(4, 2)).rejects.toMatchObject(failed);
   await expect(read(7, 3)).rejects.toMatchObject(failed);
@@ -21,7 +22,18 @@ test("blocks with a latent error cannot be read until they are written or unmapp
   // the content is there, for a checker to look at
   expect(media.contents(7, 1)[0]).toBe(1);
   media.restore(media.snapshot());
+  await expect(read(7, 1, again)).rejects.toMatchObject(failed);
+  media.restore(readable);
   expect(await read(7, 1, again)).toEqual([1]);
+});
+
+test("what a power cut would leave has the blocks that can't be read, those among them that a lost write had cured", async () => {
+  const { media, universe, write } = await setUp(1);
+  await write(0, 1, { blocks: 2, fua: true });
+  media.latentError(0, 2);
+  await write(0, 2);
+  const latent = (shape: "drop all" | "keep all") => [...media.cutSnapshot(universe.random, shape).latent];
+  expect([latent("drop all").sort(), latent("keep all")]).toEqual([[0, 1], [1]]);
 });
 
 test("a latent error is back when a power cut takes the write that had cured it", async () => {

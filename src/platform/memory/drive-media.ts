@@ -48,6 +48,8 @@ const NEVER_FLUSHED = Number.POSITIVE_INFINITY;
 export interface DriveSnapshot {
   readonly blockCount: number;
   readonly pages: ReadonlyMap<number, Uint8Array>;
+  /** Blocks that cannot be read, whatever `pages` has of them. */
+  readonly latent: ReadonlySet<number>;
 }
 
 export class DriveMedia {
@@ -241,15 +243,15 @@ export class DriveMedia {
   }
 
   snapshot(): DriveSnapshot {
-    return { blockCount: this.blockCount, pages: new Map(this.#pages) };
+    return { blockCount: this.blockCount, pages: new Map(this.#pages), latent: new Set(this.#latent) };
   }
 
-  /** All of it becomes durable and can be read. */
+  /** All of it becomes durable; what could not be read then can't be read now. */
   restore(snapshot: DriveSnapshot): void {
     assert(snapshot.blockCount === this.blockCount, "a snapshot fits only a drive of its size");
     this.#pages = new Map(snapshot.pages);
     this.#unflushed.clear();
-    this.#latent.clear();
+    this.#latent = new Set(snapshot.latent);
     this.#previous?.clear();
   }
 

@@ -7,8 +7,10 @@
  * then at every request of the recovery from that.
  *
  * Complete in every run: single operations, with every subset of the blocks in doubt; but for the one in which hosts write
- * during a rebuild, which is bounded as the next kind. Bounded in the short run, and less
- * so with ANTIPODE_LONG=1:
+ * during a rebuild, which is bounded as the next kind.
+ *
+ * Bounded in the short run, which is that of `npm test`, so that it proves less than the list of sequences promises; in
+ * brackets how far ANTIPODE_LONG=1 goes:
  * - single operations in which a drive fails with one of its requests, and sequences of two: every subset where there
  *   are few (16, or 4096); else all, none, each set of drives, some by lot, and in the long run each block alone there
  *   or missing, and all that was given up to each;

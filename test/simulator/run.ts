@@ -3,7 +3,8 @@
  * promise that the product makes is checked on the way; the first that is broken ends the run.
  */
 
-import { millis } from "../../src/base/units.ts";
+import { OperatingError } from "../../src/base/operating-error.ts";
+import { BLOCK_BYTES, lba, millis } from "../../src/base/units.ts";
 import type { VolumeVerdict } from "../../src/mirror/verify.ts";
 import { isalArithmetic } from "../../src/platform/linux/isal-arithmetic.ts";
 import { linuxMemory } from "../../src/platform/linux/linux-memory.ts";
@@ -12,7 +13,7 @@ import { plainArithmetic } from "../../src/platform/plain-arithmetic.ts";
 import { snapshot } from "../../src/site/snapshot.ts";
 import { Checkers } from "./checkers/index.ts";
 import { Budget } from "./faults/budget.ts";
-import { Unrest } from "./faults/unrest.ts";
+import { type Met, Unrest } from "./faults/unrest.ts";
 import { Load } from "./load.ts";
 import { Operator } from "./operator.ts";
 import type { Scenario } from "./scenarios.ts";
@@ -29,6 +30,8 @@ export interface RunResult {
   readonly writes: number;
   readonly reads: number;
   readonly faults: number;
+  /** Of the faults that awaited a request: how many were given to drives, and how many were met, by their names. */
+  readonly met: Readonly<Record<string, Met>>;
   /** Absent for a run that passed. */
   readonly failure?: Failure;
 }
@@ -47,6 +50,8 @@ export interface Failure {
 const LOOK = 20;
 /** Virtual milliseconds in which a mended system must serve every host again. */
 const SERVICE_DEADLINE = millis(300_000);
+/** Virtual milliseconds that hosts have to end their commands, and to read everything. */
+const END_DEADLINE = millis(120_000);
 /** Writes that every host must get through once all is mended. */
 const WRITES_AFTER = 3;
 /** Times in a run at which every set of sites that might take over is looked at. */
@@ -105,7 +110,7 @@ class Run {
     this.#operator = new Operator(this.#system);
     this.#operator.onBug = (site, error) => this.bug(site, error);
     this.#budget = new Budget(this.#system, random, scenario.isBeyond);
-    this.#checkers = new Checkers(this.#system, { isDamaged: (drive) => this.#budget.struck.has(drive) });
+    this.#checkers = new Checkers(this.#system, this.#budget);
     this.#budget.onJournalStruck = (name) => {
       // A relay point that has forgotten what it passed on may have those behind it drop that as well.
       for (const site of [name, ...this.#system.behind(name)]) this.#checkers.release(site);
@@ -114,6 +119,8 @@ class Run {
       hosts: 1 + random.below(scenario.hosts),
       depth: scenario.depth,
       isBulk: scenario.isBulk,
+      isLight: scenario.isLight,
+      mayLose: scenario.isBeyond,
       onViolation: (what) => this.#broken("what hosts are told", what),
     });
     const { hosts } = this.#load;
@@ -122,6 +129,7 @@ class Run {
       operator: this.#operator,
       hosts,
       budget: this.#budget,
+      rows: this.#load.rows,
       random: random.fork("faults"),
     };
     this.#unrest = new Unrest(scene, scenario);
@@ -172,6 +180,7 @@ class Run {
       writes: this.#load.writes,
       reads: this.#load.reads,
       faults: this.#unrest.log.length,
+      met: this.#unrest.met,
       failure,
     };
   }
@@ -185,9 +194,9 @@ class Run {
       this.#load.hosts.every((host, at) => host.counters.acknowledged >= goal[at]),
     );
     this.#lookAtTakeover();
-    await this.#load.end();
+    await this.#ends("every host ends what it has begun", this.#load.end());
     await this.#until("everything is stored and retired everywhere", () => this.#system.isSettled);
-    await this.#load.readAll();
+    await this.#ends("hosts can read every block", this.#load.readAll());
     await this.#repair();
     await this.#checkContent();
     this.#hold(await this.#checkers.atRest());
@@ -195,7 +204,7 @@ class Run {
     // What is at rest must be there after the lights went out everywhere.
     for (const name of names) this.#operator.end(name, "crash", 0);
     await this.#until("every site comes back", () => sites.size === names.length && this.#system.server !== undefined);
-    await this.#load.readAll();
+    await this.#ends("hosts can read every block", this.#load.readAll());
     this.#checkRegisters();
   }
 
@@ -203,7 +212,44 @@ class Run {
   async #comeToAnEnd(): Promise<void> {
     await this.#universe.advance(AFTERMATH);
     this.#throwIfBroken();
+    const { server } = this.#system;
+    if (server !== undefined) {
+      await this.#settles(this.#load.end(), END_DEADLINE);
+      await this.#settles(this.#load.readAll("answered"), AFTERMATH);
+      const { feed } = server;
+      const legs = feed.kind === "hosts" ? feed.controller.legs : [];
+      for (const name of [server.config.site.name, ...legs.map(({ sites }) => sites[0])])
+        await this.#checkReadable(name);
+    }
     this.#checkRegisters();
+  }
+
+  /**
+   * What a site still has that all acknowledged writes counted on: whatever of it can be read must be right. A site whose
+   * journal was damaged may have forgotten any of it.
+   */
+  async #checkReadable(name: string): Promise<void> {
+    const site = this.#system.sites.get(name);
+    if (site === undefined || site.storage.volumes.size === 0 || this.#checkers.isReleased(name)) return;
+    const { id } = site.config.volumes.lun0;
+    const block = site.world.memory.allocate(BLOCK_BYTES);
+    for (let at = 0; at < this.#load.blocks; at++) {
+      let isRead = false;
+      const read = site.pipeline.readStored(id, lba(at), block).then(
+        () => {
+          isRead = true;
+        },
+        (error: unknown) => {
+          if (!(error instanceof OperatingError)) throw error;
+        },
+      );
+      // Its process may end meanwhile.
+      if (!(await this.#settles(read, AFTERMATH))) return;
+      const first = (at * BLOCK_BYTES) / this.#load.blockSize;
+      const wrong = isRead ? this.#load.registers.checkContent(block, name, this.#universe.now, first) : [];
+      this.#refuse("what can still be read is right", wrong[0]);
+    }
+    site.world.memory.free(block);
   }
 
   /** What a site's array can't read any more the others have. */
@@ -277,6 +323,26 @@ class Run {
     );
     this.#throwIfBroken();
     if (isLate) throw new Violation(what, `not within ${SERVICE_DEADLINE} ms: ${this.#state()}`);
+  }
+
+  /** Waits for what has to come to its end. */
+  async #ends(what: string, promise: Promise<void>): Promise<void> {
+    const isOver = await this.#settles(promise, END_DEADLINE);
+    if (!isOver) throw new Violation(what, `not within ${END_DEADLINE} ms: ${this.#state()}`);
+  }
+
+  /** Waits for so many virtual milliseconds at the most. Rejects as the promise does. @returns whether it settled */
+  async #settles(promise: Promise<void>, most: number): Promise<boolean> {
+    const start = this.#universe.now;
+    let isOver = false;
+    const over = () => {
+      isOver = true;
+    };
+    promise.then(over, over);
+    await this.#universe.run(() => isOver || this.#universe.now - start > most, { deadline: 2 * most });
+    this.#throwIfBroken();
+    if (isOver) await promise;
+    return isOver;
   }
 
   /** Why the system does not go on, site by site. */

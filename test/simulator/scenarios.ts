@@ -5,7 +5,8 @@ import type { SeededRandom } from "../../src/platform/memory/memory-world.ts";
 import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS, MEMBER_LOSSES } from "./faults/drive-faults.ts";
 import type { Fault } from "./faults/fault.ts";
 import { NETWORK_FAULTS, WIRE_FAULTS } from "./faults/network-faults.ts";
-import { HOST_FAULTS, SITE_FAULTS } from "./faults/site-faults.ts";
+import { LOSS_FAULTS, ROW_FAULTS } from "./faults/row-faults.ts";
+import { HOST_FAULTS, PAUSES, SITE_FAULTS } from "./faults/site-faults.ts";
 import type { Topology } from "./system.ts";
 
 export interface Scenario {
@@ -27,6 +28,8 @@ export interface Scenario {
   readonly depth: number;
   /** Whether hosts move much data, over more blocks than a site's read cache holds. */
   readonly isBulk: boolean;
+  /** Whether hosts do little, so that much time costs little. */
+  readonly isLight: boolean;
 }
 
 /** Five sites: the primary, the backup, a mirror site, and a mirror site behind a relay point. */
@@ -52,7 +55,7 @@ function variant(random: SeededRandom, legs: Topology["legs"]): Topology {
     array: {
       level,
       drives: level === 1 ? random.pick([2, 3]) : random.pick([3, 4]),
-      chunk: random.pick(["4KiB", "16KiB", "64KiB"]),
+      chunk: random.pick(["4KiB", "16KiB", "64KiB"] as const),
     },
     blockSize: random.pick([512, 4096]),
     timings: random.pick([undefined, { heartbeat: "200ms", silence: "1200ms" }]),
@@ -68,6 +71,14 @@ const anySystem = (random: SeededRandom): Topology => ({
   diskless: random.chance(0.3),
 });
 
+/** Two sites, so that there is time for many rows, and blocks of 512 bytes, so that writes are of parts of rows. */
+const fewRows = (random: SeededRandom): Topology => ({
+  legs: [["boulder"]],
+  array: { level: 5, drives: random.pick([3, 4]), chunk: random.pick(["16KiB", "64KiB"] as const) },
+  blockSize: random.pick([512, 4096]),
+  journalDrive: { cache: random.pick(["none", "volatile"]) },
+});
+
 const COMMON = {
   pause: 3000,
   unrest: 15_000,
@@ -76,6 +87,7 @@ const COMMON = {
   hosts: 3,
   depth: 6,
   isBulk: false,
+  isLight: false,
 } as const;
 
 export const SCENARIOS: readonly Scenario[] = [
@@ -132,6 +144,37 @@ export const SCENARIOS: readonly Scenario[] = [
     draw: fiveSites,
     faults: [...SITE_FAULTS, ...MEMBER_LOSSES, ...MEMBER_LOSSES],
     pause: 800,
+  },
+  {
+    ...COMMON,
+    name: "rows",
+    what: "Arrays of few stripes under small writes: power that goes between two writes of a row, beside blocks that went bad, and while a member is missing or being rebuilt.",
+    draw: fewRows,
+    faults: [...ROW_FAULTS, ...MEMBER_LOSSES],
+    pause: 700,
+  },
+  {
+    ...COMMON,
+    name: "losses",
+    what: "Power that goes at the moment when a member is lost: a site may refuse then, but tells nothing wrong.",
+    draw: fewRows,
+    faults: LOSS_FAULTS,
+    pause: 500,
+    isBeyond: true,
+    comesBack: false,
+    depth: 12,
+  },
+  {
+    ...COMMON,
+    name: "pauses",
+    what: "Sites and hosts that stand still for longer than every timeout, under little load.",
+    draw: fiveSites,
+    faults: PAUSES,
+    pause: 15_000,
+    unrest: 90_000,
+    hosts: 2,
+    depth: 2,
+    isLight: true,
   },
   {
     ...COMMON,

@@ -1,10 +1,14 @@
-/** The fixed seeds of every test run: some of each scenario, which must pass, and each time come out the same. */
+/**
+ * The fixed seeds of every test run: some of each scenario, which must pass, and each time come out the same. In them every
+ * fault that awaits a request to a drive is met by one.
+ */
 
 import { availableParallelism } from "node:os";
 import { expect, it } from "vitest";
 import { WorkerPool } from "./command/pool.ts";
-import { failureText } from "./command/report.ts";
+import { failureText, Totals } from "./command/report.ts";
 import type { Order } from "./command/worker-process.ts";
+import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS } from "./faults/drive-faults.ts";
 import { SCENARIOS } from "./scenarios.ts";
 
 const STANDARD_SEEDS = 24;
@@ -20,18 +24,23 @@ it(
       }),
     );
     const failures: string[] = [];
-    let runs = 0;
+    const totals = new Totals();
     const pool = new WorkerPool({
       workers: availableParallelism(),
       repeatEvery: 20,
-      onOutcome: ({ result }) => {
-        runs++;
+      onOutcome: (outcome) => {
+        const { result } = outcome;
+        totals.add(outcome);
         if (result.failure !== undefined) failures.push(failureText(result));
       },
     });
     await pool.run(orders[Symbol.iterator]());
     expect(failures.join("\n\n")).toBe("");
-    expect(runs).toBe(orders.length);
+    expect(totals.runs).toBe(orders.length);
+    const unmet = [...ARRAY_FAULTS, ...JOURNAL_FAULTS, ...JOURNAL_DAMAGE].filter(
+      ({ name, awaitsRequest }) => awaitsRequest && (totals.met.get(name)?.met ?? 0) === 0,
+    );
+    expect(unmet.map(({ name }) => name)).toEqual([]);
   },
   20 * MINUTE,
 );

@@ -27,6 +27,7 @@ async function simulate(plan: Plan): Promise<boolean> {
   process.once("SIGINT", () => pool.stop());
   process.once("SIGTERM", () => pool.stop());
   await pool.run(untilTimeIsOver(ordersOf(plan), began + plan.minutes * MINUTE));
+  for (const [name, { given, met }] of totals.met) console.log(`${name}: ${given} times, ${met} of them met`);
   console.log(totals.text(performance.now() - began));
   for (const { scenario, seed } of totals.failed) console.log(`FAILED: ${scenario} seed ${seed}`);
   return totals.failed.length === 0;

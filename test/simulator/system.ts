@@ -9,6 +9,7 @@ import { MirroredVolume } from "../../src/mirror/mirrored-volume.ts";
 import { Survey } from "../../src/mirror/survey.ts";
 import { type VolumeVerdict, verifyVolume } from "../../src/mirror/verify.ts";
 import { type DriveSettings, MemoryUniverse } from "../../src/platform/memory/memory-world.ts";
+import { type ArrayLevel, type Geometry, geometryOf } from "../../src/raid/geometry.ts";
 import { type CommandResult, runCommand } from "../../src/site/commands.ts";
 import { Site } from "../../src/site/site.ts";
 
@@ -30,7 +31,7 @@ export interface Topology {
   /** The primary stores nothing. */
   readonly diskless?: boolean;
   /** The array of every site that stores; level 5 on three drives unless told otherwise. */
-  readonly array?: { readonly level: 1 | 5; readonly drives: number; readonly chunk: string };
+  readonly array?: { readonly level: ArrayLevel; readonly drives: number; readonly chunk: `${number}KiB` };
   /** Bytes of a logical block of the LUN; 512 unless told otherwise. */
   readonly blockSize?: 512 | 4096;
   /** How large the journal's drives are, 16 MiB unless told otherwise, and how they are. */
@@ -45,6 +46,8 @@ export interface Topology {
 }
 
 export const FULL: Topology = { legs: [["boulder"], ["pueblo"], ["relay-east*", "relay-far", "boston"]] };
+
+const ARRAY: NonNullable<Topology["array"]> = { level: 5, drives: 3, chunk: "16KiB" };
 
 export const PRIMARY = "denver";
 /** Where every machine has its watchdog. */
@@ -106,7 +109,13 @@ export class SimulatedSystem {
   /** The paths of a site's array drives; none where it stores nothing. */
   drivesOf(name: string): readonly string[] {
     if (!this.#stores(name)) return [];
-    return Array.from({ length: this.topology.array?.drives ?? 3 }, (_, slot) => `/drive-${slot}`);
+    return Array.from({ length: (this.topology.array ?? ARRAY).drives }, (_, slot) => `/drive-${slot}`);
+  }
+
+  /** Of every site's array. */
+  get geometry(): Geometry {
+    const { level, drives, chunk } = this.topology.array ?? ARRAY;
+    return geometryOf(level, drives, (Number.parseInt(chunk, 10) * 1024) / BLOCK_BYTES);
   }
 
   /** The sites further along the leg of a relay point. */
@@ -272,7 +281,7 @@ export class SimulatedSystem {
     const volume = { size: `${VOLUME_BYTES / MiB}MiB`, lun: 0, blockSize: this.topology.blockSize ?? 512 };
     const drives = this.drivesOf(name);
     if (drives.length === 0) return { volumes: { lun0: volume } };
-    const { level, chunk } = this.topology.array ?? { level: 5, chunk: "16KiB" };
+    const { level, chunk } = this.topology.array ?? ARRAY;
     return {
       drives,
       arrays: { main: { level, drives: [...drives.keys()], chunk } },

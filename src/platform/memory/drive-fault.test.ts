@@ -27,6 +27,17 @@ test("blocks with a latent error cannot be read until they are written or unmapp
   expect(await read(7, 1, again)).toEqual([1]);
 });
 
+test("a fault that keeps within its range is met by no request that reaches beyond", async () => {
+  const { media, write, read } = await setUp(1);
+  const fault = media.inject({ on: "write", action: "lose", lba: 4, blocks: 4, within: true });
+  await write(3, 1, { blocks: 2 });
+  await write(7, 1, { blocks: 2 });
+  expect(fault.met).toBe(0);
+  await write(4, 2, { blocks: 4 });
+  expect(fault.met).toBe(1);
+  expect(await read(3, 6)).toEqual([1, 1, 0, 0, 1, 1]);
+});
+
 test("what a power cut would leave has the blocks that can't be read, those among them that a lost write had cured", async () => {
   const { media, universe, write } = await setUp(1);
   await write(0, 1, { blocks: 2, fua: true });

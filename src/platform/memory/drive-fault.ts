@@ -29,6 +29,8 @@ export type FaultOptions = {
   readonly lba?: number;
   /** Blocks of the range; to the end of the drive unless told otherwise. */
   readonly blocks?: number;
+  /** Only requests that lie wholly within the range meet it, so that it reaches nothing beside. */
+  readonly within?: true;
   /** Requests that meet it; every one unless told otherwise. */
   readonly times?: number;
 } & (
@@ -83,7 +85,9 @@ export class InjectedFault<R extends Target> implements Fault {
   matches(request: R): boolean {
     const { on, lba = 0, blocks = Number.POSITIVE_INFINITY, times = Number.POSITIVE_INFINITY } = this.options;
     if (on !== request.operation || this.met >= times) return false;
-    return on === "flush" || (request.lba < lba + blocks && lba < request.lba + request.blocks);
+    if (on === "flush") return true;
+    if (this.options.within) return request.lba >= lba && request.lba + request.blocks <= lba + blocks;
+    return request.lba < lba + blocks && lba < request.lba + request.blocks;
   }
 
   /** A request meets the fault, at `place`. @returns what becomes of it */

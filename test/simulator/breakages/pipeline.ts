@@ -86,6 +86,15 @@ export const PIPELINE: readonly Breakage[] = [
     why: "The read cache keeps what was unmapped.",
   },
   {
+    name: "failed-journal-is-lost-data",
+    file: "src/site/host-port.ts",
+    find: 'if (isOperatingError(error, "journal.failed")) return Senses.NotReady;',
+    replace: "",
+    scenario: "drives",
+    seeds: 6,
+    why: "A host is told of a medium error where its write is only in doubt, since the journal of the primary failed.",
+  },
+  {
     name: "overtaken-fill-cached",
     file: "src/journal/read-cache.ts",
     find: "fill.overtaken.fill(1, Math.max(0, lba - fill.lba), Math.min(fill.blocks, lba + blocks - fill.lba));",

@@ -62,7 +62,7 @@ describe("the invariant bounds", () => {
 
   it("is broken by more host writes than sessions can have, and by more sessions than allowed", () => {
     denver.sessions = 1;
-    denver.serve(1, { waiting: 144 * 768 + 1 });
+    denver.serve(1, { waiting: 144 * 768 + 17 + 1 });
     expect(look()).toMatch(/host writes under way/);
     denver.sessions = 257;
     expect(look()).toMatch(/iSCSI sessions/);

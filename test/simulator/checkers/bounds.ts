@@ -24,6 +24,8 @@ const BLOCK = 4 * KiB;
 
 /** What one command can make of itself: an UNMAP for each extent its whole blocks, and zeros at either end. */
 const WRITES_PER_TASK_MAX = 3 * UNMAP_DESCRIPTORS_MAX;
+/** Blocks that a primary writes again by itself, since a read could not have them from its array, and one of a repair. */
+const REWRITES_MAX = 16 + 1;
 
 /** Both connections of a link, the session before that says its last words, and the one that is on its way up. */
 const SESSIONS_PER_LINK_MAX = 4;
@@ -101,7 +103,7 @@ export class Bounds implements Checker {
     const writes = controller.unacknowledged + controller.waiting;
     return (
       exceeds("iSCSI sessions", sessions, SESSIONS_MAX) ??
-      exceeds("host writes under way", writes, sessions * TASKS_MAX * WRITES_PER_TASK_MAX)
+      exceeds("host writes under way", writes, sessions * TASKS_MAX * WRITES_PER_TASK_MAX + REWRITES_MAX)
     );
   }
 

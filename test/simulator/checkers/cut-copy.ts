@@ -10,13 +10,16 @@ import { Journal, type JournalView } from "../../../src/journal/journal.ts";
 import type { Arithmetic } from "../../../src/platform/arithmetic.ts";
 import {
   type CutShape,
+  type DriveSnapshot,
   type Machine,
   MemoryUniverse,
   type SeededRandom,
   type SimulatedDrive,
 } from "../../../src/platform/memory/memory-world.ts";
 import { drainMicrotasks } from "../../../src/platform/memory/real-turn.ts";
+import { UNKNOWN } from "../../../src/raid/checksum.ts";
 import { DiskArray } from "../../../src/raid/disk-array.ts";
+import { checksumBlock, ZONE_DATA_BLOCKS, zoneOf } from "../../../src/raid/member-layout.ts";
 import { Inspection } from "../../../src/site/inspection.ts";
 
 const SHAPES: readonly CutShape[] = ["drop all", "keep all", "mixed", "mostly kept"];
@@ -28,6 +31,7 @@ export class CutCopy {
   readonly #inspection: Inspection | undefined;
   /** Drives that are there. */
   readonly #paths = new Set<string>();
+  readonly #media: DriveSnapshot[] = [];
   readonly journal: JournalView;
 
   /**
@@ -54,7 +58,9 @@ export class CutCopy {
       if (drive === undefined || !(drive.present || drive === journalDrive)) continue;
       this.#paths.add(path);
       const size = drive.blockCount * BLOCK_BYTES;
-      this.#universe.addDrive(this.name, path, size).restore(drive.cutSnapshot(random, shape));
+      const media = drive.cutSnapshot(random, shape);
+      this.#universe.addDrive(this.name, path, size).restore(media);
+      if (path !== journal.device) this.#media.push(media);
     }
     this.#inspection = this.stores ? this.#inspect() : undefined;
     this.journal = this.#inspection?.journal ?? this.#inspectJournal();
@@ -67,6 +73,20 @@ export class CutCopy {
 
   get stores(): boolean {
     return Object.keys(this.#config.arrays).length > 0;
+  }
+
+  /**
+   * Whether the array has given up the parity of a row, or a block of it, since it was torn and something of it was bad;
+   * or can't know, since a checksum block is gone.
+   */
+  hasUnknown(row: number): boolean {
+    return this.#media.some(({ pages, latent }) => {
+      if (latent.has(checksumBlock(zoneOf(row)))) return true;
+      const page = pages.get(checksumBlock(zoneOf(row)));
+      if (page === undefined) return false;
+      const entry = new Uint32Array(page.buffer, page.byteOffset, ZONE_DATA_BLOCKS)[row % ZONE_DATA_BLOCKS];
+      return entry === UNKNOWN;
+    });
   }
 
   /**

@@ -7,10 +7,10 @@
  * universe.after(20, function look() { report(checkers.look()); universe.after(20, look); });
  */
 
-import type { SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { AtRest } from "./at-rest.ts";
 import { Bounds } from "./bounds.ts";
 import type { Checker, Violation } from "./checker.ts";
+import { type Damage, NO_DAMAGE } from "./damage.ts";
 import { Fleet, type WatchedSystem } from "./fleet.ts";
 import { LogPrefix } from "./log-prefix.ts";
 import { LogRecord } from "./log-record.ts";
@@ -24,11 +24,6 @@ import { type CheckContent, TakeoverSets } from "./takeover-sets.ts";
 export type { Checker, Violation } from "./checker.ts";
 export type { CheckContent } from "./takeover-sets.ts";
 
-export interface CheckerOptions {
-  /** Whether faults were made on an array's drive, so that nothing it holds can be relied on. */
-  readonly isDamaged?: (drive: SimulatedDrive) => boolean;
-}
-
 export class Checkers {
   readonly #fleet: Fleet;
   readonly #record = new LogRecord();
@@ -39,7 +34,7 @@ export class Checkers {
   readonly #atRest: AtRest;
   #violation: Violation | undefined;
 
-  constructor(system: WatchedSystem, options: CheckerOptions = {}) {
+  constructor(system: WatchedSystem, damage: Damage = NO_DAMAGE) {
     this.#fleet = Fleet.of(system);
     this.#server = new SingleServer(this.#fleet);
     this.#always = [
@@ -50,15 +45,18 @@ export class Checkers {
       new Manners(this.#fleet),
       new Bounds(this.#fleet, () => system.universe.network.connections),
     ];
-    const isDamaged = options.isDamaged ?? (() => false);
-    this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations, isDamaged);
-    this.#atRest = new AtRest(system, this.#record, isDamaged);
+    this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations, damage);
+    this.#atRest = new AtRest(system, this.#record, (drive) => damage.isDamaged(drive));
   }
 
   /** The journal of a site was damaged or replaced, beyond what the site must survive: it is asked for nothing any more. */
   release(site: string): void {
     this.#obligations.release(site);
     this.#server.release(site);
+  }
+
+  isReleased(site: string): boolean {
+    return this.#obligations.isReleased(site);
   }
 
   /** For reports: how much was looked at, and what could not be. */

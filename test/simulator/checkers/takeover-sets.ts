@@ -4,16 +4,19 @@
  * leave of its drives. In this version every member of the in-sync set must do alone: the primary; each leg, where what has
  * left the journal of a relay point without storage is behind it.
  *
- * A site in whose array other drives were put may refuse; one that refuses for any other reason is found. A site whose
- * array was damaged may be unable to read a block, in a row that a power cut left torn: another site must have it then.
+ * A site in whose array other drives were put may refuse; one that refuses for any other reason is found. A site may be
+ * unable to read a block of a row in which its array was damaged, where a power cut left that row torn: another site must
+ * have it then, and what that site has must be what was committed.
  */
 
 import { isOperatingError, type OperatingError } from "../../../src/base/operating-error.ts";
 import { BLOCK_BYTES, lba, type Sequence, sequence } from "../../../src/base/units.ts";
 import type { VolumeConfig } from "../../../src/config/config.ts";
-import type { SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
-import { geometryOf } from "../../../src/raid/geometry.ts";
+import type { JournalView } from "../../../src/journal/journal.ts";
+import type { SeededRandom } from "../../../src/platform/memory/memory-world.ts";
+import { type Geometry, geometryOf } from "../../../src/raid/geometry.ts";
 import { CutCopy } from "./cut-copy.ts";
+import type { Damage } from "./damage.ts";
 import type { Fleet, WatchedSystem } from "./fleet.ts";
 import { epochAt, type LogRecord } from "./log-record.ts";
 import type { Obligations } from "./obligations.ts";
@@ -25,6 +28,8 @@ export type CheckContent = (where: string, content: Uint8Array) => readonly stri
 interface Stored {
   readonly bytes: Uint8Array;
   readonly unreadable: ReadonlySet<number>;
+  /** Whether what can be read is what the committed log leaves there; else nothing is known of it. */
+  readonly isCompared: boolean;
 }
 
 /** What a site says in whose array wrong drives were put; putting the right ones back cures it. */
@@ -46,24 +51,23 @@ export class TakeoverSets {
   readonly #fleet: Fleet;
   readonly #record: LogRecord;
   readonly #obligations: Obligations;
-  readonly #isDamaged: (drive: SimulatedDrive) => boolean;
+  readonly #isRowDamaged: (site: string, row: number) => boolean;
   /** Contents of LUN 0 by site, kept from look to look for their memory alone. */
   readonly #buffers = new Map<string, Uint8Array>();
   #looks = 0;
 
-  /** @param isDamaged whether faults were made on a drive */
   constructor(
     system: WatchedSystem,
     fleet: Fleet,
     record: LogRecord,
     obligations: Obligations,
-    isDamaged: (drive: SimulatedDrive) => boolean,
+    damage: Pick<Damage, "isRowDamaged">,
   ) {
     this.#system = system;
     this.#fleet = fleet;
     this.#record = record;
     this.#obligations = obligations;
-    this.#isDamaged = isDamaged;
+    this.#isRowDamaged = (site, row) => damage.isRowDamaged(site, row);
   }
 
   /** @param primary the site that served last; undefined before any did */
@@ -99,7 +103,8 @@ export class TakeoverSets {
         return `${copy.name} can't be read: ${error.what}`;
       }
     }
-    const nowhere = fillFromOthers(contents);
+    const isComplete = sets.flat().every((name) => contents.has(name) || copies.get(name)?.stores === false);
+    const nowhere = fillFromOthers(contents, isComplete);
     if (nowhere !== undefined) return nowhere;
     for (const set of sets) {
       const content = this.#contentOf(set, copies, contents);
@@ -159,20 +164,36 @@ export class TakeoverSets {
     this.#buffers.set(copy.name, content);
     const unreadable = copy.readStored(volume, content);
     for (const block of unreadable) {
-      if (this.#hasDamage(copy.name) && isRowInFlight(copy, volume, block)) continue;
+      if (this.#isBeyondArray(copy, volume, block)) continue;
       return `${copy.name} can't read block ${block} of volume ${volume.name} after a power cut`;
     }
-    contents.set(copy.name, { bytes: content, unreadable });
-    const { appended, retired, history } = copy.journal;
+    const isCompared = this.#isComparable(copy.journal);
+    contents.set(copy.name, { bytes: content, unreadable, isCompared });
+    if (!isCompared) return undefined;
+    const own = (at: Sequence) => copy.journal.head(at);
+    const fault = this.#record.contentFault(volume.id, content, copy.journal.appended, own, unreadable);
+    return fault === undefined ? undefined : `${copy.name} after a power cut: ${fault}`;
+  }
+
+  #isComparable({ appended, retired, history }: JournalView): boolean {
     // Nobody has seen what it retired between the last look and its end.
-    if (retired > this.#record.committed) return undefined;
+    if (retired > this.#record.committed) return false;
     const last = Math.min(appended, this.#record.committed);
     const committed = this.#record.epochOf(last);
     // What a site behind a relay point still has to cut differs from the group's log, and nobody counts on it.
-    if (committed !== undefined && epochAt(history, last) !== committed) return undefined;
-    const own = (at: Sequence) => copy.journal.head(at);
-    const fault = this.#record.contentFault(volume.id, content, appended, own, unreadable);
-    return fault === undefined ? undefined : `${copy.name} after a power cut: ${fault}`;
+    return committed === undefined || epochAt(history, last) === committed;
+  }
+
+  /** Whether damage and a power cut may both have struck the block's row, which is more than its array can bear. */
+  #isBeyondArray(copy: CutCopy, volume: VolumeConfig, block: number): boolean {
+    const { array } = copy;
+    if (array === undefined) return false;
+    const geometry = geometryOf(array.level, array.drives.length, array.chunk / BLOCK_BYTES);
+    const { stripeBlocks, chunkBlocks } = geometry;
+    // The only volume begins where its array does.
+    const row = Math.floor(block / stripeBlocks) * chunkBlocks + (block % chunkBlocks);
+    if (!this.#isRowDamaged(copy.name, row)) return false;
+    return isRowInFlight(copy.journal, volume, block, geometry) || copy.hasUnknown(row);
   }
 
   /** LUN 0 as the first sites of a set have it together, down to the first that stores. */
@@ -188,21 +209,13 @@ export class TakeoverSets {
       if (copy === undefined || volume === undefined) return undefined;
       used.push(copy);
       const stored = contents.get(name)?.bytes;
+      if (stored === undefined && copy.stores) return undefined;
       if (stored === undefined) continue;
       const bytes = used.length === 1 ? stored : stored.slice();
       for (const relay of used.slice(0, -1).reverse()) relay.overlay(volume, bytes);
       return { where: used.map((each) => each.name).join(" with "), bytes };
     }
     return undefined;
-  }
-
-  #hasDamage(name: string): boolean {
-    const paths = this.#fleet.members.get(name)?.config.drives ?? [];
-    const machine = this.#system.universe.machine(name);
-    return paths.some(({ path }) => {
-      const drive = machine.findDrive(path);
-      return drive !== undefined && this.#isDamaged(drive);
-    });
   }
 
   #volumeOf(name: string): VolumeConfig | undefined {
@@ -212,15 +225,13 @@ export class TakeoverSets {
 }
 
 /** Whether a write to another block of the row is in the journal, so that the power cut may have left the row torn. */
-function isRowInFlight({ array, journal }: CutCopy, volume: VolumeConfig, block: number): boolean {
-  if (array === undefined) return false;
-  const { stripeBlocks, chunkBlocks, parities } = geometryOf(
-    array.level,
-    array.drives.length,
-    array.chunk / BLOCK_BYTES,
-  );
+function isRowInFlight(
+  journal: JournalView,
+  volume: VolumeConfig,
+  block: number,
+  { stripeBlocks, chunkBlocks, parities }: Geometry,
+): boolean {
   if (parities === 0) return false;
-  // The only volume begins where its array does.
   const first = block - (block % stripeBlocks) + (block % chunkBlocks);
   for (let other = first; other < first + stripeBlocks; other += chunkBlocks) {
     if (other !== block && journal.newest(volume.id, lba(other)) > 0) return true;
@@ -228,13 +239,25 @@ function isRowInFlight({ array, journal }: CutCopy, volume: VolumeConfig, block:
   return false;
 }
 
-/** Gives each site the blocks that it can't read. @returns what is wrong where no other has one */
-function fillFromOthers(contents: ReadonlyMap<string, Stored>): string | undefined {
-  for (const [name, { bytes, unreadable }] of contents) {
+/**
+ * Gives each site the blocks that it can't read, from a site of which it is known that it has them right. Where there is
+ * none that is known, nothing is said of the site, and it is left out.
+ *
+ * @param isComplete whether every site that stores could be looked at
+ * @returns          what is wrong where no other site can read a block
+ */
+function fillFromOthers(contents: Map<string, Stored>, isComplete: boolean): string | undefined {
+  const known = [...contents.values()];
+  for (const [name, { bytes, unreadable }] of [...contents]) {
     for (const block of unreadable) {
-      const other = [...contents.values()].find((each) => !each.unreadable.has(block));
-      if (other === undefined)
+      const others = known.filter((each) => !each.unreadable.has(block));
+      if (others.length === 0 && isComplete)
         return `${name} can't read block ${block} of LUN 0 after a power cut, nor can any other site`;
+      const other = others.find(({ isCompared }) => isCompared);
+      if (other === undefined) {
+        contents.delete(name);
+        break;
+      }
       const at = block * BLOCK_BYTES;
       bytes.set(other.bytes.subarray(at, at + BLOCK_BYTES), at);
     }

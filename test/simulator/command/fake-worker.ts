@@ -6,7 +6,7 @@ import type { Order, Report } from "./worker-process.ts";
 const report = (message: Report) => process.send?.(message);
 
 function result(order: Order, traceHash: string): RunResult {
-  return { ...order, traceHash, simulatedMs: 2000, events: 5, writes: 3, reads: 2, faults: 1 };
+  return { ...order, traceHash, simulatedMs: 2000, events: 5, writes: 3, reads: 2, faults: 1, met: {} };
 }
 
 process.on("disconnect", () => process.exit(0));

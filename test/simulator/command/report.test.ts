@@ -11,6 +11,7 @@ const PASSED: RunResult = {
   writes: 4,
   reads: 3,
   faults: 2,
+  met: { "a member loses a write": { given: 3, met: 1 } },
 };
 const FAILURE: RunResult["failure"] = {
   invariant: "register",

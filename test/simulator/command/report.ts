@@ -1,5 +1,6 @@
 /** What the simulator's command prints: a line for each run, all about a run that failed, and the sum of all runs. */
 
+import type { Met } from "../faults/unrest.ts";
 import type { RunResult } from "../run.ts";
 import type { Outcome } from "./worker-process.ts";
 
@@ -54,12 +55,22 @@ export class Totals {
   readonly failed: RunResult[] = [];
   #simulatedMs = 0;
   #cpuMs = 0;
+  readonly #met = new Map<string, Met>();
 
   add({ result, cpuMs }: Outcome): void {
     this.runs++;
+    for (const [name, { given, met }] of Object.entries(result.met)) {
+      const sum = this.#met.get(name) ?? { given: 0, met: 0 };
+      this.#met.set(name, { given: sum.given + given, met: sum.met + met });
+    }
     if (result.failure !== undefined) this.failed.push(result);
     this.#simulatedMs += result.simulatedMs;
     this.#cpuMs += cpuMs;
+  }
+
+  /** How many of the faults that awaited a request were met by one, fault by fault. */
+  get met(): ReadonlyMap<string, Met> {
+    return this.#met;
   }
 
   /** @param elapsedMs real time since the first run began */

@@ -118,7 +118,7 @@ export class WorkerProcess {
 
 /** A run that left no result of its own. */
 function failed(order: Order, invariant: string, what: string): Outcome {
-  const nothing = { simulatedMs: 0, events: 0, writes: 0, reads: 0, faults: 0 };
+  const nothing = { simulatedMs: 0, events: 0, writes: 0, reads: 0, faults: 0, met: {} };
   const failure = { invariant, what, config: "", faults: [], lastEvents: [] };
   return { result: { ...order, traceHash: "-", ...nothing, failure }, cpuMs: 0 };
 }

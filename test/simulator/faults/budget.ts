@@ -4,27 +4,42 @@
  *
  * Any number of power cuts, kills, pauses and network faults is inside. Drives:
  * - All damage to a site's array strikes one member, the weak one; so no row has damage on two of its blocks. A power cut
- *   may leave the row torn as well, and then the damaged block is beyond its array; so each row is damaged at one site only.
+ *   may leave the row torn as well, and then the damaged block is beyond its array; so each row is damaged at one site
+ *   only. Who may damage rows claims them first, those among them that a request to come may damage.
  * - A site may lose its weak member for good once, while its array is whole, and its power stays until the array has
  *   noticed and settled that (see docs/array.md, "The moment of the loss").
- * - What a journal has taken stays; it may be slow, stall, or fail a request. A battery may fail while the power stays.
+ * - What a journal has taken stays; it may be slow, stall, or fail a request. A battery may fail while the power stays,
+ *   so that inside the budget no power cut ever takes what a battery should have kept.
  *
  * Beyond the budget members are struck as it comes, and so are journals, but for those of one site, the sound one:
  * without a copy left anywhere nothing could tell what is missing.
  */
 
-import type { SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import type { Fault as DriveFault, SeededRandom, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import type { DiskArray } from "../../../src/raid/disk-array.ts";
 import type { SimulatedSystem } from "../system.ts";
 
+/** Rows of one site's array that are damaged, or that a request to come may damage. */
+export interface Claim {
+  readonly first: number;
+  readonly count: number;
+  /** What was to come has come, or does not come any more: only these rows are damaged. */
+  settle(damaged: Iterable<number>): void;
+}
+
+/** Members whose content was damaged, and what damages them once a request meets it. */
+interface Struck {
+  readonly drive: SimulatedDrive;
+  readonly by: DriveFault | undefined;
+}
+
 export class Budget {
   readonly sound: string;
-  /** Members that were struck. */
-  readonly struck = new Set<SimulatedDrive>();
+  readonly #struck: Struck[] = [];
   /** Told of a site whose journal is about to be damaged. */
   onJournalStruck: (name: string) => void = () => {};
-  /** Where rows are damaged, by their index. */
-  readonly #damaged = new Map<number, string>();
+  /** By site, the rows of every claim. */
+  readonly #claims = new Map<string, Set<ReadonlySet<number>>>();
   readonly #weak = new Map<string, SimulatedDrive>();
   /** Sites that have lost a member, those that may not have noticed, and those that are to end at a request to come. */
   readonly #lost = new Set<string>();
@@ -54,17 +69,60 @@ export class Budget {
     return this.system.universe.machine(name).findDrive(this.random.pick(drives));
   }
 
-  strike(drive: SimulatedDrive): void {
-    this.struck.add(drive);
+  /** What a member holds was damaged; or is, as soon as a request meets the fault. */
+  strike(drive: SimulatedDrive, by?: DriveFault): void {
+    this.#struck.push({ drive, by });
   }
 
-  /** Whether a row of a site's array may be damaged; if so, it is taken to be. */
-  damageRow(name: string, index: number): boolean {
-    if (this.isBeyond) return true;
-    const where = this.#damaged.get(index) ?? name;
-    if (where !== name) return false;
-    this.#damaged.set(index, name);
+  /** Whether anything that a member holds was damaged. */
+  isDamaged(drive: SimulatedDrive): boolean {
+    return this.#struck.some((struck) => struck.drive === drive && (struck.by === undefined || struck.by.met > 0));
+  }
+
+  /** Whether a row of a site's array is damaged, or may be by now. */
+  isRowDamaged(name: string, row: number): boolean {
+    for (const rows of this.#claims.get(name) ?? []) if (rows.has(row)) return true;
+    return false;
+  }
+
+  /**
+   * Takes rows of a site's array for damage: a run of them among the first `all`, of which none is taken at another site.
+   *
+   * @param most how long the run is to be; half of that will do, and half of that, down to one row
+   */
+  claimRows(name: string, most: number, all: number): Claim | undefined {
+    for (let count = Math.min(most, all); count >= 1; count = Math.floor(count / 2)) {
+      const places = all - count + 1;
+      const from = this.random.below(places);
+      for (let at = 0; at < places; at++) {
+        const first = (from + at) % places;
+        if (this.isBeyond || this.#isFree(name, first, count)) return this.#claim(name, first, count);
+      }
+    }
+    return undefined;
+  }
+
+  #isFree(name: string, first: number, count: number): boolean {
+    for (const [site, claims] of this.#claims) {
+      if (site === name) continue;
+      for (const rows of claims) for (let at = first; at < first + count; at++) if (rows.has(at)) return false;
+    }
     return true;
+  }
+
+  #claim(name: string, first: number, count: number): Claim {
+    const claims = this.#claims.get(name) ?? new Set();
+    this.#claims.set(name, claims);
+    const rows = new Set(Array.from({ length: count }, (_, at) => first + at));
+    claims.add(rows);
+    return {
+      first,
+      count,
+      settle: (damaged) => {
+        claims.delete(rows);
+        claims.add(new Set(damaged));
+      },
+    };
   }
 
   /** Whether what a site's journal holds may be damaged; if so, it is taken to be. */

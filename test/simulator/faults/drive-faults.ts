@@ -1,27 +1,28 @@
 /**
  * What happens to drives. A write that is lost, misdirected or forgotten strikes data blocks only: a drive that loses a
  * block together with its checksum leaves nothing that could tell.
+ *
+ * What awaits a request strikes one, that lies within the rows claimed for it. Most reads of hosts are answered by the
+ * read cache; so where a read is to go wrong, the array is scrubbed as well.
  */
 
 import { OperatingError } from "../../../src/base/operating-error.ts";
 import { BLOCK_BYTES } from "../../../src/base/units.ts";
-import type { SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import type { Fault as DriveFault, FaultOptions, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { dataBlock } from "../../../src/raid/member-layout.ts";
 import { runCommand } from "../../../src/site/commands.ts";
-import { HOST_BLOCKS } from "../load.ts";
+import type { Claim } from "./budget.ts";
 import { anySite, duration, type Fault, type Scene } from "./fault.ts";
 
-interface Struck {
+export interface Struck {
   readonly name: string;
   readonly drive: SimulatedDrive;
 }
 
-function weakDrive(scene: Scene): Struck | undefined {
+export function weakDrive(scene: Scene): Struck | undefined {
   const name = anySite(scene);
   const drive = scene.budget.weakDrive(name);
-  if (!drive?.present) return undefined;
-  scene.budget.strike(drive);
-  return { name, drive };
+  return drive?.present ? { name, drive } : undefined;
 }
 
 function journalDrive(scene: Scene): Struck | undefined {
@@ -30,36 +31,111 @@ function journalDrive(scene: Scene): Struck | undefined {
   return drive?.present ? { name, drive } : undefined;
 }
 
-/** Damages what a member holds of some rows that hosts write. */
+/** Damages what a member holds of some rows that hosts use, `most` at the most. */
 function damage(
   name: string,
   weight: number,
-  act: (scene: Scene, drive: SimulatedDrive, rows: Rows) => string,
-  rowsMost = 1,
+  most: number,
+  act: (drive: SimulatedDrive, lba: number, blocks: number) => void,
 ): Fault {
   return {
     name,
     weight,
     strike: (scene) => {
       const struck = weakDrive(scene);
-      if (struck === undefined) return undefined;
-      const { random, budget } = scene;
-      const first = random.below(HOST_BLOCKS);
-      const count = 1 + random.below(rowsMost);
-      const other = random.below(HOST_BLOCKS);
-      const rows = [...Array.from({ length: count }, (_, at) => first + at), other];
-      if (!rows.every((index) => budget.damageRow(struck.name, index))) return undefined;
-      const what = act(scene, struck.drive, { lba: dataBlock(first), count, to: dataBlock(other) });
-      return `${struck.name}:${struck.drive.path} ${what}`;
+      const { random, budget, rows } = scene;
+      const claim = struck && budget.claimRows(struck.name, 1 + random.below(most), rows);
+      if (struck === undefined || claim === undefined) return undefined;
+      const { first, count } = claim;
+      budget.strike(struck.drive);
+      act(struck.drive, dataBlock(first), count);
+      return `${show(struck)} ${showRows(claim)}`;
     },
   };
 }
 
-/** Blocks of a member: `count` from `lba` on, and one more for what gets lost there. */
-interface Rows {
-  readonly lba: number;
-  readonly count: number;
-  readonly to: number;
+/** One write of rows that hosts use, by a member that does something else than it was told. */
+function writeGoesWrong(name: string, action: "lose" | "misdirect" | "forget"): Fault {
+  return {
+    name,
+    weight: 1.5,
+    awaitsRequest: true,
+    strike: (scene) => {
+      const struck = weakDrive(scene);
+      const { random, budget, rows } = scene;
+      const claim = struck && budget.claimRows(struck.name, 8 + random.below(41), rows);
+      if (struck === undefined || claim === undefined) return undefined;
+      const { first, count } = claim;
+      const lba = dataBlock(first);
+      const fault: DriveFault = scene.inject(
+        struck.drive,
+        {
+          on: "write",
+          lba,
+          blocks: count,
+          within: true,
+          times: 1,
+          ...(action === "misdirect" ? { action, to: lba } : { action }),
+        },
+        AWAITED,
+        () => claim.settle(rowsHit(fault)),
+      );
+      budget.strike(struck.drive, fault);
+      return `${show(struck)} ${showRows(claim)}`;
+    },
+  };
+}
+
+/** One read of rows that hosts use, by a member that returns something else than what it holds. */
+function readGoesWrong(name: string, action: "misdirect" | "stale" | "corrupt"): Fault {
+  return {
+    name,
+    weight: 1.5,
+    awaitsRequest: true,
+    strike: (scene) => {
+      const struck = weakDrive(scene);
+      const { random, budget, rows, system } = scene;
+      const claim = struck && budget.claimRows(struck.name, rows, rows);
+      if (struck === undefined || claim === undefined) return undefined;
+      const { first, count } = claim;
+      let isOver = false;
+      // Nothing on the drive is damaged by it.
+      scene.inject(
+        struck.drive,
+        { on: "read", action, lba: dataBlock(first), blocks: count, within: true, times: 1 },
+        AWAITED,
+        () => {
+          isOver = true;
+          claim.settle([]);
+        },
+      );
+      for (const share of [0.5, 1]) {
+        system.universe.after(share * random.below(AWAITED), () => isOver || scrub(scene, struck.name));
+      }
+      return `${show(struck)} ${showRows(claim)}`;
+    },
+  };
+}
+
+/** Virtual milliseconds that a fault awaits its request. */
+const AWAITED = 12_000;
+
+export function show({ name, drive }: Struck): string {
+  return `${name}:${drive.path}`;
+}
+
+export function showRows({ first, count }: Claim): string {
+  return count === 1 ? `row ${first}` : `rows ${first} to ${first + count - 1}`;
+}
+
+/** The rows that a write has damaged which met a fault: those that it was for, and those where it went. */
+function* rowsHit({ hits }: DriveFault): Iterable<number> {
+  for (const { lba, blocks, place } of hits) {
+    for (let at = 0; at < blocks; at++) {
+      yield lba + at - dataBlock(0);
+      yield place + at - dataBlock(0);
+    }
+  }
 }
 
 /** Puts a drive that vanished back, unless another was put in its place. */
@@ -68,10 +144,15 @@ function comeBack({ system }: Scene, drive: SimulatedDrive): void {
 }
 
 /** The weak member of a site drops out of its array for good. */
-function loss(name: string, weight: number, act: (scene: Scene, drive: SimulatedDrive) => void): Fault {
+function loss(
+  name: string,
+  act: (scene: Scene, drive: SimulatedDrive) => void,
+  more: Pick<Fault, "awaitsRequest"> = {},
+): Fault {
   return {
     name,
-    weight,
+    weight: 0.5,
+    ...more,
     strike: (scene) => {
       const struck = weakDrive(scene);
       if (struck === undefined || !scene.budget.mayLoseMember(struck.name)) return undefined;
@@ -82,17 +163,23 @@ function loss(name: string, weight: number, act: (scene: Scene, drive: Simulated
   };
 }
 
+/** The weak member of a site fails a request, and is fenced for it. */
+function lossAtRequest(name: string, on: "write" | "flush"): Fault {
+  const act = (scene: Scene, drive: SimulatedDrive) => scene.inject(drive, { on, action: "fail", times: 1 }, 60_000);
+  return loss(name, act, { awaitsRequest: true });
+}
+
 /** A request of a kind that the journal's drive fails, once. */
-function journalFailure(on: "read" | "write" | "flush"): Fault {
+function journalFailure(on: "read" | "write"): Fault {
   return {
     name: `a journal's ${on} fails`,
     weight: 0.7,
+    awaitsRequest: true,
     strike: (scene) => {
       const struck = journalDrive(scene);
       if (struck === undefined || !scene.budget.mayEnd(struck.name)) return undefined;
-      const fault = struck.drive.inject({ on, action: "fail", times: 1 });
+      scene.inject(struck.drive, { on, action: "fail", times: 1 }, 5000);
       scene.budget.condemn(struck.name);
-      scene.lasting(5000, () => fault.remove());
       return struck.name;
     },
   };
@@ -132,6 +219,13 @@ function command(scene: Scene, name: string, words: readonly string[]): void {
   });
 }
 
+/** @returns whether the site is up and has an array */
+function scrub(scene: Scene, name: string): boolean {
+  const isThere = (scene.system.sites.get(name)?.storage.arrays.size ?? 0) > 0;
+  if (isThere) command(scene, name, ["array", "scrub", "main"]);
+  return isThere;
+}
+
 /** Puts a blank drive where the lost one was, and has the array rebuilt on it. */
 function exchangeLost(scene: Scene, name: string): string | undefined {
   const { system, budget } = scene;
@@ -143,6 +237,11 @@ function exchangeLost(scene: Scene, name: string): string | undefined {
   const lost = path === undefined ? undefined : machine.findDrive(path);
   if (path === undefined || lost === undefined) return undefined;
   const drive = machine.replaceDrive(path, lost.blockCount * BLOCK_BYTES);
+  if (scene.random.chance(0.5)) {
+    // So that more is written while it is being rebuilt.
+    drive.slow(scene.random.pick([10, 100]));
+    scene.lasting(duration(scene.random, 8000), () => drive.slow(1));
+  }
   const look = () => {
     const array = system.sites.get(name)?.storage.arrays.get("main");
     if (array?.status.state === "optimal") budget.replaced(name, drive);
@@ -156,19 +255,13 @@ function exchangeLost(scene: Scene, name: string): string | undefined {
 
 /** Members that drop out of their array, or stand in the wrong place. */
 export const MEMBER_LOSSES: readonly Fault[] = [
-  loss("a member vanishes", 0.5, (_, drive) => drive.vanish()),
-  loss("a member vanishes and comes back old", 0.5, (scene, drive) => {
+  loss("a member vanishes", (_, drive) => drive.vanish()),
+  loss("a member vanishes and comes back old", (scene, drive) => {
     drive.vanish();
     scene.lasting(duration(scene.random, 8000), () => comeBack(scene, drive));
   }),
-  loss("a member fails a write", 0.5, (scene, drive) => {
-    const fault = drive.inject({ on: "write", action: "fail", times: 1 });
-    scene.lasting(60_000, () => fault.remove());
-  }),
-  loss("a member fails a flush", 0.5, (scene, drive) => {
-    const fault = drive.inject({ on: "flush", action: "fail", times: 1 });
-    scene.lasting(60_000, () => fault.remove());
-  }),
+  lossAtRequest("a member fails a write", "write"),
+  lossAtRequest("a member fails a flush", "flush"),
   {
     name: "a lost drive is exchanged for a new one",
     weight: 4,
@@ -182,10 +275,7 @@ export const MEMBER_LOSSES: readonly Fault[] = [
     weight: 1,
     strike: (scene) => {
       const name = anySite(scene);
-      const site = scene.system.sites.get(name);
-      if (site === undefined || site.storage.arrays.size === 0) return undefined;
-      command(scene, name, ["array", "scrub", "main"]);
-      return name;
+      return scrub(scene, name) ? name : undefined;
     },
   },
   {
@@ -226,64 +316,43 @@ export const MEMBER_LOSSES: readonly Fault[] = [
 ];
 
 export const ARRAY_FAULTS: readonly Fault[] = [
-  damage("a bit flips on a member", 2, (_, drive, { lba }) => {
-    drive.flipBit(lba);
-    return `block ${lba}`;
-  }),
-  damage(
-    "blocks of a member can't be read",
-    2,
-    (_, drive, { lba, count }) => {
-      drive.latentError(lba, count);
-      return `blocks ${lba} to ${lba + count}`;
+  damage("a bit flips on a member", 2, 1, (drive, lba) => drive.flipBit(lba)),
+  damage("blocks of a member can't be read", 2, 8, (drive, lba, blocks) => drive.latentError(lba, blocks)),
+  writeGoesWrong("a member loses a write", "lose"),
+  writeGoesWrong("a member misdirects a write", "misdirect"),
+  writeGoesWrong("a member forgets a write", "forget"),
+  readGoesWrong("a member misdirects a read", "misdirect"),
+  readGoesWrong("a member returns what was there before", "stale"),
+  readGoesWrong("a member garbles a read", "corrupt"),
+  {
+    name: "a member stalls",
+    weight: 1,
+    strike: (scene) => {
+      const found = weakDrive(scene);
+      if (found === undefined) return undefined;
+      const stall = found.drive.stall();
+      scene.lasting(duration(scene.random, 8000), () => stall.remove());
+      return show(found);
     },
-    8,
-  ),
-  damage("a member loses a write", 1, (scene, drive, { lba }) => {
-    const fault = drive.inject({ on: "write", action: "lose", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member misdirects a write", 1, (scene, drive, { lba, to }) => {
-    const fault = drive.inject({ on: "write", action: "misdirect", lba, blocks: 1, times: 1, to });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba} to ${to}`;
-  }),
-  damage("a member forgets a write", 1, (scene, drive, { lba }) => {
-    const fault = drive.inject({ on: "write", action: "forget", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member misdirects a read", 1, (scene, drive, { lba, to }) => {
-    const fault = drive.inject({ on: "read", action: "misdirect", lba, blocks: 1, times: 1, to });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba} to ${to}`;
-  }),
-  damage("a member returns what was there before", 1, (scene, drive, { lba }) => {
-    const fault = drive.inject({ on: "read", action: "stale", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `block ${lba}`;
-  }),
-  damage("a member garbles a read", 1, (scene, drive, { lba }) => {
-    const fault = drive.inject({ on: "read", action: "corrupt", lba, blocks: 1, times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return `of block ${lba}`;
-  }),
-  damage("a member stalls", 1, (scene, drive) => {
-    const length = duration(scene.random, 8000);
-    const stall = drive.stall();
-    scene.lasting(length, () => stall.remove());
-    return `for ${length} ms`;
-  }),
-  damage("a member is slow", 1, (scene, drive) => {
-    const length = duration(scene.random, 8000);
-    drive.slow(scene.random.pick([10, 100]));
-    scene.lasting(length, () => drive.slow(1));
-    return `for ${length} ms`;
-  }),
+  },
+  {
+    name: "a member is slow",
+    weight: 1,
+    strike: (scene) => {
+      const found = weakDrive(scene);
+      if (found === undefined) return undefined;
+      found.drive.slow(scene.random.pick([10, 100]));
+      scene.lasting(duration(scene.random, 8000), () => found.drive.slow(1));
+      return show(found);
+    },
+  },
   ...MEMBER_LOSSES,
 ];
 
+/**
+ * Inside the budget the power stays while a battery does not hold: what the product does then is tried, which is
+ * nothing in this version, for it watches no battery. Beyond it a power cut may take what the cache held.
+ */
 function failBattery({ system, budget, lasting }: Scene, name: string, length: number): void {
   const { battery } = system.universe.machine(name);
   battery.fail();
@@ -291,6 +360,11 @@ function failBattery({ system, budget, lasting }: Scene, name: string, length: n
     battery.recover();
     budget.batteryRecovered(name);
   });
+}
+
+/** Whether there is a cache in the journals' drives that a battery keeps. */
+function hasBattery({ system }: Scene): boolean {
+  return system.topology.journalDrive?.cache === "battery";
 }
 
 function flapBattery(scene: Scene, name: string, length: number): void {
@@ -314,7 +388,6 @@ function flapBattery(scene: Scene, name: string, length: number): void {
 export const JOURNAL_FAULTS: readonly Fault[] = [
   journalFailure("read"),
   journalFailure("write"),
-  journalFailure("flush"),
   {
     name: "a journal stalls",
     weight: 2,
@@ -324,7 +397,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, 8000);
       const stall = struck.drive.stall();
       scene.lasting(length, () => stall.remove());
-      return `${struck.name} for ${length} ms`;
+      return struck.name;
     },
   },
   {
@@ -336,7 +409,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, 8000);
       struck.drive.slow(scene.random.pick([10, 100]));
       scene.lasting(length, () => struck.drive.slow(1));
-      return `${struck.name} for ${length} ms`;
+      return struck.name;
     },
   },
   {
@@ -349,7 +422,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       scene.budget.condemn(struck.name);
       const length = duration(scene.random, 8000);
       scene.lasting(length, () => comeBack(scene, struck.drive));
-      return `${struck.name} for ${length} ms`;
+      return struck.name;
     },
   },
   {
@@ -357,10 +430,10 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
     weight: 1,
     strike: (scene) => {
       const name = anySite(scene);
-      if (!scene.budget.failBattery(name)) return undefined;
+      if (!hasBattery(scene) || !scene.budget.failBattery(name)) return undefined;
       const length = duration(scene.random, 8000);
       failBattery(scene, name, length);
-      return `${name} for ${length} ms`;
+      return name;
     },
   },
   {
@@ -368,18 +441,23 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
     weight: 1,
     strike: (scene) => {
       const name = anySite(scene);
-      if (!scene.budget.failBattery(name)) return undefined;
+      if (!hasBattery(scene) || !scene.budget.failBattery(name)) return undefined;
       const length = duration(scene.random, 4000);
       flapBattery(scene, name, length);
-      return `${name} for ${length} ms`;
+      return name;
     },
   },
 ];
 
-function journalDamage(name: string, act: (scene: Scene, drive: SimulatedDrive, lba: number) => string): Fault {
+function journalDamage(
+  name: string,
+  act: (scene: Scene, drive: SimulatedDrive, lba: number) => string,
+  more: Pick<Fault, "awaitsRequest"> = {},
+): Fault {
   return {
     name,
     weight: 0.7,
+    ...more,
     strike: (scene) => {
       const struck = journalDrive(scene);
       if (struck === undefined || !scene.budget.strikeJournal(struck.name)) return undefined;
@@ -388,6 +466,18 @@ function journalDamage(name: string, act: (scene: Scene, drive: SimulatedDrive, 
       return `${struck.name} ${act(scene, struck.drive, lba)}`;
     },
   };
+}
+
+function journalDamageAtRequest(name: string, options: FaultOptions): Fault {
+  const act = (scene: Scene, drive: SimulatedDrive, lba: number) => {
+    if (options.on === "write" && options.action === "misdirect") {
+      scene.inject(drive, { ...options, to: lba }, AWAITED);
+      return `to block ${lba}`;
+    }
+    scene.inject(drive, options, AWAITED);
+    return "";
+  };
+  return journalDamage(name, act, { awaitsRequest: true });
 }
 
 /** What a journal must survive without a wrong answer, although its site may not. */
@@ -401,24 +491,7 @@ export const JOURNAL_DAMAGE: readonly Fault[] = [
     drive.latentError(lba, blocks);
     return `blocks ${lba} to ${lba + blocks}`;
   }),
-  journalDamage("a journal loses a write", (scene, drive) => {
-    const fault = drive.inject({ on: "write", action: "lose", times: 1 });
-    scene.lasting(5000, () => fault.remove());
-    return "";
-  }),
-  journalDamage("a journal misdirects a write", (scene, drive, lba) => {
-    const fault = drive.inject({ on: "write", action: "misdirect", times: 1, to: lba });
-    scene.lasting(5000, () => fault.remove());
-    return `to block ${lba}`;
-  }),
-  journalDamage("a journal forgets writes", (scene, drive) => {
-    const fault = drive.inject({ on: "write", action: "forget", times: 1 + scene.random.below(20) });
-    scene.lasting(5000, () => fault.remove());
-    return "";
-  }),
-  journalDamage("a journal's flushes lie", (scene, drive) => {
-    const fault = drive.inject({ on: "flush", action: "lose" });
-    scene.lasting(8000, () => fault.remove());
-    return "";
-  }),
+  journalDamageAtRequest("a journal loses a write", { on: "write", action: "lose", times: 1 }),
+  journalDamageAtRequest("a journal forgets writes", { on: "write", action: "forget", times: 20 }),
+  journalDamageAtRequest("a journal misdirects a write", { on: "write", action: "misdirect", times: 1 }),
 ];

@@ -1,6 +1,11 @@
 /** What a fault is, and what it strikes. */
 
-import type { SeededRandom } from "../../../src/platform/memory/memory-world.ts";
+import type {
+  Fault as DriveFault,
+  FaultOptions as DriveFaultOptions,
+  SeededRandom,
+  SimulatedDrive,
+} from "../../../src/platform/memory/memory-world.ts";
 import type { Host } from "../hosts/host.ts";
 import type { Operator } from "../operator.ts";
 import type { SimulatedSystem } from "../system.ts";
@@ -13,14 +18,20 @@ export interface Scene {
   readonly hosts: readonly Host[];
   readonly budget: Budget;
   readonly random: SeededRandom;
+  /** Rows of every array that hosts use, from 0 on. */
+  readonly rows: number;
   /** Calls `end` once: after `duration` virtual milliseconds, or when everything is mended. */
   lasting(duration: number, end: () => void): void;
+  /** Gives a drive a fault that a request to come meets, unless `duration` is over before. Whether one did is counted. */
+  inject(drive: SimulatedDrive, options: DriveFaultOptions, duration: number, end?: () => void): DriveFault;
 }
 
 export interface Fault {
   readonly name: string;
   /** How often it strikes, next to the others. */
   readonly weight: number;
+  /** It is given to a drive, and strikes with a request to come, if there is one: see `Scene.inject`. */
+  readonly awaitsRequest?: true;
   /** @returns what it did, in words; undefined where it can't strike now */
   strike(scene: Scene): string | undefined;
 }

@@ -41,7 +41,7 @@ export const WIRE_FAULTS: readonly Fault[] = [
       system.universe.network.flipBits(a, b, probability);
       const length = duration(random, CUT_MOST);
       scene.lasting(length, () => system.universe.network.flipBits(a, b, 0));
-      return `${a} to ${b}, in ${probability} of the segments, for ${length} ms`;
+      return `${a} to ${b}, in ${probability} of the segments`;
     },
   },
 ];
@@ -56,7 +56,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, CUT_MOST);
       network.partition(a, b);
       scene.lasting(length, () => network.heal(a, b));
-      return `${a} and ${b} for ${length} ms`;
+      return `${a} and ${b}`;
     },
   },
   {
@@ -68,7 +68,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, CUT_MOST);
       network.partitionOneWay(a, b);
       scene.lasting(length, () => network.heal(a, b));
-      return `${a} to ${b} for ${length} ms`;
+      return `${a} to ${b}`;
     },
   },
   {
@@ -80,7 +80,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       const length = duration(scene.random, CUT_MOST);
       network.isolate(name);
       scene.lasting(length, () => network.heal(name));
-      return `${name} for ${length} ms`;
+      return name;
     },
   },
   {
@@ -90,7 +90,8 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       const [a, b] = anyPair(scene);
       const length = duration(scene.random, 5000);
       scene.system.universe.network.clog(a, b, length);
-      return `${a} to ${b} for ${length} ms`;
+      scene.lasting(length, () => {});
+      return `${a} to ${b}`;
     },
   },
   {
@@ -107,7 +108,7 @@ export const NETWORK_FAULTS: readonly Fault[] = [
       system.universe.network.link(a, b, { delay, bytesPerSecond });
       const length = duration(random, CUT_MOST);
       scene.lasting(length, () => system.universe.network.link(a, b, before));
-      return `${a} and ${b}: ${delay[0]} to ${delay[1]} ms, ${bytesPerSecond} bytes a second, for ${length} ms`;
+      return `${a} and ${b}: ${delay[0]} to ${delay[1]} ms, ${bytesPerSecond} bytes a second`;
     },
   },
   ...WIRE_FAULTS,

@@ -5,21 +5,35 @@ import type { Ending } from "../operator.ts";
 import { anySite, duration, type Fault, type Scene } from "./fault.ts";
 
 const ENDINGS: readonly Ending[] = ["crash", "half-open", "kill", "close"];
-const VERDICTS: readonly Verdict[] = ["crash-before", "crash-after", "kill-before", "kill-after"];
+export const VERDICTS: readonly Verdict[] = ["crash-before", "crash-after", "kill-before", "kill-after"];
 /** Until a site that has ended starts again. */
 const DOWN_MOST = 5000;
-/** Longer than every timeout of the product. */
+/** Longer than every timeout of the product, where the unrest lasts long enough for it. */
 const PAUSE_MOST = 60_000;
+const PAUSE_LONG = 20_000;
 
 function end(scene: Scene, name: string, ending: Ending): boolean {
   return scene.budget.mayEnd(name) && scene.operator.end(name, ending, duration(scene.random, DOWN_MOST));
 }
 
 /** Lets a machine end at a request to its drives, the `after`th from now. */
-function endAtRequest(scene: Scene, name: string, after: number, verdict: Verdict): void {
+export function endAtRequest(
+  scene: Scene,
+  name: string,
+  after: number,
+  verdict: Verdict,
+  options: {
+    /** Of the array's drives reads don't count. */
+    readonly to?: "any drive" | "the array";
+    /** Whether requests count already. */
+    readonly counts?: () => boolean;
+  } = {},
+): void {
+  const { to = "any drive", counts = () => true } = options;
   const { system, budget, operator, random } = scene;
   const machine = system.universe.machine(name);
-  const drives = [...system.drivesOf(name), "/journal"].map((path) => machine.findDrive(path));
+  const paths = [...system.drivesOf(name), ...(to === "any drive" ? ["/journal"] : [])];
+  const drives = paths.map((path) => machine.findDrive(path));
   let left = after;
   const disarm = () => {
     budget.disarm(name);
@@ -31,7 +45,7 @@ function endAtRequest(scene: Scene, name: string, after: number, verdict: Verdic
     }
   };
   const meet = (): Verdict => {
-    if (--left > 0) return "continue";
+    if (!counts() || --left > 0) return "continue";
     disarm();
     const pause = duration(random, DOWN_MOST);
     system.universe.after(0, () => operator.ended(name, pause));
@@ -39,7 +53,7 @@ function endAtRequest(scene: Scene, name: string, after: number, verdict: Verdic
   };
   for (const drive of drives) {
     if (drive === undefined) continue;
-    drive.onRead = meet;
+    if (to === "any drive") drive.onRead = meet;
     drive.onWrite = meet;
     drive.onFlush = meet;
   }
@@ -118,7 +132,7 @@ export const SITE_FAULTS: readonly Fault[] = [
       if (machine.state !== "running") return undefined;
       const length = duration(scene.random, scene.random.chance(0.2) ? PAUSE_MOST : 6000);
       pause(scene, machine, length);
-      return `${name} for ${length} ms`;
+      return name;
     },
   },
   {
@@ -162,9 +176,11 @@ export const SITE_FAULTS: readonly Fault[] = [
       }
       if (role === "relay") changes.push(["relay", { acknowledge: random.pick(["hop", "end"]) }]);
       const [section, keys] = random.pick(changes);
-      system.reconfigure(name, section, keys);
       const ending = random.pick(ENDINGS);
-      return end(scene, name, ending) ? `${name}: ${ending}, then ${section} ${JSON.stringify(keys)}` : undefined;
+      if (!end(scene, name, ending)) return undefined;
+      // It counts from the next start on, and none comes before this event is over.
+      system.reconfigure(name, section, keys);
+      return `${name}: ${ending}, then ${section} ${JSON.stringify(keys)}`;
     },
   },
 ];
@@ -197,7 +213,26 @@ export const HOST_FAULTS: readonly Fault[] = [
       if (machine.state !== "running") return undefined;
       const length = duration(scene.random, 10_000);
       pause(scene, machine, length);
-      return `${machine.name} for ${length} ms`;
+      return machine.name;
     },
   },
+];
+
+/** Longer than every timeout, those of hosts included; the unrest must leave room for it. */
+function longPause(name: string, who: (scene: Scene) => string): Fault {
+  return {
+    name,
+    weight: 2,
+    strike: (scene) => {
+      const machine = scene.system.universe.machine(who(scene));
+      if (machine.state !== "running") return undefined;
+      pause(scene, machine, PAUSE_LONG + scene.random.below(PAUSE_MOST - PAUSE_LONG));
+      return machine.name;
+    },
+  };
+}
+
+export const PAUSES: readonly Fault[] = [
+  longPause("a site stands still for long", anySite),
+  longPause("a host stands still for long", ({ hosts, random }) => random.pick(hosts).name),
 ];

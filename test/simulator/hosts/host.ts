@@ -39,6 +39,8 @@ export interface HostOptions {
   readonly digests: boolean;
   /** Virtual milliseconds that a command may take at the most; each is given half of it at least. */
   readonly commandTimeout: number;
+  /** Whether the target may say that data or hardware is lost. */
+  readonly mayLose: boolean;
   readonly registers: Registers;
   /** Told of what the target must not do. What the registers find they tell themselves. */
   readonly onViolation: (text: string) => void;
@@ -53,11 +55,11 @@ const STOP_MILLIS = 45_000;
 
 const Status = { Good: 0x00, CheckCondition: 0x02, Busy: 0x08, TaskSetFull: 0x28, TaskAborted: 0x40 } as const;
 const SenseKey = { NotReady: 2, MediumError: 3, HardwareError: 4, UnitAttention: 6 } as const;
-/** What a target may say of a command that makes sense. */
-const ERRORS = new Map<number, string>([
-  [SenseKey.NotReady, "not ready"],
-  [SenseKey.MediumError, "medium error"],
-  [SenseKey.HardwareError, "hardware error"],
+/** What a target may say of a command that makes sense: that it can't serve now, or that something is lost. */
+const ERRORS = new Map<number, { readonly name: string; readonly isLoss: boolean }>([
+  [SenseKey.NotReady, { name: "not ready", isLoss: false }],
+  [SenseKey.MediumError, { name: "medium error", isLoss: true }],
+  [SenseKey.HardwareError, { name: "hardware error", isLoss: true }],
 ]);
 
 /** A command of the host, over all of its retries. */
@@ -139,14 +141,18 @@ export class Host {
     this.#giveUp();
   }
 
-  /** Reads all blocks of the host, again and again until each was read. A host that does not run logs in for it. */
-  async readAll(): Promise<void> {
+  /**
+   * Reads all blocks of the host. A host that does not run logs in for it.
+   *
+   * @param until whether each is read again and again until it was read, or once, whatever the answer is
+   */
+  async readAll(until: "read" | "answered" = "read"): Promise<void> {
     const isUp = this.#initiator !== undefined;
     if (!isUp) this.#start();
     const { first, blocks } = this.#options;
     for (let at = 0; at < blocks; at += BLOCKS_MAX) {
       const count = Math.min(BLOCKS_MAX, blocks - at);
-      while (!(await this.#readOnce(first + at, count)));
+      while (!(await this.#readOnce(first + at, count)) && until === "read");
     }
     if (!isUp) await this.stop();
   }
@@ -333,12 +339,12 @@ export class Host {
   }
 
   #failed(work: Work, status: number, sense: (Outcome & { kind: "status" })["sense"], initiator: Initiator): void {
-    const name = status === Status.CheckCondition && sense !== undefined ? ERRORS.get(sense.key) : undefined;
-    if (name === undefined) {
+    const error = status === Status.CheckCondition && sense !== undefined ? ERRORS.get(sense.key) : undefined;
+    if (error === undefined || (error.isLoss && !this.#options.mayLose)) {
       const code = [status, sense?.key, sense?.asc, sense?.ascq].map((one) => one?.toString(16) ?? "-").join("/");
       this.#options.onViolation(`${this.name}: command ${work.cdb[0].toString(16)} answered with ${code}`);
     }
-    Counters.count(this.counters.errors, name ?? "unexpected");
+    Counters.count(this.counters.errors, error?.name ?? "unexpected");
     for (const write of work.writes) this.#doubt(write, initiator);
     this.#end(work, false);
   }
@@ -364,7 +370,6 @@ export class Host {
   // Writes in doubt.
 
   #doubt(write: Write, initiator: Initiator | undefined): void {
-    write.abandon();
     if (initiator !== undefined) this.#doubts.push({ write, portal: initiator.portal });
   }
 

@@ -30,6 +30,7 @@ class Bench {
       pause: 10,
       commandTimeout: 8000,
       registers: this.registers,
+      mayLose: false,
       onViolation: (text) => this.violations.push(text),
       ...options,
     };

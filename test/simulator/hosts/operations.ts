@@ -1,6 +1,6 @@
 /**
  * What a host does to registers: a write or an unmap, or a read, from the moment when it is sent to the moment when its
- * host knows how it ended. An operation ends once; what a write abandoned without an end may do has no limit.
+ * host knows how it ended. An operation ends once; a write that never ends may land at any time, or never.
  */
 
 import type { Registers } from "./registers.ts";
@@ -10,7 +10,6 @@ export class Write {
   /** Its place in the order of all beginnings and ends; infinite until it has ended or is settled. */
   end = Number.POSITIVE_INFINITY;
   isAcknowledged = false;
-  isRefused = false;
   #endedAt: number | undefined;
 
   /**
@@ -34,7 +33,7 @@ export class Write {
 
   /** An operation ends once; what comes after is ignored. */
   get hasEnded(): boolean {
-    return this.end !== Number.POSITIVE_INFINITY || this.isRefused;
+    return this.end !== Number.POSITIVE_INFINITY;
   }
 
   /** It was acknowledged: it has landed. */
@@ -45,34 +44,19 @@ export class Write {
     this.registers.acknowledge(this);
   }
 
-  /** Nobody knows: it may have landed, or land at any time from now on, or never. `settle` may still follow. */
-  abandon(): void {}
-
-  /** Abandoned, and sure not to land from now on: either it has or it never will. */
+  /** It was given up, and does not land from now on: either it has or it never will. */
   settle(now: number): void {
     if (this.hasEnded) return;
     this.#endedAt = now;
     this.registers.settle(this);
   }
 
-  /** It has not landed and never will. */
-  refuse(now: number): void {
-    if (this.hasEnded) return;
-    this.isRefused = true;
-    this.#endedAt = now;
-    this.registers.refuse(this, now);
-  }
-
   /** For people. */
   get text(): string {
     const what = this.isUnmap ? "an unmap" : `stamp ${this.stamp}`;
-    const until = this.#endedAt === undefined ? "open" : `${this.#fate} at ${formatTime(this.#endedAt)}`;
+    const fate = this.isAcknowledged ? "acknowledged" : "settled";
+    const until = this.#endedAt === undefined ? "open" : `${fate} at ${formatTime(this.#endedAt)}`;
     return `${what} (${this.who}, begun at ${formatTime(this.now)}, ${until})`;
-  }
-
-  get #fate(): string {
-    if (this.isAcknowledged) return "acknowledged";
-    return this.isRefused ? "refused" : "settled";
   }
 }
 

@@ -60,16 +60,9 @@ export class Register {
     if (write.isUnmap) this.#closeUnmap(write);
   }
 
-  /** The write was refused: it never lands. @returns what is wrong with that, in words */
-  refused(write: Write): string | undefined {
-    if (write.isUnmap) this.#closeUnmap(write);
-    const cluster = this.#clusters.get(write.stamp);
-    return cluster !== undefined && cluster.readBegin > 0 ? `${write.text} was refused, and has been read` : undefined;
-  }
-
   #closeUnmap(unmap: Write): void {
     this.#openUnmaps--;
-    if (!unmap.isRefused && unmap.end > this.#unmappedUntil) this.#unmappedUntil = unmap.end;
+    if (unmap.end > this.#unmappedUntil) this.#unmappedUntil = unmap.end;
   }
 
   #landed(write: Write): void {
@@ -91,7 +84,6 @@ export class Register {
     const cluster = this.#clusters.get(stamp);
     if (cluster === undefined) return `stamp ${stamp}, which was never written there`;
     const { write } = cluster;
-    if (write.isRefused) return `${write.text}, which was refused`;
     if (landed !== undefined && landed.begin > firstEnd(cluster)) return this.#isOver(write.text, landed);
     if (begin > cluster.readBegin) cluster.readBegin = begin;
     if (end < cluster.readEnd) cluster.readEnd = end;
@@ -103,7 +95,6 @@ export class Register {
   wouldBeWrong(stamp: number, now: number): string | undefined {
     const cluster = this.#clusters.get(stamp);
     if (stamp !== 0 && cluster === undefined) return `stamp ${stamp}, which was never written there`;
-    if (cluster?.write.isRefused) return `${cluster.write.text}, which was refused`;
     const since = cluster === undefined ? this.#lastUnmap : firstEnd(cluster);
     if (since > now) return undefined;
     const over = this.#landedAfter(since, cluster);
@@ -156,7 +147,7 @@ export class Register {
   }
 
   #checkZeros(forward: readonly Zone[]): string | undefined {
-    const unmaps = Steps.of(this.#unmaps.filter((one) => !one.isRefused).map((one) => [one.begin, one.end] as const));
+    const unmaps = Steps.of(this.#unmaps.map((one) => [one.begin, one.end] as const));
     const landed = [...this.#clusters.values()].filter(hasLanded);
     const begins = Steps.of(landed.map((one) => [firstEnd(one), lastBegin(one)] as const));
     for (let at = 0; at < this.#zeroReads.length; at += 2) {

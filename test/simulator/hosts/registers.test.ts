@@ -76,9 +76,8 @@ describe("registers", () => {
     });
 
     it("an abandoned write that lands late, once, or never", () => {
-      const [never, late] = [write(), write()];
-      never.abandon();
-      late.abandon();
+      write();
+      const late = write();
       const known = done(write());
       read(known);
       read(late.stamp);
@@ -89,9 +88,8 @@ describe("registers", () => {
     });
 
     it("an abandoned unmap that lands late", () => {
-      const gone = unmap();
+      unmap();
       read(done(write()));
-      gone.abandon();
       read(0);
       expectRight();
     });
@@ -147,11 +145,10 @@ describe("registers", () => {
     });
 
     it("a value that comes back after zeros, which an unmap in doubt explains only once", () => {
-      const open = unmap();
+      unmap();
       const a = done(write());
       read(a);
       read(0);
-      open.abandon();
       read(a);
       expectWrong(/stamp 1 .* came back after a read of zeros/);
     });
@@ -169,20 +166,6 @@ describe("registers", () => {
       const stamp = done(write(7));
       read(stamp);
       expectWrong(new RegExp(`stamp ${stamp}, which was never written there`));
-    });
-
-    it("a write that was refused", () => {
-      const refused = write();
-      refused.refuse(now());
-      read(refused.stamp);
-      expectWrong(/which was refused/);
-    });
-
-    it("a write that was refused after it had been read", () => {
-      const refused = write();
-      read(refused.stamp);
-      refused.refuse(now());
-      expectWrong(/was refused, and has been read/);
     });
 
     it("a write that lands after it was settled", () => {
@@ -328,7 +311,6 @@ function make({ seed, operations, unmaps, lie }: Shape): Made {
       busy[at] = { op, entry, isDone: false };
     } else if (!current.isDone) {
       if ("stamp" in current.op && random.chance(0.15)) {
-        current.op.abandon();
         lates.push({ op: current.op, entry: current.entry });
         busy[at] = undefined;
         continue;

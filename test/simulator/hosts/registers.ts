@@ -5,7 +5,7 @@
  * @example
  * const write = registers.beginWrite(12, 4, now, "oslo");
  * stamp(data, 12, 4096, write.stamp);
- * write.finish(now); // or abandon(), settle(now), refuse(now)
+ * write.finish(now); // or, where nobody knows whether it has landed, settle(now) once it can't any more
  * const read = registers.beginRead(12, 4, now, "oslo");
  * read.finish(content, now);
  * expect(registers.check()).toEqual([]);
@@ -101,13 +101,6 @@ export class Registers {
   settle(write: Write): void {
     write.end = ++this.#order;
     for (let block = 0; block < write.blocks; block++) this.#of(write.lba + block).settled(write);
-  }
-
-  refuse(write: Write, now: number): void {
-    for (let block = 0; block < write.blocks; block++) {
-      const wrong = this.#of(write.lba + block).refused(write);
-      if (wrong !== undefined) this.#report(`block ${write.lba + block} at ${formatTime(now)}: ${wrong}`);
-    }
   }
 
   newestOf(lba: number, blocks: number): (Write | undefined)[] {

@@ -54,6 +54,7 @@ async function run(mangle: Mangle | undefined, digests = false, flip = 0): Promi
     digests,
     commandTimeout: 2000,
     registers,
+    mayLose: false,
     onViolation: (text) => violations.push(text),
   });
   universe.network.flipBits("target", "oslo", flip);

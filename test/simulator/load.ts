@@ -40,7 +40,8 @@ export class Load {
     const random = universe.random.fork("load");
     const blockSize = topology.blockSize ?? 512;
     this.blockSize = blockSize;
-    this.blocks = random.chance(options.isBulk === true ? 1 : 0.2) ? HOST_BLOCKS_MANY : HOST_BLOCKS;
+    const many = options.isBulk === true ? 1 : options.isLight === true ? 0 : 0.2;
+    this.blocks = random.chance(many) ? HOST_BLOCKS_MANY : HOST_BLOCKS;
     const blocks = (this.blocks * BLOCK_BYTES) / blockSize;
     const { stripeBlocks, chunkBlocks } = system.geometry;
     this.rows = Math.ceil(this.blocks / stripeBlocks) * chunkBlocks;
@@ -56,7 +57,7 @@ export class Load {
         blocks,
         large: options.isBulk === true ? LARGE_BULK : LARGE,
         depth: 1 + random.below(options.depth),
-        pause: random.pick(options.isLight === true ? [2000, 5000] : [20, 50, 200]),
+        pause: random.pick(options.isLight === true ? [1000, 2000] : [20, 50, 200]),
         digests: random.chance(0.6),
         commandTimeout: random.pick([3000, 10_000, 30_000]),
         mayLose: options.mayLose ?? false,

@@ -91,7 +91,7 @@ export const RAID: readonly Breakage[] = [
     find: "const logged = await this.#log.append(stripe, pieces);\n      try {\n        await this.#place(pins, pieces, fua);\n      } finally {\n        this.#log.finish(logged);\n      }",
     replace: "await this.#place(pins, pieces, fua);",
     scenario: "rows",
-    seeds: 60,
+    seeds: 110,
     isLong: true,
     why: "A row of a degraded array is overwritten in place, so that a power cut changes the block of the missing member.",
   },

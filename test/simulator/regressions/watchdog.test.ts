@@ -36,9 +36,9 @@ async function underLoad(seed: number) {
     const goal = load.hosts.map((host) => host.counters.acknowledged + 3);
     const isServed = () => load.hosts.every((host, at) => host.counters.acknowledged >= goal[at]);
     await universe.run(() => system.server !== undefined && isServed(), { deadline: DEADLINE });
-    await load.end();
+    await universe.result(load.end(), { deadline: DEADLINE });
     await system.settle();
-    await load.readAll();
+    await universe.result(load.readAll(), { deadline: DEADLINE });
     for (const name of system.names) {
       wrong.push(...load.registers.checkContent(await system.stored(name), name, universe.now));
     }

@@ -5,7 +5,7 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
-import { createServer } from "node:net";
+import { type AddressInfo, createServer, type Server } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
@@ -179,23 +179,30 @@ export class Workbench {
   }
 }
 
-/** TCP ports of 127.0.0.1 that are free now; all different. */
+/** Below those that the kernel gives to outgoing connections, which would take a port before it is used. */
+const PORTS: readonly [first: number, end: number] = [10_240, 32_000];
+
+/** TCP ports of this machine that nobody listens on, and that no connection gets by itself. */
 export async function freePorts(count: number): Promise<readonly number[]> {
-  const servers = await Promise.all(
-    Array.from({ length: count }, async () => {
-      const server = createServer();
-      await new Promise<void>((resolve, reject) => {
-        server.once("error", reject);
-        server.listen(0, "127.0.0.1", () => resolve());
-      });
-      return server;
-    }),
-  );
-  const ports = servers.map((server) => {
-    const address = server.address();
-    if (address === null || typeof address === "string") throw new Error("no free TCP port");
-    return address.port;
-  });
+  const servers: Server[] = [];
+  while (servers.length < count) {
+    const port = PORTS[0] + Math.floor(Math.random() * (PORTS[1] - PORTS[0]));
+    const server = await listening(port);
+    if (server !== undefined) servers.push(server);
+  }
+  const ports = servers.map((server) => (server.address() as AddressInfo).port);
   await Promise.all(servers.map((server) => new Promise((resolve) => server.close(resolve))));
   return ports;
+}
+
+/** @returns a server on the port; undefined where the port is taken */
+function listening(port: number): Promise<Server | undefined> {
+  return new Promise((resolve, reject) => {
+    const server = createServer();
+    server.once("error", (error) => {
+      if ("code" in error && error.code === "EADDRINUSE") resolve(undefined);
+      else reject(error);
+    });
+    server.listen(port, "127.0.0.1", () => resolve(server));
+  });
 }

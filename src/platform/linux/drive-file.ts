@@ -3,10 +3,24 @@
  *
  * Invariants: a drive is locked (flock) before anything of it is read, exclusively when it may be written; a block
  * device that may be written is also opened O_EXCL, so that it is neither mounted nor part of something else; when
- * opening or making fails, nothing stays open and no half-made file stays behind.
+ * opening or making fails, nothing stays open and no half-made file stays behind; a file that is being made has another
+ * name until it is whole, so that a process that is killed meanwhile leaves nothing at its path.
  */
 
-import { closeSync, constants, fstat, fsync, open, read, type Stats, stat, unlink, write } from "node:fs";
+import {
+  closeSync,
+  constants,
+  fstat,
+  fsync,
+  ftruncate,
+  link,
+  open,
+  read,
+  type Stats,
+  stat,
+  unlink,
+  write,
+} from "node:fs";
 import { dirname } from "node:path";
 import { promisify } from "node:util";
 import { assert } from "../../base/assert.ts";
@@ -38,6 +52,8 @@ import type { LinuxMemory } from "./linux-memory.ts";
 export const LOCK_PATIENCE = millis(500);
 const LOCK_RETRY = millis(20);
 const ZEROS_BYTES = MiB;
+/** What is not whole yet. */
+const PART = ".part";
 
 const openAsync = promisify(open);
 const statAsync = promisify(stat);
@@ -45,6 +61,8 @@ const fstatAsync = promisify(fstat);
 const readAsync = promisify(read);
 const writeAsync = promisify(write);
 const fsyncAsync = promisify(fsync);
+const ftruncateAsync = promisify(ftruncate);
+const linkAsync = promisify(link);
 const unlinkAsync = promisify(unlink);
 
 export interface OpenOptions {
@@ -86,25 +104,42 @@ export async function openDriveFile(path: string, options: OpenOptions): Promise
   }
 }
 
-/** Rejects with `drive.exists`, `drive.nospace`, `drive.missing`, `drive.denied` or `drive.unusable`. */
+/** Rejects with `drive.exists`, `drive.busy`, `drive.nospace`, `drive.missing`, `drive.denied` or `drive.unusable`. */
 export async function createDriveFile(path: string, size: ByteCount): Promise<void> {
   assert(size > 0 && size % BLOCK_BYTES === 0, `a drive of ${size} bytes is not a whole number of blocks`);
-  const flags = constants.O_RDWR | constants.O_CREAT | constants.O_EXCL | O_CLOEXEC;
-  const fd = await attempt(path, () => openAsync(path, flags, 0o600));
+  const part = `${path}${PART}`;
+  const fd = await attempt(path, () => openAsync(part, constants.O_RDWR | constants.O_CREAT | O_CLOEXEC, 0o600));
   try {
+    await claimPart(fd, part, path);
     const result = fallocate(fd, 0, 0, size);
     if (result < 0 && result !== -EOPNOTSUPP) throw errnoError(-result);
     // Space that is only reserved makes the file system write metadata at the first write of each part, and a durable
     // write then takes several times as long.
     await writeZeros(fd, size);
     await fsyncAsync(fd);
+    await linkAsync(part, path);
+    await unlinkAsync(part);
   } catch (error) {
-    await unlinkAsync(path).catch(() => {});
+    if (!(error instanceof OperatingError)) await unlinkAsync(part).catch(() => {});
     throw translated(path, error);
   } finally {
     closeSync(fd);
   }
   await attempt(path, () => syncDirectory(dirname(path)));
+}
+
+/** Takes a file that is to be made for this process alone, and empties it of what one that was killed left there. */
+async function claimPart(fd: number, part: string, path: string): Promise<void> {
+  if (flock(fd, LOCK_EX | LOCK_NB) < 0) throw busy(path);
+  const [own, there] = await Promise.all([fstatAsync(fd), statAsync(part).catch(() => undefined)]);
+  // Whoever had it before has finished it meanwhile.
+  if (there?.ino !== own.ino) throw busy(path);
+  const exists = await statAsync(path).then(
+    () => true,
+    () => false,
+  );
+  if (exists) throw errnoError(Errno.EEXIST);
+  await ftruncateAsync(fd, 0);
 }
 
 function kindOf(path: string, stats: Stats): "block device" | "file" {

@@ -1,5 +1,15 @@
 import { spawnSync } from "node:child_process";
-import { chmodSync, mkdirSync, mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readFileSync,
+  rmSync,
+  statSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { afterAll, afterEach, beforeEach, describe, expect, it } from "vitest";
@@ -191,6 +201,24 @@ describe("drives of this machine", () => {
     await expect(drives.open(at("huge"), "read-only")).rejects.toMatchObject({ code: "drive.missing" });
     const nowhere = join(directory, "none", "drive");
     await expect(drives.create(nowhere, byteCount(BLOCK_BYTES))).rejects.toMatchObject({ code: "drive.missing" });
+  });
+
+  it("are at their path only once they are whole, whatever a process that was killed left beside it", async () => {
+    writeFileSync(at("whole.part"), new Uint8Array(5 * BLOCK_BYTES).fill(7));
+    let seen = 0;
+    let over = false;
+    const created = drives.create(at("whole"), byteCount(64 * 256 * BLOCK_BYTES)).finally(() => {
+      over = true;
+    });
+    while (!over) {
+      if (existsSync(at("whole"))) expect(statSync(at("whole")).size).toBe(64 * 256 * BLOCK_BYTES);
+      else seen++;
+      await new Promise((resolve) => setImmediate(resolve));
+    }
+    await created;
+    expect(seen).toBeGreaterThan(0);
+    expect(existsSync(at("whole.part"))).toBe(false);
+    expect(readFileSync(at("whole")).every((byte) => byte === 0)).toBe(true);
   });
 
   for (const [name, options] of ways) {

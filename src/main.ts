@@ -58,7 +58,7 @@ program
 
 program
   .command("ctl")
-  .description("ask a running site: show status | journal | mirror | array | sessions, verify [VOLUME], help")
+  .description("ask a running site: show status | journal | mirror | array | sessions, verify, repair, help")
   .argument("<words...>", "the command")
   .option("--json", "for machines", false)
   .option("--site <name>", "the site, where several run on this machine")

@@ -88,7 +88,7 @@ export class MirrorController implements VolumeService {
     pipeline.onProgress = () => this.#advance();
     pipeline.onRescued = (volume, lba) => this.#heal(volume, lba);
     pipeline.onFailed = (error) => {
-      this.#stop({ kind: "failed", error }, error);
+      this.#stop({ kind: "failed", error }, this.#cannotGoOn(error));
       this.onFailed(error);
     };
   }
@@ -139,7 +139,7 @@ export class MirrorController implements VolumeService {
       await this.#takeEpoch();
     } catch (error) {
       if (error instanceof OperatingError && this.state.kind === "starting")
-        this.#stop({ kind: "failed", error }, error);
+        this.#stop({ kind: "failed", error }, this.#cannotGoOn(error));
       throw error;
     }
     // Journal or array may have failed in the turn in which the last ACK came.
@@ -320,10 +320,17 @@ export class MirrorController implements VolumeService {
     await this.#progress.until(() => this.#pipeline.committed >= at);
   }
 
+  /** What hosts and callers are told: whatever broke, nothing that was acknowledged is lost by it. */
+  #cannotGoOn(cause: OperatingError): OperatingError {
+    return new OperatingError("mirror.failed", `Site ${this.#site} can't go on: ${cause.what}`, cause.remedy, {
+      cause,
+    });
+  }
+
   #unavailable(): OperatingError {
     switch (this.#state.kind) {
       case "failed":
-        return this.#state.error;
+        return this.#cannotGoOn(this.#state.error);
       case "fenced":
         return new OperatingError(
           "mirror.fenced",

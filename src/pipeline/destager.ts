@@ -9,13 +9,13 @@
 import { allSettled } from "../base/all-settled.ts";
 import { assert } from "../base/assert.ts";
 import type { BlockDevice } from "../base/block-device.ts";
-import { REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, lba, MiB, millis, type Sequence, sequence, type VolumeId, volumeId } from "../base/units.ts";
 import type { Journal, RequestHead } from "../journal/journal.ts";
 import type { ReadCache } from "../journal/read-cache.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { World } from "../platform/world.ts";
+import { isAsWritten, readOtherCopy } from "./other-copy.ts";
 
 /** Bytes stored as one batch, and so the memory that storing takes. */
 const BATCH_BYTES = 8 * MiB;
@@ -43,14 +43,16 @@ interface Unmap {
 export class Destager {
   onStored: () => void = () => {};
   onFailed: (error: OperatingError) => void = () => {};
+  /** Told of what the journal could not give back, and was read elsewhere. */
+  onJournalMissed: (error: OperatingError) => void = () => {};
 
   readonly #world: World;
   readonly #journal: Journal;
   readonly #cache: ReadCache;
   readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
+  readonly #elsewhere: ReadonlyMap<VolumeId, BlockDevice>;
   readonly #gatherBytes: number;
   readonly #buffer: Uint8Array;
-  readonly #checksums = new Uint32Array(REQUEST_BLOCKS_MAX);
   #stored: Sequence;
   #target: Sequence;
   #running: Promise<void> | undefined;
@@ -58,18 +60,23 @@ export class Destager {
   #closed = false;
   #failed = false;
 
-  /** @param gatherBytes requests gather no longer once the journal holds this much */
+  /**
+   * @param elsewhere   where requests are read that the journal can't give back
+   * @param gatherBytes requests gather no longer once the journal holds this much
+   */
   constructor(
     world: World,
     journal: Journal,
     cache: ReadCache,
     volumes: ReadonlyMap<VolumeId, BlockDevice>,
+    elsewhere: ReadonlyMap<VolumeId, BlockDevice>,
     gatherBytes: number,
   ) {
     this.#world = world;
     this.#journal = journal;
     this.#cache = cache;
     this.#volumes = volumes;
+    this.#elsewhere = elsewhere;
     this.#gatherBytes = gatherBytes;
     this.#buffer = world.memory.allocate(BATCH_BYTES);
     this.#stored = journal.retired;
@@ -190,9 +197,21 @@ export class Destager {
     const target = this.#buffer.subarray(at * BLOCK_BYTES, end * BLOCK_BYTES);
     const firstBlock = (keys[at] % VOLUME_STRIDE) - head.lba;
     if (this.#journal.windowData(from) !== undefined || !this.#loadCached(head, firstBlock, target)) {
-      await this.#journal.readData(from, firstBlock, end - at, target);
+      await this.#read(head, firstBlock, target);
     }
     return end;
+  }
+
+  async #read(head: RequestHead, firstBlock: number, target: Uint8Array): Promise<void> {
+    try {
+      await this.#journal.readData(head.sequence, firstBlock, target.length / BLOCK_BYTES, target);
+    } catch (error) {
+      if (!(error instanceof OperatingError)) throw error;
+      const elsewhere = this.#elsewhere.get(head.volume);
+      if (elsewhere === undefined) throw error;
+      if (!(await readOtherCopy(this.#world.arithmetic, elsewhere, head, firstBlock, target))) throw error;
+      this.onJournalMissed(error);
+    }
   }
 
   /**
@@ -205,11 +224,7 @@ export class Destager {
       if (this.#journal.newest(head.volume, lba(head.lba + block)) !== head.sequence) return false;
     }
     if (this.#cache.readRun(head.volume, lba(head.lba + firstBlock), blocks, target) < blocks) return false;
-    this.#world.arithmetic.crc32cBlocks(target, this.#checksums);
-    for (let block = 0; block < blocks; block++) {
-      if (this.#checksums[block] !== head.checksums[firstBlock + block]) return false;
-    }
-    return true;
+    return isAsWritten(this.#world.arithmetic, head, firstBlock, target);
   }
 
   #device(volume: VolumeId): BlockDevice {

@@ -2,6 +2,7 @@ import { expect, it } from "vitest";
 import type { BlockDevice } from "../base/block-device.ts";
 import { crc32c } from "../base/crc32c.ts";
 import type { DataWriteRequest } from "../base/data-write-request.ts";
+import { isOperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, epoch, type Lba, lba, MiB, sequence, volumeId } from "../base/units.ts";
 import { Journal } from "../journal/journal.ts";
 import { ReadCache } from "../journal/read-cache.ts";
@@ -36,7 +37,7 @@ function write(at: number, block: number, value: number): DataWriteRequest {
 
 async function openPipeline(before: readonly DataWriteRequest[] = []) {
   const universe = new MemoryUniverse(1);
-  universe.addDrive("denver", "/journal", 16 * MiB);
+  const journalDrive = universe.addDrive("denver", "/journal", 16 * MiB);
   const world = universe.world("denver");
   const drive = await universe.result(world.drives.open("/journal", "read-write"));
   const owner = { group: "prod", site: "denver" };
@@ -48,10 +49,12 @@ async function openPipeline(before: readonly DataWriteRequest[] = []) {
   await universe.result(journal.close());
   journal = await open();
   const device = new Blocks();
+  const other = new Blocks();
   const pipeline = new Pipeline(world, {
     journal,
     cache: new ReadCache(world, MiB),
     volumes: new Map([[VOLUME, device]]),
+    elsewhere: new Map([[VOLUME, other]]),
     stores: true,
     gatherBytes: MiB,
   });
@@ -60,7 +63,17 @@ async function openPipeline(before: readonly DataWriteRequest[] = []) {
     await universe.result(pipeline.read(VOLUME, lba(block), into));
     return into[0];
   };
-  return { universe, pipeline, device, read };
+  return { universe, pipeline, journalDrive, device, other, read };
+}
+
+/** Appends requests from `from` on until what was appended before is only on the journal's drive. */
+async function pushOut({ universe, pipeline }: Awaited<ReturnType<typeof openPipeline>>, from: number): Promise<void> {
+  const filler = new Uint8Array(MiB);
+  const checksums = new Uint32Array(256).fill(crc32c(filler.subarray(0, BLOCK_BYTES)));
+  for (let at = from; at < from + 5; at++) {
+    pipeline.accept({ ...write(at, 1000 * at, 0), blocks: 256, checksums, data: filler });
+    await universe.run(() => pipeline.durable === at);
+  }
 }
 
 it("reads a block as it was, once the newer write is cut", async () => {
@@ -86,19 +99,46 @@ it("stores a block as it was committed, while a newer write of it is in doubt", 
 });
 
 it("stores it so also when it has to take it from elsewhere than the journal's memory", async () => {
-  const { universe, pipeline, device, read } = await openPipeline();
+  const opened = await openPipeline();
+  const { universe, pipeline, device, read } = opened;
   pipeline.accept(write(1, 5, 1));
-  const filler = new Uint8Array(MiB);
-  const checksums = new Uint32Array(256).fill(crc32c(filler.subarray(0, BLOCK_BYTES)));
-  for (let at = 2; at <= 6; at++) {
-    pipeline.accept({ ...write(at, 1000 * at, 0), blocks: 256, checksums, data: filler });
-    await universe.run(() => pipeline.durable === at);
-  }
+  await pushOut(opened, 2);
   pipeline.accept(write(7, 5, 2));
   pipeline.commit(sequence(1));
   await universe.run(() => pipeline.stored === 1);
   expect(device.content[5 * BLOCK_BYTES]).toBe(1);
   expect(await read(5)).toBe(2);
+});
+
+it("reads and stores what the journal can't give back as another site has it", async () => {
+  const opened = await openPipeline();
+  const { universe, pipeline, journalDrive, device, other, read } = opened;
+  const missed: string[] = [];
+  pipeline.onJournalMissed = ({ code }) => missed.push(code);
+  pipeline.accept(write(1, 5, 1));
+  pipeline.accept(write(2, 6, 2));
+  await pushOut(opened, 3);
+  journalDrive.inject({ on: "read", action: "fail" });
+  await expect(read(6)).rejects.toSatisfy((error) => isOperatingError(error, "mirror.no-source"));
+  other.content[6 * BLOCK_BYTES] = 2;
+  await expect(read(6)).rejects.toSatisfy((error) => isOperatingError(error, "mirror.no-source"));
+  other.content.fill(1, 5 * BLOCK_BYTES, 6 * BLOCK_BYTES).fill(2, 6 * BLOCK_BYTES, 7 * BLOCK_BYTES);
+  expect(await read(6)).toBe(2);
+  pipeline.commit(sequence(1));
+  await universe.run(() => pipeline.stored === 1);
+  expect(device.content.subarray(5 * BLOCK_BYTES, 6 * BLOCK_BYTES)).toEqual(new Uint8Array(BLOCK_BYTES).fill(1));
+  expect(missed).toEqual(["drive.io", "drive.io"]);
+});
+
+it("fails where neither the journal nor another site gives what is to be stored", async () => {
+  const opened = await openPipeline();
+  const { universe, pipeline, journalDrive } = opened;
+  pipeline.accept(write(1, 5, 1));
+  await pushOut(opened, 2);
+  journalDrive.inject({ on: "read", action: "fail" });
+  pipeline.commit(sequence(1));
+  await universe.run(() => pipeline.failure !== undefined);
+  expect([pipeline.failure?.code, pipeline.stored]).toEqual(["drive.io", 0]);
 });
 
 it("stores each block once, as its last write or unmap of the batch left it", async () => {

@@ -37,7 +37,7 @@ export interface PipelineOptions {
   readonly cache: ReadCache;
   /** Where each volume is read from, and stored unless `stores` is false. */
   readonly volumes: ReadonlyMap<VolumeId, BlockDevice>;
-  /** Where a block that can't be read there is read instead; it has all that has left the journal. */
+  /** Where a block that can't be read there, or in the journal, is read instead; it has all that has left the journal. */
   readonly elsewhere?: ReadonlyMap<VolumeId, BlockDevice>;
   /** False for a site without storage of its own. */
   readonly stores: boolean;
@@ -47,6 +47,7 @@ export interface PipelineOptions {
 
 /** Retirement is made durable at least this often, so that a restart replays little. */
 const CHECKPOINT_DELAY = millis(1000);
+const NOWHERE: ReadonlyMap<VolumeId, BlockDevice> = new Map();
 
 export class Pipeline {
   /** Called when a watermark moved (durable, committed, stored) or room in the journal was freed. */
@@ -57,6 +58,8 @@ export class Pipeline {
   onReplayed: () => void = () => {};
   /** Called when a block can't be read here, and was read elsewhere. */
   onRescued: (volume: VolumeId, lba: Lba) => void = () => {};
+  /** Called when the journal can't give back a request, and its data was read elsewhere. */
+  onJournalMissed: (error: OperatingError) => void = () => {};
   /** Called once, when the journal or the array can't go on. */
   onFailed: (error: OperatingError) => void = () => {};
 
@@ -81,10 +84,13 @@ export class Pipeline {
     this.#committed = options.journal.retired;
     this.#replayEnd = options.journal.appended;
     this.#replayed = this.#replayEnd === options.journal.retired;
-    this.#reader = new Reader(options.journal, options.cache, options.volumes, options.elsewhere);
+    const { journal, cache, volumes, elsewhere = NOWHERE, gatherBytes } = options;
+    this.#reader = new Reader(world.arithmetic, journal, cache, volumes, elsewhere);
     this.#reader.onRescued = (volume, lba) => this.onRescued(volume, lba);
+    this.#reader.onJournalMissed = (error) => this.onJournalMissed(error);
     if (options.stores) {
-      this.#destager = new Destager(world, options.journal, options.cache, options.volumes, options.gatherBytes);
+      this.#destager = new Destager(world, journal, cache, volumes, elsewhere, gatherBytes);
+      this.#destager.onJournalMissed = (error) => this.onJournalMissed(error);
       this.#destager.onStored = () => {
         this.#progress();
         this.#checkpoint();

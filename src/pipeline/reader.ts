@@ -1,6 +1,6 @@
 /**
- * Reads a volume as its accepted requests have made it: the read cache over the journal over the array, and what the
- * array can't read from another site that has it.
+ * Reads a volume as its accepted requests have made it: the read cache over the journal over the array, and what
+ * journal or array can't read from another site that has it.
  *
  * The cache never holds anything older than the newest accepted request: a write updates it at once, and a fill
  * from below is dropped for blocks that were written while it was under way.
@@ -8,10 +8,12 @@
 
 import { assert } from "../base/assert.ts";
 import type { BlockDevice, Pending } from "../base/block-device.ts";
-import { isOperatingError } from "../base/operating-error.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { lba as asLba, BLOCK_BYTES, type Lba, type Sequence, sequence, type VolumeId } from "../base/units.ts";
 import type { Journal } from "../journal/journal.ts";
 import type { ReadCache } from "../journal/read-cache.ts";
+import type { Arithmetic } from "../platform/arithmetic.ts";
+import { readOtherCopy } from "./other-copy.ts";
 
 const UNREADABLE = "raid.unreadable";
 const NOWHERE: ReadonlyMap<VolumeId, BlockDevice> = new Map();
@@ -19,6 +21,9 @@ const NOWHERE: ReadonlyMap<VolumeId, BlockDevice> = new Map();
 export class Reader {
   /** Told of a block that the array could not read, and that was read elsewhere. */
   onRescued: (volume: VolumeId, lba: Lba) => void = () => {};
+  /** Told of what the journal could not give back, and was read elsewhere. */
+  onJournalMissed: (error: OperatingError) => void = () => {};
+  readonly #arithmetic: Arithmetic;
   readonly #journal: Pick<Journal, "newest" | "head" | "readData">;
   readonly #cache: ReadCache;
   readonly #volumes: ReadonlyMap<VolumeId, BlockDevice>;
@@ -26,11 +31,13 @@ export class Reader {
 
   /** @param elsewhere has every block of the volumes that has left the journal; empty where there is no such place */
   constructor(
+    arithmetic: Arithmetic,
     journal: Pick<Journal, "newest" | "head" | "readData">,
     cache: ReadCache,
     volumes: ReadonlyMap<VolumeId, BlockDevice>,
     elsewhere = NOWHERE,
   ) {
+    this.#arithmetic = arithmetic;
     this.#journal = journal;
     this.#cache = cache;
     this.#volumes = volumes;
@@ -97,7 +104,7 @@ export class Reader {
       const run = asLba(lba + start);
       if (from === 0) await this.#readDevice(device, volume, run, part, elsewhere.get(volume));
       // The request may have been stored and retired, and its place reused, while the run was read: read it again.
-      else if (!(await this.#readRequest(from, run, part))) at = start;
+      else if (!(await this.#readRequest(from, volume, run, part, elsewhere.get(volume)))) at = start;
     }
   }
 
@@ -135,20 +142,48 @@ export class Reader {
     }
   }
 
-  /** @returns false when the request left the journal before it was read */
-  async #readRequest(from: Sequence, lba: Lba, into: Uint8Array): Promise<boolean> {
+  /** @returns false when the request left the journal before it was read, or is no longer the newest */
+  async #readRequest(
+    from: Sequence,
+    volume: VolumeId,
+    lba: Lba,
+    into: Uint8Array,
+    elsewhere: BlockDevice | undefined,
+  ): Promise<boolean> {
     const head = this.#journal.head(from);
     assert(head !== undefined, `request ${from} is in the journal's index, so it is live`);
     if (head.kind === "unmap") {
       into.fill(0);
       return true;
     }
+    const firstBlock = lba - head.lba;
     try {
-      await this.#journal.readData(from, lba - head.lba, into.length / BLOCK_BYTES, into);
+      await this.#journal.readData(from, firstBlock, into.length / BLOCK_BYTES, into);
       return true;
     } catch (error) {
-      if (isOperatingError(error, "journal.corrupt") && this.#journal.head(from) === undefined) return false;
-      throw error;
+      if (!(error instanceof OperatingError)) throw error;
+      if (this.#journal.head(from) === undefined) return false;
+      if (elsewhere === undefined) throw error;
+      const isRead = await readOtherCopy(this.#arithmetic, elsewhere, head, firstBlock, into);
+      if (!isRead && this.#isNewest(from, volume, lba, into.length / BLOCK_BYTES)) throw onlyHere(error);
+      if (isRead) this.onJournalMissed(error);
+      return isRead;
     }
   }
+
+  #isNewest(request: Sequence, volume: VolumeId, lba: Lba, blocks: number): boolean {
+    for (let block = 0; block < blocks; block++) {
+      if (this.#journal.newest(volume, asLba(lba + block)) !== request) return false;
+    }
+    return true;
+  }
+}
+
+function onlyHere(cause: OperatingError): OperatingError {
+  return new OperatingError(
+    "mirror.no-source",
+    `The journal can't give back a request that no other site has yet: ${cause.what}`,
+    "Bring up the links to all next sites (show mirror).",
+    { cause },
+  );
 }

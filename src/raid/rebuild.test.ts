@@ -328,6 +328,25 @@ describe("scrubbing", () => {
     await rebuilt.expectWhole();
   });
 
+  it("leaves a row as it is whose member is lost while it is looked at", async () => {
+    const rebuilt = await whole(5);
+    const { bench } = rebuilt;
+    const [first, , last] = bench.drives;
+    const checksums = first.contents(checksumBlock(0), 1);
+    checksums.fill(0, 4 * 5, 4 * 6);
+    first.overwrite(checksumBlock(0), checksums);
+    await bench.stop();
+    await bench.assemble([first, rebuilt.spare, last]);
+    const stall = last.inject({ on: "read", action: "stall", lba: dataBlock(4), blocks: CHUNK });
+    const scrub = bench.array.scrub();
+    await bench.settle();
+    last.inject({ on: "write", action: "fail", times: 1 });
+    await rebuilt.write(V - 60, 60, 400);
+    stall.remove();
+    expect(await bench.run(scrub)).toMatchObject({ mismatches: 1, repaired: 0, unrepairable: 1 });
+    expect(bench.array.status.members[2].state).toBe("failed");
+  });
+
   it("leaves two bad blocks of a row as they are", async () => {
     const rebuilt = await whole(5);
     const { bench } = rebuilt;

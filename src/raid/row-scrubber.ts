@@ -86,6 +86,8 @@ export class RowScrubber {
     try {
       await this.#log.forget(stripe, stripe);
       await pins.addAll(core.members, index, 1);
+      // Of a member that was lost meanwhile nothing is known.
+      if (!core.members.every((member) => member.holds(index))) return false;
       const unwritten = core.members.filter(
         (member) => pins.frame(member.slot, zoneOf(index)).entries[index % ZONE_DATA_BLOCKS] === NEVER_WRITTEN,
       );

@@ -8,7 +8,7 @@ it("hosts are told of lost blocks only where blocks are lost, else that the LUN 
   expect(told("mirror.starting")).toBe("BUSY");
   expect(told("mirror.fenced")).toBe(Senses.NotReady);
   // The writes in flight are in doubt; the journal is read again at the next start.
-  expect(told("journal.failed")).toBe(Senses.NotReady);
+  expect(told("mirror.failed")).toBe(Senses.NotReady);
   expect(told("raid.unreadable", false)).toBe(Senses.UnrecoveredRead);
   expect(told("raid.failed")).toBe(Senses.WriteError);
   expect(senseFor(new Error("a bug"), true)).toBe(Senses.InternalTargetFailure);

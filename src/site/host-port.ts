@@ -94,13 +94,12 @@ function crash(world: World, error: AssertionError): void {
 }
 
 /**
- * What a host is told: that the LUN is not ready while it is not served here, and a medium error for lost blocks. A site
- * whose own journal failed has lost nothing that was acknowledged; it serves no more until it has started again.
+ * What a host is told: that the LUN is not ready while it is not served here, be it that this site can't go on, and a
+ * medium error for lost blocks.
  */
 export function senseFor(error: unknown, writing: boolean): Sense | "BUSY" {
   if (isOperatingError(error, "mirror.starting")) return "BUSY";
   if (isOperatingError(error) && error.code.startsWith("mirror.")) return Senses.NotReady;
-  if (isOperatingError(error, "journal.failed")) return Senses.NotReady;
   return mediumError(error, writing);
 }
 

@@ -122,7 +122,7 @@ export class Inspection {
       );
     }
     const cache = new ReadCache(this.#world, READ_BYTES);
-    const reader = new Reader(this.journal, cache, this.#devices);
+    const reader = new Reader(this.#world.arithmetic, this.journal, cache, this.#devices);
     const buffer = this.#world.memory.allocate(READ_BYTES);
     for (let offset = 0; offset < volume.size; offset += READ_BYTES) {
       const part = buffer.subarray(0, Math.min(READ_BYTES, volume.size - offset));

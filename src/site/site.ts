@@ -97,6 +97,7 @@ export class Site {
           ? openPrimary(world, config, storage, alarms, onEvent)
           : await openFed(world, config, storage, alarms, onEvent);
       for (const error of storage.missing) alarms.raise(error);
+      built.pipeline.onJournalMissed = (error) => alarms.raise(journalMissed(config, error));
       redoneWhenReplayed(built.pipeline, storage);
       guard?.watch(dataPathCanary(built.pipeline, storage.journal));
       return new Site(world, config, storage, built, alarms, guard, onEvent);
@@ -277,6 +278,15 @@ function openPipeline(
     stores,
     gatherBytes: config.journal.window / 2,
   });
+}
+
+function journalMissed({ journal }: Config, cause: OperatingError): OperatingError {
+  return new OperatingError(
+    "journal.unreadable",
+    `The journal on ${journal.device} could not give back what it had taken; another site had it.`,
+    "Look at the health of that drive, and replace it if this comes up again.",
+    { cause },
+  );
 }
 
 /** What a link to another site needs whatever the role. */

@@ -87,9 +87,9 @@ export const PIPELINE: readonly Breakage[] = [
   },
   {
     name: "failed-journal-is-lost-data",
-    file: "src/site/host-port.ts",
-    find: 'if (isOperatingError(error, "journal.failed")) return Senses.NotReady;',
-    replace: "",
+    file: "src/mirror/mirror-controller.ts",
+    find: 'this.#stop({ kind: "failed", error }, this.#cannotGoOn(error));\n      this.onFailed',
+    replace: 'this.#stop({ kind: "failed", error }, error);\n      this.onFailed',
     scenario: "drives",
     seeds: 6,
     why: "A host is told of a medium error where its write is only in doubt, since the journal of the primary failed.",

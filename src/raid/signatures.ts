@@ -21,6 +21,7 @@ interface Signature {
 
 /** First match wins: what contains others stands first. */
 const SIGNATURES: readonly Signature[] = [
+  { name: "site's journal", at: 0, bytes: "ANTPJRNL" },
   { name: "GPT partition table", at: 512, bytes: "EFI PART" },
   { name: "GPT partition table", at: 4096, bytes: "EFI PART" },
   { name: "GPT backup partition table", at: -512, bytes: "EFI PART" },

@@ -21,6 +21,7 @@ import { VERSION } from "../site/version.ts";
 import { isAppliance, openFirmware } from "./appliance-firmware.ts";
 import { findSocket, type SiteOptions } from "./ctl.ts";
 import { fail } from "./failure.ts";
+import { lookAtMachine } from "./machine.ts";
 import { openRevisions } from "./revisions.ts";
 
 export interface ConsoleOptions extends SiteOptions {
@@ -53,7 +54,8 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
     revisions,
     ask: async (words, onProgress, signal) =>
       askSite(world, await findSocket(world, options), words, { onProgress, signal }),
-    apply: ({ number }) => apply(options.apply, revisions.path(number)),
+    apply: ({ number }, how) => apply(options.apply, revisions.path(number), how?.overwrite ?? false),
+    look: () => lookAtMachine(world),
     firmware: openFirmware(),
     restart,
     describe: () => describeMachine(options.status),
@@ -96,14 +98,15 @@ export async function runConsole(options: ConsoleOptions): Promise<void> {
 }
 
 /** Has the program that the operator named carry a revision out. */
-async function apply(program: string | undefined, revision: string): Promise<string> {
-  if (program === undefined) return `A site that is started from ${revision} runs on it.`;
-  const { code, output } = await runProgram(program, [revision], APPLY_MAX);
+async function apply(program: string | undefined, revision: string, overwrite: boolean): Promise<string> {
+  const args = overwrite ? [revision, "--overwrite"] : [revision];
+  if (program === undefined) return `A site that is started by antipode serve ${args.join(" ")} runs on it.`;
+  const { code, output } = await runProgram(program, args, APPLY_MAX);
   if (code === 0) return output === "" ? "It is carried out." : output;
   const end = code === undefined ? "could not be run to its end" : `ended with ${code}`;
   throw new OperatingError(
     "console.apply",
-    `The revision is kept, but ${program} ${revision} ${end}: ${output || "it said nothing"}.`,
+    `The revision is kept, but ${[program, ...args].join(" ")} ${end}: ${output || "it said nothing"}.`,
     "See what it needs, and run it again; or take up an older revision by rollback and commit.",
   );
 }

@@ -5,6 +5,7 @@ import type { Firmware } from "../firmware/firmware.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
 import type { CommandResult, Progress } from "../site/commands.ts";
+import type { Machine } from "./machine.ts";
 
 export interface Appliance {
   readonly clock: Clock;
@@ -16,9 +17,12 @@ export interface Appliance {
   ask(words: readonly string[], onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<CommandResult>;
   /**
    * Carries out the revision that is now the newest. Rejects with an `OperatingError` where that can't be done.
+   * @param options.overwrite has the site lay its drives out anew, whatever they hold
    * @returns what was done, in a sentence for people
    */
-  apply(revision: Revision): Promise<string>;
+  apply(revision: Revision, options?: { readonly overwrite: boolean }): Promise<string>;
+  /** What the machine is made of. Rejects with an `OperatingError`. */
+  look(): Promise<Machine>;
   /** How the machine is, in lines for whoever is there, logged in or not: nothing secret. Never rejects. */
   describe(): Promise<string>;
   /** Starts the machine anew, soon. Rejects with an `OperatingError`. @returns what happens now, in a sentence for people */

@@ -1,17 +1,15 @@
 /** Configuration mode: a candidate is changed, looked at, and committed as a new revision. */
 
 import { OperatingError } from "../base/operating-error.ts";
-import { millis } from "../base/units.ts";
-import { Candidate, hasSecret, isSecret } from "../config/candidate.ts";
+import { hasSecret, isSecret } from "../config/candidate.ts";
 import { readKeys } from "../config/key-words.ts";
 import { resolvePath } from "../config/paths.ts";
-import { describePlacement } from "../config/placement.ts";
 import { formatPath } from "../config/problem.ts";
 import { TEXT_BYTES_MAX } from "../config/revisions.ts";
 import { type ConsoleCommand, command, type Desk, renderCommands, wholeNumber } from "./command.ts";
-import { assertCommitted, confirm, newestFault, newestText, revisionNumber } from "./operational.ts";
+import { candidateOf, check, commit } from "./commit.ts";
+import { assertCommitted, confirm, newestText, revisionNumber } from "./committed.ts";
 
-const MINUTE = 60_000;
 /** Three days: whoever waits longer has forgotten. */
 const CONFIRM_MINUTES_MAX = 3 * 24 * 60;
 
@@ -60,11 +58,6 @@ export const CONFIGURING: readonly ConsoleCommand[] = [
   }),
 ];
 
-function candidateOf({ candidate }: Desk): Candidate {
-  if (candidate !== undefined) return candidate;
-  throw new OperatingError("command.unknown", "Nothing is being configured.", "Type configure first.");
-}
-
 async function set(desk: Desk, [text, value]: readonly string[]): Promise<void> {
   const path = readKeys(text);
   const candidate = candidateOf(desk);
@@ -84,35 +77,6 @@ async function set(desk: Desk, [text, value]: readonly string[]): Promise<void> 
   if (secret === undefined || secret === "") return;
   if ((await desk.conversation.readSecret("the same again: ")) === secret) candidate.setText(path, secret);
   else throw new OperatingError("command.secret", "The two were not the same; nothing was set.", "Try again.");
-}
-
-async function check(desk: Desk): Promise<void> {
-  const config = desk.appliance.revisions.check(candidateOf(desk).text);
-  const { warnings } = describePlacement(config);
-  const lines = [`Valid: site ${config.site.name}, ${config.role} of group ${config.group}.`];
-  for (const { text } of warnings) lines.push(`  warning: ${text}`);
-  await desk.conversation.print(lines.join("\n"));
-}
-
-async function commit(desk: Desk, { comment, minutes }: { comment?: string; minutes?: number }): Promise<void> {
-  const { appliance, conversation, user } = desk;
-  const candidate = candidateOf(desk);
-  if (!candidate.changed && (await newestFault(desk)) === undefined) {
-    const due = await appliance.revisions.confirmationDue();
-    if (due !== undefined && minutes === undefined) return confirm(desk);
-    conversation.say("Nothing was changed, so there is nothing to commit.\n");
-    return;
-  }
-  const { text, base } = candidate;
-  const confirmWithin = minutes === undefined ? undefined : millis(minutes * MINUTE);
-  const revision = await appliance.revisions.commit({ text, author: user, comment, base, confirmWithin });
-  desk.candidate = new Candidate(revision.number, revision.text);
-  conversation.say(`Revision ${revision.number} is committed.\n`);
-  if (revision.unconfirmed !== undefined) {
-    const { backTo } = revision.unconfirmed;
-    conversation.say(`Type confirm within ${minutes} min, or it goes back to revision ${backTo}.\n`);
-  }
-  conversation.say(`${await appliance.apply(revision)}\n`);
 }
 
 /** Throws `command.parameters` unless it is an absolute path outside the folder of the revisions. */

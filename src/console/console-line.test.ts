@@ -8,7 +8,7 @@ import type { CommandResult } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import { type Access, ConsoleLine, type ConsoleLineOptions } from "./console-line.ts";
 import { Login } from "./login.ts";
-import { testFirmware } from "./testing.ts";
+import { testFirmware, testMachine } from "./testing.ts";
 import { Users } from "./users.ts";
 
 const TTY = "/dev/ttyS0";
@@ -41,6 +41,7 @@ beforeEach(() => {
     apply: async () => "Done.",
     firmware: testFirmware,
     restart: async () => "It starts anew.",
+    look: async () => testMachine,
     describe: async () => "Antipode\n",
   };
   events = [];

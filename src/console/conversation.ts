@@ -174,9 +174,9 @@ export class Conversation {
     return answer.kind === "line" ? answer.text : undefined;
   }
 
-  /** A line without completion, such as a name; undefined where it is given up. */
-  async readAnswer(prompt: string): Promise<string | undefined> {
-    const answer = await this.#edit(prompt, {}, () => {});
+  /** A line that is no command, such as a name; undefined where it is given up. */
+  async readAnswer(prompt: string, assist: (assistance: Assistance) => void = () => {}): Promise<string | undefined> {
+    const answer = await this.#edit(prompt, {}, assist);
     return answer.kind === "line" ? answer.text : undefined;
   }
 

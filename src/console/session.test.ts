@@ -8,7 +8,7 @@ import type { Appliance } from "./appliance.ts";
 import { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import { Session } from "./session.ts";
-import { TestScreen, testFirmware, typed } from "./testing.ts";
+import { TestScreen, testFirmware, testMachine, typed } from "./testing.ts";
 
 const YAML = `# the site in Boston
 site: { name: boston }
@@ -51,6 +51,7 @@ beforeEach(async () => {
     },
     firmware: testFirmware,
     restart: async () => "It starts anew.",
+    look: async () => testMachine,
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
       applied.push(number);
@@ -110,7 +111,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, monitor, configure, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");

@@ -8,11 +8,13 @@ import type { Candidate } from "../config/candidate.ts";
 import type { KeyPath } from "../config/problem.ts";
 import type { Appliance } from "./appliance.ts";
 import { type ConsoleCommand, type Desk, renderError } from "./command.ts";
+import { newestText } from "./committed.ts";
 import { assist } from "./completion.ts";
 import { CONFIGURING } from "./configuring.ts";
 import type { Conversation } from "./conversation.ts";
 import { match } from "./grammar.ts";
-import { newestText, OPERATIONAL } from "./operational.ts";
+import { OPERATIONAL } from "./operational.ts";
+import { SETUP_OFFER } from "./setup.ts";
 import { userCommands } from "./user-commands.ts";
 import type { Users } from "./users.ts";
 
@@ -42,8 +44,9 @@ export class Session {
   /** Resolves when the operator leaves; rejects with `ConversationEnded` where the conversation does before. */
   async run(): Promise<void> {
     const { conversation } = this.#desk;
+    await this.#learn();
+    if (this.#revisions.length === 0) conversation.say(SETUP_OFFER);
     while (!this.#left) {
-      await this.#learn();
       const answer = await conversation.readLine(this.#prompt(), (assistance) =>
         assist(
           this.#commands,
@@ -51,9 +54,8 @@ export class Session {
           assistance,
         ),
       );
-      if (answer.kind === "interrupt") continue;
-      const line = answer.kind === "end" ? "exit" : answer.text;
-      await this.#execute(line);
+      if (answer.kind !== "interrupt") await this.#execute(answer.kind === "end" ? "exit" : answer.text);
+      await this.#learn();
     }
   }
 

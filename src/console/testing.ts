@@ -1,9 +1,11 @@
-/** What the console's tests share: a terminal's screen, and an appliance's firmware. */
+/** What the console's tests share: a terminal's screen, and what an appliance is made of. */
 
 import { assert } from "../base/assert.ts";
+import { byteCount, GiB } from "../base/units.ts";
 import type { FirmwareStatus } from "../firmware/firmware.ts";
 import { parseVersion } from "../firmware/version.ts";
 import type { Appliance } from "./appliance.ts";
+import type { Machine, MachineDrive } from "./machine.ts";
 
 /** Characters, and sequences that are one thing to a terminal. */
 const PIECES = new RegExp(`${String.fromCharCode(27)}\\[\\d*[A-Z]|[\\s\\S]`, "gu");
@@ -107,3 +109,20 @@ export const testFirmware: Appliance["firmware"] = {
 function firmwareStatus(next: string): FirmwareStatus {
   return { running: parseVersion("1.2.3"), next: parseVersion(next), slots: [], lastChange: { is: "none" } };
 }
+
+export function testDrive(path: string, gigabytes: number, more: Partial<MachineDrive> = {}): MachineDrive {
+  return { path, size: byteCount(gigabytes * GiB), model: "Test", partitions: 0, ...more };
+}
+
+export const testMachine: Machine = {
+  drives: [
+    testDrive("/dev/disk/by-id/virtio-stick", 1, { usedBy: "the firmware's own drive" }),
+    testDrive("/dev/disk/by-id/virtio-old", 100, { holds: "a GPT partition table" }),
+    testDrive("/dev/disk/by-id/virtio-a", 100),
+    testDrive("/dev/disk/by-id/virtio-b", 100),
+    testDrive("/dev/disk/by-id/virtio-c", 100),
+    testDrive("/dev/pmem0", 4),
+  ],
+  cards: [{ name: "eth0", mac: "52:54:00:00:00:01" }],
+  watchdog: "i6300ESB timer",
+};

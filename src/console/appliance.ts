@@ -27,4 +27,6 @@ export interface Appliance {
   describe(): Promise<string>;
   /** Starts the machine anew, soon. Rejects with an `OperatingError`. @returns what happens now, in a sentence for people */
   restart(): Promise<string>;
+  /** As `restart`, but it stays off. */
+  powerOff(): Promise<string>;
 }

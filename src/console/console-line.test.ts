@@ -41,6 +41,7 @@ beforeEach(() => {
     apply: async () => "Done.",
     firmware: testFirmware,
     restart: async () => "It starts anew.",
+    powerOff: async () => "It is off.",
     look: async () => testMachine,
     describe: async () => "Antipode\n",
   };

@@ -15,7 +15,4 @@ export const FIRMWARE: readonly ConsoleCommand[] = [
   command("firmware rollback", "[VERSION]", "have the next start be of the other slot", async (desk, [version]) =>
     desk.conversation.print(renderFirmware(await desk.appliance.firmware.choose(version))),
   ),
-  command("restart", "", "end the site in order, and start the appliance anew", async ({ appliance, conversation }) =>
-    conversation.say(`${await appliance.restart()}\n`),
-  ),
 ];

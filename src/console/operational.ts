@@ -19,6 +19,7 @@ import {
 } from "./command.ts";
 import { assertCommitted, confirm, newestFault, newestText, revisionNumber } from "./committed.ts";
 import { FIRMWARE } from "./firmware-commands.ts";
+import { POWER } from "./power-commands.ts";
 import { SETUP } from "./setup.ts";
 
 /** How often the live view asks for the status. */
@@ -45,6 +46,7 @@ const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
 export const OPERATIONAL: readonly ConsoleCommand[] = [
   ...siteCommands,
   ...FIRMWARE,
+  ...POWER,
   command("show appliance", "", "the machine itself, as before each login", async ({ appliance, conversation }) =>
     conversation.print(await appliance.describe()),
   ),

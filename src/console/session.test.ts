@@ -51,6 +51,7 @@ beforeEach(async () => {
     },
     firmware: testFirmware,
     restart: async () => "It starts anew.",
+    powerOff: async () => "It is off.",
     look: async () => testMachine,
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
@@ -111,7 +112,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -131,7 +132,39 @@ describe("operational mode", () => {
     expect(await say("firmware install /update/new.update")).toMatch(/next {5}1\.3\.0/);
     expect(await say("firmware rollback")).toMatch(/next {5}1\.2\.2/);
     expect(await say("firmware rollback 1.2.0")).toMatch(/next {5}1\.2\.0/);
-    expect(await say("restart")).toContain("It starts anew.");
+  });
+
+  it("asks before it ends what others rely on, unless the command says yes", async () => {
+    answer = () => Promise.reject(new OperatingError("command.no-site", "None runs.", "Start one."));
+    expect(await say("restart")).toBe("It starts anew.");
+    const value = { site: "denver", role: "primary", state: "SERVING", target: { sessions: [1, 2] } };
+    answer = async () => ({ value, text: "", exitCode: 0 });
+    expect(await say("restart yes")).toBe("It starts anew.");
+    expect(await say("power-off yes")).toBe("It is off.");
+    expect(await say("restart now")).toContain("command.parameters");
+    for (const [typedAnswer, end] of [
+      ["no", "Nothing is ended."],
+      ["", "Nothing is ended."],
+      ["yes", "It is off."],
+    ]) {
+      conversation.feed(typed("power-off\r"));
+      await shows("Go on? (yes, no) [no]: |");
+      expect(screen.text).toContain(
+        "Site denver is SERVING, with 2 sessions of hosts, which wait until it is switched on again.",
+      );
+      expect(await say(typedAnswer)).toBe(end);
+    }
+  });
+
+  it("does not wait for a site that is frozen before it ends the machine", async () => {
+    answer = (_, signal) =>
+      new Promise((_resolve, reject) => signal.addEventListener("abort", () => reject(signal.reason)));
+    conversation.feed(typed("restart\r"));
+    await universe.run(() => asked.length === 1);
+    await universe.advance(4000);
+    await shows("Go on? (yes, no) [no]: |");
+    expect(screen.text).toContain("A site runs here that does not answer.");
+    expect(await say("yes")).toBe("It starts anew.");
   });
 
   it("lists the commands, and leaves", async () => {

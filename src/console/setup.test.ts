@@ -33,6 +33,7 @@ beforeEach(async () => {
     ask: async () => ({ value: undefined, text: "", exitCode: 0 }),
     firmware: testFirmware,
     restart: async () => "",
+    powerOff: async () => "It is off.",
     look: async () => machine,
     describe: async () => "",
     apply: async ({ number }, how) => {

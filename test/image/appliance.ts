@@ -149,7 +149,7 @@ export class Appliance {
 
   /** Has it start anew, which ends this machine: QEMU is told not to. */
   async restart(): Promise<void> {
-    this.#machine.tell("restart\r");
+    this.#machine.tell("restart yes\r");
     await this.says(/Restarting system/, OFF_DEADLINE_MS);
     await this.#machine.ends();
   }

@@ -6,6 +6,7 @@ import type { Revisions } from "../config/revisions.ts";
 import type { Appliance } from "../console/appliance.ts";
 import { renderFirmware } from "../firmware/render.ts";
 import type { Files } from "../platform/files.ts";
+import { lightDrive } from "../platform/linux/linux-drive-lamp.ts";
 import { runProgram } from "../platform/linux/run-program.ts";
 import type { World } from "../platform/world.ts";
 import { askSite } from "../site/control-client.ts";
@@ -36,6 +37,7 @@ export function openAppliance(world: World, files: Files, revisions: Revisions, 
       askSite(world, await findSocket(world, options), words, { onProgress, signal }),
     apply: ({ number }, how) => apply(options.apply, revisions.path(number), how?.overwrite ?? false),
     look: () => lookAtMachine(world),
+    light: (drive) => lightDrive(drive),
     firmware: openFirmware(),
     restart: () => end("reboot", "The site is ended in order, and the appliance starts anew."),
     powerOff: () => end("poweroff", "The site is ended in order, and the appliance switches itself off."),

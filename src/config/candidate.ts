@@ -82,6 +82,13 @@ export class Candidate {
     return isMap(found) ? found.items.flatMap(({ key }) => (isScalar(key) ? [String(key.value)] : [])) : [];
   }
 
+  /** The texts of a list, such as the paths of the drives; an item may have its text in a section, as `path`. */
+  texts(path: KeyPath): readonly string[] {
+    const found = this.#document.getIn(path, true);
+    const items = isSeq(found) ? found.items.map((item) => (isMap(item) ? item.get("path") : item)) : [];
+    return items.map((item) => (isScalar(item) ? item.value : item)).filter((item) => typeof item === "string");
+  }
+
   /**
    * @param value YAML of one value: `5`, `100GiB`, `[0, 1]`, `{ level: 1, drives: [0, 1] }`
    * Throws `command.value` where it is none, or where nothing can stand at that path.

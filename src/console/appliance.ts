@@ -3,6 +3,7 @@
 import type { Revision, Revisions } from "../config/revisions.ts";
 import type { Firmware } from "../firmware/firmware.ts";
 import type { Clock } from "../platform/clock.ts";
+import type { DriveLamp } from "../platform/drive-lamp.ts";
 import type { Files } from "../platform/files.ts";
 import type { CommandResult, Progress } from "../site/commands.ts";
 import type { Machine } from "./machine.ts";
@@ -25,6 +26,8 @@ export interface Appliance {
   look(): Promise<Machine>;
   /** How the machine is, in lines for whoever is there, logged in or not: nothing secret. Never rejects. */
   describe(): Promise<string>;
+  /** Makes the lamp of the drive at a path blink. Rejects with `drive.missing` or `drive.denied`. */
+  light(drive: string): Promise<DriveLamp>;
   /** Starts the machine anew, soon. Rejects with an `OperatingError`. @returns what happens now, in a sentence for people */
   restart(): Promise<string>;
   /** As `restart`, but it stays off. */

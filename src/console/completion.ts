@@ -13,6 +13,8 @@ export interface KnownNames {
   /** Below a key of the configuration at hand. */
   below(path: KeyPath): readonly string[];
   readonly revisions: readonly number[];
+  /** Paths of the drives that it has. */
+  readonly drives: readonly string[];
   /** What stands after `run`. */
   readonly operational: readonly ConsoleCommand[];
 }
@@ -23,6 +25,7 @@ const HINTS: Readonly<Record<string, string>> = {
   MINUTES: "a number of minutes",
   TEXT: "words to be kept with it",
   ROWS: "a number of rows, or 0",
+  SECONDS: "a number of seconds",
   COLUMNS: "a number of columns",
   DRIVE: "the path of a drive, as the configuration has it",
 };
@@ -64,6 +67,8 @@ function parameterWords(
       return plain(known.below(["volumes"]));
     case "ARRAY":
       return plain(known.below(["arrays"]));
+    case "DRIVE":
+      return known.drives.length === 0 ? [{ word: "", help: HINTS.DRIVE }] : plain(known.drives);
     case "N":
       return plain(known.revisions);
     case "COMMAND":

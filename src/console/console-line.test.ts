@@ -8,7 +8,7 @@ import type { CommandResult } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import { type Access, ConsoleLine, type ConsoleLineOptions } from "./console-line.ts";
 import { Login } from "./login.ts";
-import { testFirmware, testMachine } from "./testing.ts";
+import { testFirmware, testLamp, testMachine } from "./testing.ts";
 import { Users } from "./users.ts";
 
 const TTY = "/dev/ttyS0";
@@ -42,6 +42,7 @@ beforeEach(() => {
     firmware: testFirmware,
     restart: async () => "It starts anew.",
     powerOff: async () => "It is off.",
+    light: testLamp,
     look: async () => testMachine,
     describe: async () => "Antipode\n",
   };

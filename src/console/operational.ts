@@ -19,6 +19,7 @@ import {
 } from "./command.ts";
 import { assertCommitted, confirm, newestFault, newestText, revisionNumber } from "./committed.ts";
 import { FIRMWARE } from "./firmware-commands.ts";
+import { MACHINE } from "./machine-commands.ts";
 import { POWER } from "./power-commands.ts";
 import { SETUP } from "./setup.ts";
 
@@ -47,6 +48,7 @@ export const OPERATIONAL: readonly ConsoleCommand[] = [
   ...siteCommands,
   ...FIRMWARE,
   ...POWER,
+  ...MACHINE,
   command("show appliance", "", "the machine itself, as before each login", async ({ appliance, conversation }) =>
     conversation.print(await appliance.describe()),
   ),

@@ -8,7 +8,7 @@ import type { Appliance } from "./appliance.ts";
 import { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import { Session } from "./session.ts";
-import { TestScreen, testFirmware, testMachine, typed } from "./testing.ts";
+import { lampsOff, TestScreen, testFirmware, testLamp, testMachine, typed } from "./testing.ts";
 
 const YAML = `# the site in Boston
 site: { name: boston }
@@ -52,6 +52,7 @@ beforeEach(async () => {
     firmware: testFirmware,
     restart: async () => "It starts anew.",
     powerOff: async () => "It is off.",
+    light: testLamp,
     look: async () => testMachine,
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
@@ -112,7 +113,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -165,6 +166,26 @@ describe("operational mode", () => {
     await shows("Go on? (yes, no) [no]: |");
     expect(screen.text).toContain("A site runs here that does not answer.");
     expect(await say("yes")).toBe("It starts anew.");
+  });
+
+  it("shows which drive is meant, until a key or for a time", async () => {
+    lampsOff.length = 0;
+    conversation.feed(typed("locate /dev/bay3\r"));
+    await universe.run(() => screen.text.includes("The lamp of its bay blinks for 60 s; any key ends that."));
+    conversation.feed(typed("\x1b[A"));
+    await shows("boston> |");
+    expect(lampsOff).toEqual(["/dev/bay3"]);
+    conversation.feed(typed("locate /dev/a 5\r"));
+    await universe.run(() => screen.text.includes("activity lamp blinks for 5 s"));
+    expect(lampsOff.length).toBe(1);
+    await universe.advance(5000);
+    await shows("boston> |");
+    expect(lampsOff).toEqual(["/dev/bay3", "/dev/a"]);
+    expect(await say("locate /dev/a 0")).toContain("0 is not a number of seconds");
+    conversation.feed(typed("locate /dev/a\r"));
+    await universe.run(() => screen.text.includes("for 60 s"));
+    conversation.end("hung up");
+    await universe.run(() => lampsOff.length === 3);
   });
 
   it("lists the commands, and leaves", async () => {
@@ -361,6 +382,8 @@ describe("completion", () => {
     ["sh\t", "boston> show |"],
     ["sh\tst\t", "boston> show status |"],
     ["verify \t", "boston> verify db01 |"],
+    ["locate /\t", "boston> locate /dev/|"],
+    ["locate /dev/b\t", "boston> locate /dev/b |"],
     ["show revision 1\t", "boston> show revision 1 |"],
     ["conf\t", "boston> confi|"],
     ["configure\rset vol\tdb01.si\t", "boston# set volumes.db01.size |"],

@@ -50,7 +50,12 @@ export class Session {
       const answer = await conversation.readLine(this.#prompt(), (assistance) =>
         assist(
           this.#commands,
-          { below: (path) => this.#below(path), revisions: this.#revisions, operational: this.#desk.operational },
+          {
+            below: (path) => this.#below(path),
+            revisions: this.#revisions,
+            drives: (this.#desk.candidate ?? this.#newest)?.texts(["drives"]) ?? [],
+            operational: this.#desk.operational,
+          },
           assistance,
         ),
       );

@@ -7,7 +7,7 @@ import type { Appliance } from "./appliance.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import type { Machine } from "./machine.ts";
 import { Session } from "./session.ts";
-import { TestScreen, testDrive, testFirmware, testMachine, typed } from "./testing.ts";
+import { TestScreen, testDrive, testFirmware, testLamp, testMachine, typed } from "./testing.ts";
 
 let universe: MemoryUniverse;
 let files: MemoryFiles;
@@ -34,6 +34,7 @@ beforeEach(async () => {
     firmware: testFirmware,
     restart: async () => "",
     powerOff: async () => "It is off.",
+    light: testLamp,
     look: async () => machine,
     describe: async () => "",
     apply: async ({ number }, how) => {

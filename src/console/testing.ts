@@ -110,6 +110,16 @@ function firmwareStatus(next: string): FirmwareStatus {
   return { running: parseVersion("1.2.3"), next: parseVersion(next), slots: [], lastChange: { is: "none" } };
 }
 
+/** Of drives of which some have a lamp to be located by. */
+export const testLamp: Appliance["light"] = async (drive) => ({
+  kind: drive.includes("bay") ? "locate" : "activity",
+  off: async () => {
+    lampsOff.push(drive);
+  },
+});
+/** Drives whose lamp went out again. */
+export const lampsOff: string[] = [];
+
 export function testDrive(path: string, gigabytes: number, more: Partial<MachineDrive> = {}): MachineDrive {
   return { path, size: byteCount(gigabytes * GiB), model: "Test", partitions: 0, ...more };
 }

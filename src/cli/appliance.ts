@@ -27,6 +27,9 @@ const END_MAX = millis(10_000);
 /** Nobody can log in before it has ended. */
 const STATUS_MAX = millis(30_000);
 
+/** /init looks for it in the configuration partition, and has /sbin/factory-reset do the rest. */
+const RESET_MARK = "factory-reset";
+
 export function openAppliance(world: World, files: Files, revisions: Revisions, options: ApplianceOptions): Appliance {
   const { clock } = world;
   return {
@@ -39,6 +42,11 @@ export function openAppliance(world: World, files: Files, revisions: Revisions, 
     look: () => lookAtMachine(world),
     light: (drive) => lightDrive(drive),
     firmware: openFirmware(),
+    reset: async () => {
+      assertAppliance();
+      await files.replace(`${revisions.folder}/${RESET_MARK}`, new Uint8Array(0));
+      return end("reboot", "The appliance starts anew, and has forgotten all of it then.");
+    },
     restart: () => end("reboot", "The site is ended in order, and the appliance starts anew."),
     powerOff: () => end("poweroff", "The site is ended in order, and the appliance switches itself off."),
     describe: () => describeMachine(options.status),

@@ -28,6 +28,11 @@ export interface Appliance {
   describe(): Promise<string>;
   /** Makes the lamp of the drive at a path blink. Rejects with `drive.missing` or `drive.denied`. */
   light(drive: string): Promise<DriveLamp>;
+  /**
+   * Has the next start forget configuration, users, keys and logs, whatever happens from now on, and starts the machine anew.
+   * Rejects with an `OperatingError`. @returns what happens now, in a sentence for people
+   */
+  reset(): Promise<string>;
   /** Starts the machine anew, soon. Rejects with an `OperatingError`. @returns what happens now, in a sentence for people */
   restart(): Promise<string>;
   /** As `restart`, but it stays off. */

@@ -24,6 +24,9 @@ export interface Desk {
   leave(): void;
 }
 
+/** Of a site that has no name yet. */
+export const UNNAMED = "antipode";
+
 export interface ConsoleCommand extends Rule {
   run(desk: Desk, parameters: readonly string[], signal: AbortSignal): Promise<void>;
 }

@@ -43,6 +43,7 @@ beforeEach(() => {
     restart: async () => "It starts anew.",
     powerOff: async () => "It is off.",
     light: testLamp,
+    reset: async () => "It starts anew, empty.",
     look: async () => testMachine,
     describe: async () => "Antipode\n",
   };

@@ -1,14 +1,34 @@
 /** What an operator does to the machine itself, standing before it. */
 
 import { millis } from "../base/units.ts";
-import { type ConsoleCommand, command, type Desk, wholeNumber } from "./command.ts";
+import { type ConsoleCommand, command, type Desk, UNNAMED, wholeNumber } from "./command.ts";
+import { newestText } from "./committed.ts";
 
 const LOCATE_SECONDS = 60;
 const LOCATE_SECONDS_MAX = 3600;
 
 export const MACHINE: readonly ConsoleCommand[] = [
+  command(
+    "factory reset",
+    "",
+    "forget configuration, users and logs, and start anew; data drives are left alone",
+    reset,
+  ),
   command("locate", "DRIVE [SECONDS]", "make a drive's lamp blink, for a minute or as long as is said", locate),
 ];
+
+const RESET =
+  "This removes every revision of the configuration, the users and their passwords, the owner's keys for updates, and\n" +
+  "all logs; then the appliance starts anew, as it came. The firmware stays. What is on the data drives and in the\n" +
+  "journal stays as well: a site of the same name and group that is set up on them goes on with it.\n";
+
+async function reset(desk: Desk): Promise<void> {
+  const { appliance, conversation } = desk;
+  const name = (await newestText(desk)).value(["site", "name"]) ?? UNNAMED;
+  conversation.say(RESET);
+  const answer = await conversation.readAnswer(`Type ${name} to have it so: `);
+  conversation.say(answer?.trim() === name ? `${await appliance.reset()}\n` : "Nothing is removed.\n");
+}
 
 async function locate({ appliance, conversation }: Desk, [drive, time]: readonly string[]): Promise<void> {
   const seconds = time === undefined ? LOCATE_SECONDS : wholeNumber(time, "a number of seconds", 1, LOCATE_SECONDS_MAX);

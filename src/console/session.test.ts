@@ -53,6 +53,7 @@ beforeEach(async () => {
     restart: async () => "It starts anew.",
     powerOff: async () => "It is off.",
     light: testLamp,
+    reset: async () => "It starts anew, empty.",
     look: async () => testMachine,
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
@@ -113,7 +114,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, factory, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -166,6 +167,22 @@ describe("operational mode", () => {
     await shows("Go on? (yes, no) [no]: |");
     expect(screen.text).toContain("A site runs here that does not answer.");
     expect(await say("yes")).toBe("It starts anew.");
+  });
+
+  it("forgets everything only where the site's name is typed", async () => {
+    for (const [typedName, end] of [
+      ["yes", "Nothing is removed."],
+      ["\x03", "Nothing is removed."],
+      ["boston", "It starts anew, empty."],
+    ]) {
+      conversation.feed(typed("factory reset\r"));
+      await shows("Type boston to have it so: |");
+      expect(screen.text).toContain("What is on the data drives");
+      screen.forget();
+      conversation.feed(typed(`${typedName}\r`));
+      await universe.run(() => screen.written.includes(end));
+      await shows("boston> |");
+    }
   });
 
   it("shows which drive is meant, until a key or for a time", async () => {

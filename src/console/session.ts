@@ -7,7 +7,7 @@ import { OperatingError } from "../base/operating-error.ts";
 import type { Candidate } from "../config/candidate.ts";
 import type { KeyPath } from "../config/problem.ts";
 import type { Appliance } from "./appliance.ts";
-import { type ConsoleCommand, type Desk, renderError } from "./command.ts";
+import { type ConsoleCommand, type Desk, renderError, UNNAMED } from "./command.ts";
 import { newestText } from "./committed.ts";
 import { assist } from "./completion.ts";
 import { CONFIGURING } from "./configuring.ts";
@@ -90,7 +90,7 @@ export class Session {
   }
 
   #prompt(): string {
-    const name = this.#newest?.value(["site", "name"]) ?? "antipode";
+    const name = this.#newest?.value(["site", "name"]) ?? UNNAMED;
     return `${name}${this.#desk.candidate === undefined ? ">" : "#"} `;
   }
 

@@ -35,6 +35,7 @@ beforeEach(async () => {
     restart: async () => "",
     powerOff: async () => "It is off.",
     light: testLamp,
+    reset: async () => "It starts anew, empty.",
     look: async () => machine,
     describe: async () => "",
     apply: async ({ number }, how) => {

@@ -33,7 +33,7 @@ async function setup(desk: Desk, _: readonly string[], signal: AbortSignal): Pro
     throw new OperatingError(
       "setup.configured",
       `There is a configuration already: revision ${newest}.`,
-      "Change it by configure.",
+      "Change it by configure, or begin anew by factory reset.",
     );
   }
   const machine = await appliance.look();

@@ -10,7 +10,7 @@ import { run } from "./run.ts";
 
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
-  "acpid cat chmod cp cut date find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink " +
+  "acpid cat chmod cp cut date dmesg find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink " +
   "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
 ).split(" ");
 
@@ -24,6 +24,7 @@ const FOLDERS = [
   "log",
   "efi",
   "update",
+  "usb",
   "etc/openntpd",
   "var/lib/openntpd/db",
   "var/lib/openntpd/run",

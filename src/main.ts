@@ -79,6 +79,7 @@ program
   .option("--revisions <folder>", "where revisions of the configuration and users are kept", "/config")
   .option("--apply <program>", "run after each change of the newest revision, with the path of its file")
   .option("--status <program>", "run before each login and by show appliance: what it says of the machine is shown")
+  .option("--usb <program>", "run with attach before a file in /usb is used, and with detach after it")
   .option("--site <name>", "the site, where several run on this machine")
   .option("--config <file>", "the site's YAML, to find its socket")
   .option("--socket <path>", "the site's control socket")

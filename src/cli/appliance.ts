@@ -14,11 +14,13 @@ import { VERSION } from "../site/version.ts";
 import { isAppliance, openFirmware } from "./appliance-firmware.ts";
 import { findSocket, type SiteOptions } from "./ctl.ts";
 import { lookAtMachine } from "./machine.ts";
+import { withStick } from "./stick.ts";
 
 export interface ApplianceOptions extends SiteOptions {
   /** Programs of the operator; see docs/console.md. */
   readonly apply?: string;
   readonly status?: string;
+  readonly usb?: string;
 }
 
 /** A program that carries out a revision may stop a site and start it again, which drains a journal. */
@@ -38,6 +40,7 @@ export function openAppliance(world: World, files: Files, revisions: Revisions, 
     revisions,
     ask: async (words, onProgress, signal) =>
       askSite(world, await findSocket(world, options), words, { onProgress, signal }),
+    reach: (path, work) => withStick(options.usb, path, work),
     apply: ({ number }, how) => apply(options.apply, revisions.path(number), how?.overwrite ?? false),
     look: () => lookAtMachine(world),
     light: (drive) => lightDrive(drive),

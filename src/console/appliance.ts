@@ -14,6 +14,11 @@ export interface Appliance {
   readonly files: Files;
   readonly revisions: Revisions;
   readonly firmware: Pick<Firmware, "status" | "install" | "choose">;
+  /**
+   * Does work on a file that lies at a path outside of the appliance. A stick is attached before and detached after it, when all
+   * of it is written. Rejects with `usb.…`, and as the work does.
+   */
+  reach<T>(path: string, work: () => Promise<T>): Promise<T>;
   /** Asks the running site a command of its table. Rejects with an `OperatingError`, or with the signal's reason. */
   ask(words: readonly string[], onProgress: (progress: Progress) => void, signal: AbortSignal): Promise<CommandResult>;
   /**

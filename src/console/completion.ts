@@ -21,7 +21,7 @@ export interface KnownNames {
 
 /** In words, for a parameter of which there is no list. */
 const HINTS: Readonly<Record<string, string>> = {
-  FILE: "a whole path, such as /media/usb/site.yaml",
+  FILE: "a whole path, such as /usb/site.yaml",
   MINUTES: "a number of minutes",
   TEXT: "words to be kept with it",
   ROWS: "a number of rows, or 0",

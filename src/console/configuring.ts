@@ -3,7 +3,6 @@
 import { OperatingError } from "../base/operating-error.ts";
 import { hasSecret, isSecret } from "../config/candidate.ts";
 import { readKeys } from "../config/key-words.ts";
-import { resolvePath } from "../config/paths.ts";
 import { formatPath } from "../config/problem.ts";
 import { TEXT_BYTES_MAX } from "../config/revisions.ts";
 import { type ConsoleCommand, command, type Desk, renderCommands, wholeNumber } from "./command.ts";
@@ -12,6 +11,8 @@ import { assertCommitted, confirm, newestText, revisionNumber } from "./committe
 
 /** Three days: whoever waits longer has forgotten. */
 const CONFIRM_MINUTES_MAX = 3 * 24 * 60;
+
+import { withFile } from "./outside-file.ts";
 
 export const CONFIGURING: readonly ConsoleCommand[] = [
   command("set", "PATH [VALUE]", "give a key a value, written as YAML; a secret is asked for", set),
@@ -79,31 +80,21 @@ async function set(desk: Desk, [text, value]: readonly string[]): Promise<void> 
   else throw new OperatingError("command.secret", "The two were not the same; nothing was set.", "Try again.");
 }
 
-/** Throws `command.parameters` unless it is an absolute path outside the folder of the revisions. */
-function filePath({ appliance }: Desk, file: string): string {
-  if (!file.startsWith("/")) {
-    throw new OperatingError("command.parameters", `${file} is no whole path.`, "Give one that starts with '/'.");
-  }
-  const path = resolvePath("/", file);
-  if (path.startsWith(`${resolvePath("/", appliance.revisions.folder)}/`)) {
-    throw new OperatingError(
-      "command.parameters",
-      `${path} is where revisions are kept.`,
-      "Name a file elsewhere; rollback N takes up a revision.",
-    );
-  }
-  return path;
-}
-
 async function save(desk: Desk, [file]: readonly string[]): Promise<void> {
-  const path = filePath(desk, file);
-  await desk.appliance.files.replace(path, new TextEncoder().encode(candidateOf(desk).text));
-  desk.conversation.say(`Written to ${path}; only its owner may read it.\n`);
+  const text = new TextEncoder().encode(candidateOf(desk).text);
+  const path = await withFile(desk, file, async (each) => {
+    await desk.appliance.files.replace(each, text);
+    return each;
+  });
+  desk.conversation.say(`Written to ${path}, secrets included: see that only you can read it.\n`);
 }
 
 async function load(desk: Desk, [file]: readonly string[]): Promise<void> {
-  const path = filePath(desk, file);
-  const opened = await desk.appliance.files.open(path);
+  await withFile(desk, file, async (path) => candidateOf(desk).load(await textOf(desk, path), path));
+}
+
+async function textOf({ appliance }: Desk, path: string): Promise<string> {
+  const opened = await appliance.files.open(path);
   if (opened === undefined) {
     throw new OperatingError("command.no-file", `There is no file ${path}.`, "Check the path.");
   }
@@ -114,7 +105,7 @@ async function load(desk: Desk, [file]: readonly string[]): Promise<void> {
     }
     const content = new Uint8Array(opened.size);
     await opened.read(0, content);
-    candidateOf(desk).load(new TextDecoder().decode(content), path);
+    return new TextDecoder().decode(content);
   } finally {
     await opened.close();
   }

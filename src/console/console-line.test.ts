@@ -44,6 +44,7 @@ beforeEach(() => {
     powerOff: async () => "It is off.",
     light: testLamp,
     reset: async () => "It starts anew, empty.",
+    reach: (_, work) => work(),
     look: async () => testMachine,
     describe: async () => "Antipode\n",
   };

@@ -2,6 +2,7 @@
 
 import { renderFirmware } from "../firmware/render.ts";
 import { type ConsoleCommand, command, showProgress } from "./command.ts";
+import { withFile } from "./outside-file.ts";
 
 export const FIRMWARE: readonly ConsoleCommand[] = [
   command("show firmware", "", "which version runs, what the next start will be of, and why", async (desk) =>
@@ -9,7 +10,9 @@ export const FIRMWARE: readonly ConsoleCommand[] = [
   ),
   command("firmware install", "FILE", "put an update into the slot that does not run", async (desk, [file]) => {
     const { appliance, conversation } = desk;
-    const status = await showProgress(conversation, (onProgress) => appliance.firmware.install(file, onProgress));
+    const status = await withFile(desk, file, (path) =>
+      showProgress(conversation, (onProgress) => appliance.firmware.install(path, onProgress)),
+    );
     await conversation.print(renderFirmware(status));
   }),
   command("firmware rollback", "[VERSION]", "have the next start be of the other slot", async (desk, [version]) =>

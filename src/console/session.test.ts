@@ -31,6 +31,8 @@ let ended: Promise<string>;
 /** What the site was asked, and what was carried out. */
 let asked: string[];
 let applied: number[];
+/** Files outside of the appliance that were read or written. */
+let reached: string[];
 let answer: (words: string, signal: AbortSignal) => Promise<CommandResult>;
 
 beforeEach(async () => {
@@ -40,6 +42,7 @@ beforeEach(async () => {
   revisions = new Revisions("/config", files, clock);
   asked = [];
   applied = [];
+  reached = [];
   answer = async (words) => ({ value: undefined, text: `answer to ${words}\n`, exitCode: 0 });
   const appliance: Appliance = {
     clock,
@@ -54,6 +57,10 @@ beforeEach(async () => {
     powerOff: async () => "It is off.",
     light: testLamp,
     reset: async () => "It starts anew, empty.",
+    reach: async (path, work) => {
+      reached.push(path);
+      return work();
+    },
     look: async () => testMachine,
     describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
@@ -316,9 +323,10 @@ describe("configuration mode", () => {
   });
 
   it("saves and loads files, and what is pasted", async () => {
-    await say("configure", "set group saved", "save /media/usb/site.yaml", "discard", "load /media/usb/site.yaml");
+    await say("configure", "set group saved", "save /usb/site.yaml", "discard", "load /usb/site.yaml");
     expect(await say("compare")).toContain("+ group: saved");
-    expect(await say("load /media/usb/none.yaml")).toContain("There is no file");
+    expect(await say("load /usb/none.yaml")).toContain("There is no file");
+    expect(reached).toEqual(["/usb/site.yaml", "/usb/site.yaml", "/usb/none.yaml"]);
     expect(await say("load site.yaml")).toContain("Give one that starts with '/'");
     expect(await say("save /config/../config/revision-1.yaml")).toContain("where revisions are kept");
     conversation.feed(typed("load terminal\r"));

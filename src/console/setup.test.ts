@@ -36,6 +36,7 @@ beforeEach(async () => {
     powerOff: async () => "It is off.",
     light: testLamp,
     reset: async () => "It starts anew, empty.",
+    reach: (_, work) => work(),
     look: async () => machine,
     describe: async () => "",
     apply: async ({ number }, how) => {

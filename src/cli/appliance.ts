@@ -6,6 +6,7 @@ import type { Revisions } from "../config/revisions.ts";
 import type { Appliance } from "../console/appliance.ts";
 import { renderFirmware } from "../firmware/render.ts";
 import type { Files } from "../platform/files.ts";
+import { packFiles } from "../platform/linux/linux-archive.ts";
 import { lightDrive } from "../platform/linux/linux-drive-lamp.ts";
 import { runProgram } from "../platform/linux/run-program.ts";
 import type { World } from "../platform/world.ts";
@@ -29,6 +30,10 @@ const END_MAX = millis(10_000);
 /** Nobody can log in before it has ended. */
 const STATUS_MAX = millis(30_000);
 
+/** Elsewhere whoever starts the site says where its log goes. */
+const LOGS = "/log";
+const DMESG_MAX = millis(10_000);
+const DMESG_CHARACTERS_MAX = 1024 * 1024;
 /** /init looks for it in the configuration partition, and has /sbin/factory-reset do the rest. */
 const RESET_MARK = "factory-reset";
 
@@ -43,6 +48,9 @@ export function openAppliance(world: World, files: Files, revisions: Revisions, 
     reach: (path, work) => withStick(options.usb, path, work),
     apply: ({ number }, how) => apply(options.apply, revisions.path(number), how?.overwrite ?? false),
     look: () => lookAtMachine(world),
+    logs: isAppliance() ? LOGS : undefined,
+    kernelMessages,
+    pack: packFiles,
     light: (drive) => lightDrive(drive),
     firmware: openFirmware(),
     reset: async () => {
@@ -85,6 +93,11 @@ function assertAppliance(): void {
     "This machine is no appliance, and not Antipode's to restart or to reset.",
     "Do it by the machine's own means.",
   );
+}
+
+async function kernelMessages(): Promise<string> {
+  const { code, output } = await runProgram("dmesg", [], DMESG_MAX, DMESG_CHARACTERS_MAX);
+  return code === 0 ? `${output}\n` : `dmesg failed: ${output}\n`;
 }
 
 /** What the program that the operator named says of the machine; a login must not fail by it. */

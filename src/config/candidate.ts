@@ -30,6 +30,18 @@ export function hasSecret(value: string): boolean {
   return found;
 }
 
+/** All texts and numbers that stand at keys of secrets in a configuration. */
+export function secretsIn(text: string): readonly string[] {
+  const found: string[] = [];
+  visit(parsed(text), {
+    Pair: (_, { key, value }) => {
+      if (!isScalar(key) || !SECRET_KEYS.includes(key.value) || !isNode(value)) return;
+      visit(value, { Scalar: (_at, scalar) => void found.push(String(scalar.value), scalar.source ?? "") });
+    },
+  });
+  return found;
+}
+
 export class Candidate {
   /** As it was given, until it is edited; so that a file that is loaded is committed as it is. */
   #text: string;

@@ -31,6 +31,12 @@ export interface Appliance {
   look(): Promise<Machine>;
   /** How the machine is, in lines for whoever is there, logged in or not: nothing secret. Never rejects. */
   describe(): Promise<string>;
+  /** The folder of its logs; a plain machine has none that is known. */
+  readonly logs?: string;
+  /** What the kernel has said since the start, or why that can't be had. */
+  kernelMessages(): Promise<string>;
+  /** One file that has others, by their names, in a folder. */
+  pack(folder: string, files: ReadonlyMap<string, Uint8Array>): Promise<Uint8Array>;
   /** Makes the lamp of the drive at a path blink. Rejects with `drive.missing` or `drive.denied`. */
   light(drive: string): Promise<DriveLamp>;
   /**

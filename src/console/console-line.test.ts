@@ -8,7 +8,7 @@ import type { CommandResult } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import { type Access, ConsoleLine, type ConsoleLineOptions } from "./console-line.ts";
 import { Login } from "./login.ts";
-import { testFirmware, testLamp, testMachine } from "./testing.ts";
+import { testAppliance } from "./testing.ts";
 import { Users } from "./users.ts";
 
 const TTY = "/dev/ttyS0";
@@ -33,21 +33,13 @@ beforeEach(() => {
   terminals = new SimulatedTerminals();
   tty = terminals.add(TTY);
   answers = [];
-  appliance = {
+  appliance = testAppliance({
     clock,
     files,
     revisions: new Revisions("/config", files, clock),
     ask: async () => (await answers.shift()?.()) ?? { value: undefined, text: "all is well\n", exitCode: 0 },
-    apply: async () => "Done.",
-    firmware: testFirmware,
-    restart: async () => "It starts anew.",
-    powerOff: async () => "It is off.",
-    light: testLamp,
-    reset: async () => "It starts anew, empty.",
-    reach: (_, work) => work(),
-    look: async () => testMachine,
     describe: async () => "Antipode\n",
-  };
+  });
   events = [];
   login = new Login(users, clock, (text) => events.push(text));
   lines = [];

@@ -1,13 +1,17 @@
 /** What an operator does to the machine itself, standing before it. */
 
 import { millis } from "../base/units.ts";
+import { size } from "../site/render.ts";
 import { type ConsoleCommand, command, type Desk, UNNAMED, wholeNumber } from "./command.ts";
 import { newestText } from "./committed.ts";
+import { withFile } from "./outside-file.ts";
+import { supportFiles } from "./support-bundle.ts";
 
 const LOCATE_SECONDS = 60;
 const LOCATE_SECONDS_MAX = 3600;
 
 export const MACHINE: readonly ConsoleCommand[] = [
+  command("support bundle", "FILE", "write all that whoever helps has to see into a .tar.gz; no secrets", bundle),
   command(
     "factory reset",
     "",
@@ -16,6 +20,18 @@ export const MACHINE: readonly ConsoleCommand[] = [
   ),
   command("locate", "DRIVE [SECONDS]", "make a drive's lamp blink, for a minute or as long as is said", locate),
 ];
+
+async function bundle(desk: Desk, [file]: readonly string[], signal: AbortSignal): Promise<void> {
+  const { appliance, conversation } = desk;
+  const said = await withFile(desk, file, async (path) => {
+    conversation.say("Gathering.\n");
+    const name = (await newestText(desk)).value(["site", "name"]) ?? UNNAMED;
+    const packed = await appliance.pack(`${name}-support`, await supportFiles(appliance, signal));
+    await appliance.files.replace(path, packed);
+    return `${path} has ${size(packed.length)}`;
+  });
+  conversation.say(`${said}.\n`);
+}
 
 const RESET =
   "This removes every revision of the configuration, the users and their passwords, the owner's keys for updates, and\n" +

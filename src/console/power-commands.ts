@@ -4,13 +4,9 @@
  */
 
 import { OperatingError } from "../base/operating-error.ts";
-import { millis } from "../base/units.ts";
 import type { SiteStatus } from "../site/status.ts";
+import { askSoon } from "./ask-soon.ts";
 import { type ConsoleCommand, command, type Desk } from "./command.ts";
-
-/** A site that does not tell its status so soon is frozen, and that is no reason to wait. */
-const STATUS_DEADLINE = millis(3000);
-const FROZEN = new OperatingError("control.silent", "The site does not answer.", "Its process is frozen.");
 
 export const POWER: readonly ConsoleCommand[] = [
   command("restart", "[yes]", "end the site in order, and start the appliance anew", (desk, words, signal) =>
@@ -45,18 +41,13 @@ async function end(
 
 /** What ending the site means to others; undefined where none runs. */
 async function consequenceOf({ appliance }: Desk, signal: AbortSignal): Promise<string | undefined> {
-  const frozen = new AbortController();
-  const timer = appliance.clock.after(STATUS_DEADLINE, () => frozen.abort(FROZEN));
   try {
-    const { value } = await appliance.ask(["show", "status"], () => {}, AbortSignal.any([signal, frozen.signal]));
+    const { value } = await askSoon(appliance, ["show", "status"], signal);
     return describe(value as SiteStatus);
   } catch (error) {
     if (!(error instanceof OperatingError)) throw error;
-    if (error === FROZEN || error.code === "control.silent")
-      return "A site runs here that does not answer. Whatever it serves is away";
+    if (error.code === "control.silent") return "A site runs here that does not answer. Whatever it serves is away";
     return undefined;
-  } finally {
-    timer.cancel();
   }
 }
 

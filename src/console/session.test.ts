@@ -4,11 +4,10 @@ import { Revisions } from "../config/revisions.ts";
 import { MemoryFiles } from "../platform/memory/memory-files.ts";
 import { MemoryUniverse } from "../platform/memory/memory-world.ts";
 import type { CommandResult } from "../site/commands.ts";
-import type { Appliance } from "./appliance.ts";
 import { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import { Session } from "./session.ts";
-import { lampsOff, TestScreen, testFirmware, testLamp, testMachine, typed } from "./testing.ts";
+import { lampsOff, TestScreen, testAppliance, typed } from "./testing.ts";
 
 const YAML = `# the site in Boston
 site: { name: boston }
@@ -44,7 +43,7 @@ beforeEach(async () => {
   applied = [];
   reached = [];
   answer = async (words) => ({ value: undefined, text: `answer to ${words}\n`, exitCode: 0 });
-  const appliance: Appliance = {
+  const appliance = testAppliance({
     clock,
     files,
     revisions,
@@ -52,22 +51,15 @@ beforeEach(async () => {
       asked.push(words.join(" "));
       return answer(words.join(" "), signal);
     },
-    firmware: testFirmware,
-    restart: async () => "It starts anew.",
-    powerOff: async () => "It is off.",
-    light: testLamp,
-    reset: async () => "It starts anew, empty.",
     reach: async (path, work) => {
       reached.push(path);
       return work();
     },
-    look: async () => testMachine,
-    describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
     apply: async ({ number }) => {
       applied.push(number);
       return "The site runs on it.";
     },
-  };
+  });
   await revisions.commit({ text: YAML, author: "setup", base: 0 });
   // Wide, since it does not wrap.
   screen = new TestScreen("vt100", 1000);
@@ -121,7 +113,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, factory, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, support, factory, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -174,6 +166,16 @@ describe("operational mode", () => {
     await shows("Go on? (yes, no) [no]: |");
     expect(screen.text).toContain("A site runs here that does not answer.");
     expect(await say("yes")).toBe("It starts anew.");
+  });
+
+  it("writes a support bundle to a file that is named, or to a stick", async () => {
+    expect(await say("support bundle /usb/boston.tar.gz")).toMatch(
+      /^Gathering\.\n\/usb\/boston\.tar\.gz has .* KiB\.$/,
+    );
+    expect(reached).toEqual(["/usb/boston.tar.gz"]);
+    const packed = new TextDecoder().decode(files.contents.get("/usb/boston.tar.gz"));
+    expect(packed).toContain("== boston-support/configuration/revision-1.yaml");
+    expect(await say("support bundle /config/x")).toContain("command.parameters");
   });
 
   it("forgets everything only where the site's name is typed", async () => {

@@ -3,11 +3,10 @@ import { parseConfig } from "../config/config.ts";
 import { Revisions } from "../config/revisions.ts";
 import { MemoryFiles } from "../platform/memory/memory-files.ts";
 import { MemoryUniverse } from "../platform/memory/memory-world.ts";
-import type { Appliance } from "./appliance.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import type { Machine } from "./machine.ts";
 import { Session } from "./session.ts";
-import { TestScreen, testDrive, testFirmware, testLamp, testMachine, typed } from "./testing.ts";
+import { TestScreen, testAppliance, testDrive, testMachine, typed } from "./testing.ts";
 
 let universe: MemoryUniverse;
 let files: MemoryFiles;
@@ -26,24 +25,16 @@ beforeEach(async () => {
   revisions = new Revisions("/config", files, clock);
   machine = testMachine;
   applied = [];
-  const appliance: Appliance = {
+  const appliance = testAppliance({
     clock,
     files,
     revisions,
-    ask: async () => ({ value: undefined, text: "", exitCode: 0 }),
-    firmware: testFirmware,
-    restart: async () => "",
-    powerOff: async () => "It is off.",
-    light: testLamp,
-    reset: async () => "It starts anew, empty.",
-    reach: (_, work) => work(),
     look: async () => machine,
-    describe: async () => "",
     apply: async ({ number }, how) => {
       applied.push([number, how?.overwrite ?? false]);
       return "The site runs on it.";
     },
-  };
+  });
   screen = new TestScreen("dumb", 1000);
   conversation = new Conversation({
     write: async (bytes) => screen.write(new TextDecoder().decode(bytes)),

@@ -97,7 +97,7 @@ export function typed(text: string): Uint8Array {
 }
 
 /** Firmware that does what it is told, and says so by the version that the next start is of. */
-export const testFirmware: Appliance["firmware"] = {
+const testFirmware: Appliance["firmware"] = {
   status: async () => firmwareStatus("1.2.3"),
   install: async (file, onProgress) => {
     onProgress({ what: `checking ${file}`, done: 1, total: 2 });
@@ -110,8 +110,14 @@ function firmwareStatus(next: string): FirmwareStatus {
   return { running: parseVersion("1.2.3"), next: parseVersion(next), slots: [], lastChange: { is: "none" } };
 }
 
+/** Everything that would be packed, in one text. */
+const testPack: Appliance["pack"] = async (folder, files) => {
+  const parts = Array.from(files, ([name, content]) => `== ${folder}/${name}\n${new TextDecoder().decode(content)}`);
+  return new TextEncoder().encode(parts.join("\n"));
+};
+
 /** Of drives of which some have a lamp to be located by. */
-export const testLamp: Appliance["light"] = async (drive) => ({
+const testLamp: Appliance["light"] = async (drive) => ({
   kind: drive.includes("bay") ? "locate" : "activity",
   off: async () => {
     lampsOff.push(drive);
@@ -136,3 +142,23 @@ export const testMachine: Machine = {
   cards: [{ name: "eth0", mac: "52:54:00:00:00:01" }],
   watchdog: "i6300ESB timer",
 };
+
+/** An appliance that does what it is told, and says so; but for what a test wants otherwise. */
+export function testAppliance(parts: Pick<Appliance, "clock" | "files" | "revisions"> & Partial<Appliance>): Appliance {
+  return {
+    ask: async () => ({ value: undefined, text: "all is well\n", exitCode: 0 }),
+    apply: async () => "The site runs on it.",
+    look: async () => testMachine,
+    reach: (_, work) => work(),
+    firmware: testFirmware,
+    logs: "/log",
+    kernelMessages: async () => "Linux\n",
+    pack: testPack,
+    light: testLamp,
+    reset: async () => "It starts anew, empty.",
+    restart: async () => "It starts anew.",
+    powerOff: async () => "It is off.",
+    describe: async () => "Antipode 1.2.3 at 192.0.2.1\n",
+    ...parts,
+  };
+}

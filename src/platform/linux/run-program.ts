@@ -3,7 +3,7 @@
 import { spawn } from "node:child_process";
 import type { Millis } from "../../base/units.ts";
 
-/** Of what it says, the end is kept. */
+/** Of what it says, the end is kept, unless more is wanted. */
 const OUTPUT_CHARACTERS_MAX = 4096;
 
 export interface ProgramEnd {
@@ -14,13 +14,18 @@ export interface ProgramEnd {
 }
 
 /** Kills it when it takes longer. Never rejects. */
-export function runProgram(path: string, args: readonly string[], timeMax: Millis): Promise<ProgramEnd> {
+export function runProgram(
+  path: string,
+  args: readonly string[],
+  timeMax: Millis,
+  charactersMax = OUTPUT_CHARACTERS_MAX,
+): Promise<ProgramEnd> {
   return new Promise((resolve) => {
     const child = spawn(path, args, { stdio: ["ignore", "pipe", "pipe"], timeout: timeMax, killSignal: "SIGKILL" });
     let output = "";
     for (const stream of [child.stdout, child.stderr]) {
       stream.setEncoding("utf8").on("data", (text: string) => {
-        output = (output + text).slice(-OUTPUT_CHARACTERS_MAX);
+        output = (output + text).slice(-charactersMax);
       });
     }
     child.once("error", (error) => resolve({ code: undefined, output: error.message }));

@@ -11,6 +11,7 @@ import { inspect } from "./cli/inspect.ts";
 import { applyNetwork } from "./cli/network.ts";
 import { printRevision } from "./cli/revisions.ts";
 import { serve } from "./cli/serve.ts";
+import { COMMANDS } from "./site/commands.ts";
 import { VERSION } from "./site/version.ts";
 
 const program = new Command("antipode")
@@ -58,7 +59,7 @@ program
 
 program
   .command("ctl")
-  .description("ask a running site: show status | journal | mirror | array | sessions, verify, repair, help")
+  .description(`ask a running site: ${COMMANDS.map(({ words }) => words.join(" ")).join(", ")}`)
   .argument("<words...>", "the command")
   .option("--json", "for machines", false)
   .option("--site <name>", "the site, where several run on this machine")

@@ -7,6 +7,7 @@ import type { Progress } from "../site/commands.ts";
 import type { Appliance } from "./appliance.ts";
 import type { Conversation } from "./conversation.ts";
 import type { Rule } from "./grammar.ts";
+import type { Users } from "./users.ts";
 
 /** One login of one operator. */
 export interface Desk {
@@ -14,6 +15,8 @@ export interface Desk {
   readonly conversation: Conversation;
   /** Who is logged in: the author of revisions. */
   readonly user: string;
+  /** Where logins are asked for: those who may. */
+  readonly users?: Users;
   /** The configuration that is being changed; there is none in operational mode. */
   candidate: Candidate | undefined;
   /** The commands of operational mode. */

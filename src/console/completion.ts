@@ -7,6 +7,7 @@ import { describeKey } from "../config/schema.ts";
 import { type ConsoleCommand, columns } from "./command.ts";
 import type { Assistance } from "./conversation.ts";
 import { commonStart, complete, isWhole } from "./grammar.ts";
+import { PARAMETERS } from "./parameters.ts";
 
 /** Names that parameters may have now. */
 export interface KnownNames {
@@ -18,17 +19,6 @@ export interface KnownNames {
   /** What stands after `run`. */
   readonly operational: readonly ConsoleCommand[];
 }
-
-/** In words, for a parameter of which there is no list. */
-const HINTS: Readonly<Record<string, string>> = {
-  FILE: "a whole path, such as /usb/site.yaml",
-  MINUTES: "a number of minutes",
-  TEXT: "words to be kept with it",
-  ROWS: "a number of rows, or 0",
-  SECONDS: "a number of seconds",
-  COLUMNS: "a number of columns",
-  DRIVE: "the path of a drive, as the configuration has it",
-};
 
 export function assist(commands: readonly ConsoleCommand[], known: KnownNames, assistance: Assistance): void {
   const { before, kind } = assistance;
@@ -68,7 +58,7 @@ function parameterWords(
     case "ARRAY":
       return plain(known.below(["arrays"]));
     case "DRIVE":
-      return known.drives.length === 0 ? [{ word: "", help: HINTS.DRIVE }] : plain(known.drives);
+      return known.drives.length === 0 ? [{ word: "", help: PARAMETERS.DRIVE }] : plain(known.drives);
     case "N":
       return plain(known.revisions);
     case "COMMAND":
@@ -76,7 +66,7 @@ function parameterWords(
         parameterWords(inner, text, before, known),
       );
     default:
-      return HINTS[name] === undefined ? [] : [{ word: "", help: HINTS[name] }];
+      return PARAMETERS[name] === undefined ? [] : [{ word: "", help: PARAMETERS[name] }];
   }
 }
 

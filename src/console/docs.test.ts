@@ -1,36 +1,41 @@
 import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
-import { MemoryFiles } from "../platform/memory/memory-files.ts";
-import { plainPasswords } from "../platform/memory/plain-passwords.ts";
-import { SeededRandom } from "../platform/memory/seeded-random.ts";
+import { COMMANDS } from "../site/commands.ts";
 import { CONFIGURING } from "./configuring.ts";
 import type { Rule } from "./grammar.ts";
 import { OPERATIONAL } from "./operational.ts";
-import { userCommands } from "./user-commands.ts";
-import { Users } from "./users.ts";
+import { PARAMETERS } from "./parameters.ts";
+import { withReference } from "./reference.ts";
+import { USER_COMMANDS } from "./user-commands.ts";
 
 const page = readFileSync(join(import.meta.dirname, "../../docs/console.md"), "utf8");
 
-/** The rows of the table below a heading. */
-function rowsBelow(heading: string): string[] {
-  const section = page.split(`\n## ${heading}\n`)[1]?.split("\n## ")[0] ?? "";
-  return section.split("\n").filter((line) => line.startsWith("| `"));
-}
-
-const row = ({ words, parameters, summary }: Rule) =>
-  `| \`${[...words, parameters].join(" ").trim()}\` | ${summary.replaceAll("|", "\\|")} |`;
+const parametersIn = (rules: readonly Rule[]) =>
+  rules.flatMap(({ parameters }) => parameters.split(" ").map((word) => word.replace(/[[\]]/g, "")));
 
 describe("docs/console.md", () => {
-  const users = userCommands(new Users("/users", new MemoryFiles(), plainPasswords, new SeededRandom("docs")));
+  it("has the tables that npm run docs makes of the grammar", () => expect(page).toBe(withReference(page)));
 
-  it("has the commands of operational mode as the console's own help has them", () => {
-    expect(rowsBelow("Operational mode")).toEqual(OPERATIONAL.map(row));
+  it("gets what is missing in a table, and loses what is too much", () => {
+    const stale = page.replace(/^\| `monitor` .*\n/m, "| `old` | gone |\n");
+    expect(stale).not.toBe(page);
+    expect(withReference(stale)).toBe(page);
+    expect(() => withReference(page.replace("docs: users", "docs: sheep"))).toThrow("no table is called sheep");
+    expect(() => withReference(page.replace("docs: users -->", "-->"))).toThrow("no mark for users");
   });
 
-  it("has the commands for users", () => expect(rowsBelow("Users and passwords")).toEqual(users.map(row)));
-
-  it("has the commands of configuration mode", () => {
-    expect(rowsBelow("Configuration mode")).toEqual(CONFIGURING.map(row));
+  it("says what each word in capitals stands for", () => {
+    const words = parametersIn([...OPERATIONAL, ...USER_COMMANDS, ...CONFIGURING]).filter((word) =>
+      /^[A-Z]+$/.test(word),
+    );
+    expect([...new Set(words)].sort()).toEqual(Object.keys(PARAMETERS));
   });
+});
+
+it("the console has every command of antipode ctl, from the one table", () => {
+  const described = (rules: readonly Rule[]) =>
+    rules.map(({ words, parameters, summary }) => [words, parameters, summary]);
+  const asked = COMMANDS.filter(({ words }) => words[0] !== "help");
+  expect(described(OPERATIONAL.slice(0, asked.length))).toEqual(described(asked));
 });

@@ -15,7 +15,7 @@ import type { Conversation } from "./conversation.ts";
 import { match } from "./grammar.ts";
 import { OPERATIONAL } from "./operational.ts";
 import { SETUP_OFFER } from "./setup.ts";
-import { userCommands } from "./user-commands.ts";
+import { USER_COMMANDS } from "./user-commands.ts";
 import type { Users } from "./users.ts";
 
 export class Session {
@@ -27,11 +27,12 @@ export class Session {
 
   /** @param users where logins are asked for, those who may */
   constructor(conversation: Conversation, appliance: Appliance, user: string, users?: Users) {
-    const operational = users === undefined ? OPERATIONAL : [...OPERATIONAL, ...userCommands(users)];
+    const operational = users === undefined ? OPERATIONAL : [...OPERATIONAL, ...USER_COMMANDS];
     this.#desk = {
       appliance,
       conversation,
       user,
+      users,
       candidate: undefined,
       operational,
       operate: (line, signal) => execute(operational, line, this.#desk, signal),

@@ -9,7 +9,7 @@ import { EXIT, fail } from "./cli/failure.ts";
 import { addFirmwareCommands } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
 import { applyNetwork } from "./cli/network.ts";
-import { printRevision } from "./cli/revisions.ts";
+import { printChanges, printRevision } from "./cli/revisions.ts";
 import { serve } from "./cli/serve.ts";
 import { COMMANDS } from "./site/commands.ts";
 import { VERSION } from "./site/version.ts";
@@ -97,6 +97,12 @@ for (const [at, description] of [
     .option("--revisions <folder>", "where revisions of the configuration are kept", "/config")
     .action((options: { revisions: string }) => printRevision(at, options));
 }
+revisions
+  .command("changes")
+  .description("what has to be done anew for another configuration: network, site, both or nothing")
+  .argument("<before>", "the YAML that the machine runs on")
+  .argument("<after>", "the one that it is to run on")
+  .action(printChanges);
 program
   .command("network")
   .description("set up an appliance's network as its configuration says")

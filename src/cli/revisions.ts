@@ -1,6 +1,7 @@
 /** `antipode revisions`: the revision of its configuration that a site on this machine is started from. */
 
 import { OperatingError } from "../base/operating-error.ts";
+import { changesBetween } from "../config/changes.ts";
 import { resolvePath } from "../config/paths.ts";
 import { type Fault, Revisions } from "../config/revisions.ts";
 import type { Clock } from "../platform/clock.ts";
@@ -8,6 +9,7 @@ import type { Files } from "../platform/files.ts";
 import { realPath } from "../platform/linux/host-files.ts";
 import { linuxClock } from "../platform/linux/linux-clock.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
+import { readConfig } from "./config-file.ts";
 
 /** The revisions in a folder that was named on the command line. */
 export function openRevisions(folder: string, files: Files, clock: Clock): Revisions {
@@ -21,6 +23,12 @@ export async function printRevision(at: "boot" | "current", options: { revisions
   if (choice.kind === "safe-mode") throw nothingToStart(revisions.folder, choice.faults);
   for (const { error } of choice.faults) process.stderr.write(`${error.what}\n`);
   process.stdout.write(`${revisions.path(choice.revision.number)}\n`);
+}
+
+/** Prints what a machine that runs on the first of two configurations has to do anew for the second: `network`, `site`, both or none. */
+export function printChanges(before: string, after: string): void {
+  const { network, site } = changesBetween(readConfig(before), readConfig(after));
+  process.stdout.write(`${[...(network ? ["network"] : []), ...(site ? ["site"] : [])].join(" ")}\n`);
 }
 
 function nothingToStart(folder: string, faults: readonly Fault[]): OperatingError {

@@ -220,11 +220,11 @@ describe("the appliance", () => {
     // A change that cuts the operator off, were the operator not at a serial line.
     await appliance.command("set network.interfaces.eth0.addresses [192.0.2.99/24]");
     expect(await appliance.command("commit confirmed 1", "", APPLY_DEADLINE_MS)).toMatch(
-      /Revision 2 is committed[\s\S]*The site runs on it/,
+      /Revision 2 is committed[\s\S]*The network is set up anew; the site runs on\./,
     );
     expect(await appliance.command("run show appliance")).toContain("192.0.2.99/24 on eth0");
     await appliance.says(/Nobody confirmed the last commit\. Revision 3/, CONFIRM_DEADLINE_MS);
-    await appliance.says(/The site runs on it\.\s+ouray# /, APPLY_DEADLINE_MS);
+    await appliance.says(/the site runs on\.\s+ouray# /, APPLY_DEADLINE_MS);
     expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
     expect(await appliance.command("run show revisions")).toMatch(/back to revision 1: revision 2 was not confirmed/);
     await appliance.powerOff();

@@ -32,7 +32,7 @@ async function lookAt(world: World, listed: ListedDrive): Promise<MachineDrive> 
       await drive.close();
     }
   } catch (error) {
-    if (isOperatingError(error, "drive.busy")) return { ...listed, usedBy: "in use: a site runs on it" };
+    if (isOperatingError(error, "drive.busy")) return { ...listed, usedBy: "in use by another process" };
     if (!isOperatingError(error)) throw error;
     return { ...listed, usedBy: `unreadable: ${error.what}` };
   }

@@ -6,6 +6,7 @@ import { type ConsoleCommand, command, type Desk, UNNAMED, wholeNumber } from ".
 import { newestText } from "./committed.ts";
 import { withFile } from "./outside-file.ts";
 import { supportFiles } from "./support-bundle.ts";
+import { wrapped } from "./wrapped.ts";
 
 const LOCATE_SECONDS = 60;
 const LOCATE_SECONDS_MAX = 3600;
@@ -34,14 +35,14 @@ async function bundle(desk: Desk, [file]: readonly string[], signal: AbortSignal
 }
 
 const RESET =
-  "This removes every revision of the configuration, the users and their passwords, the owner's keys for updates, and\n" +
-  "all logs; then the appliance starts anew, as it came. The firmware stays. What is on the data drives and in the\n" +
+  "This removes every revision of the configuration, the users and their passwords, the owner's keys for updates, and " +
+  "all logs; then the appliance starts anew, as it came. The firmware stays. What is on the data drives and in the " +
   "journal stays as well: a site of the same name and group that is set up on them goes on with it.\n";
 
 async function reset(desk: Desk): Promise<void> {
   const { appliance, conversation } = desk;
   const name = (await newestText(desk)).value(["site", "name"]) ?? UNNAMED;
-  conversation.say(RESET);
+  conversation.say(wrapped(RESET, conversation.settings.columns - 1));
   const answer = await conversation.readAnswer(`Type ${name} to have it so: `);
   conversation.say(answer?.trim() === name ? `${await appliance.reset()}\n` : "Nothing is removed.\n");
 }

@@ -186,7 +186,7 @@ describe("operational mode", () => {
     ]) {
       conversation.feed(typed("factory reset\r"));
       await shows("Type boston to have it so: |");
-      expect(screen.text).toContain("What is on the data drives");
+      expect(screen.text).toMatch(/What is\s+on the data drives/);
       screen.forget();
       conversation.feed(typed(`${typedName}\r`));
       await universe.run(() => screen.written.includes(end));

@@ -67,7 +67,7 @@ export function* setupQuestions(machine: Machine): Asking<Outcome> {
       "primary: serves hosts, and sends each of their writes to its mirrors.\n" +
       "mirror: stores what the primary sends.\n" +
       "relay: passes what it is sent on to the next site of a leg; it may store it as well.\n" +
-      "backup: as a mirror; once this version's successor can promote it, it takes the primary's place.",
+      "backup: as a mirror, and meant to take the primary's place; this version can't promote it yet.",
     words: (describeKey(["role"])?.allowed ?? []).map(String),
     keys: ["role"],
     put: (answer) => ({ role: answer }),
@@ -195,7 +195,7 @@ function* drives({ drives: all }: Machine, role: string): Asking<Storage> {
     ask: "Drive of the journal, by its number",
     byDefault: suited && numbers([suited]).join(),
     help:
-      "Each write is held there before it is acknowledged: the fastest drive that keeps what it has when the power fails,\n" +
+      "Each write is held there before it is acknowledged: the fastest drive that keeps what it has when the power fails, " +
       "best persistent memory (pmem). Some gigabytes are enough.",
     words: numbers(free),
     keys: ["journal"],
@@ -213,7 +213,7 @@ function* drives({ drives: all }: Machine, role: string): Asking<Storage> {
     ask: `Drives of the array${needs ? "" : ", or none"}`,
     byDefault: usual,
     help:
-      "Their numbers, with spaces between. Three or more make an array that survives the loss of one drive and keeps most of\n" +
+      "Their numbers, with spaces between. Three or more make an array that survives the loss of one drive and keeps most of " +
       "their room (level 5); two hold a copy each (level 1)." +
       (needs ? "" : " Without any this site stores nothing, and reads from others."),
     words: numbers(others),
@@ -309,12 +309,12 @@ function* legs(isStored: boolean): Asking<void> {
     const answer = yield {
       intro:
         count === 0
-          ? "Each leg takes a copy of every write to another site. With two or more, one of them can be lost as well.\n"
+          ? "Each leg takes a copy of every write to another site.\nWith two or more, one of them can be lost as well.\n"
           : undefined,
       ask: `Sites of leg ${count + 1}, or none`,
       byDefault: NONE,
       help:
-        "The name of the remote site; where the copy travels over relay points, their names before it, in their order and\n" +
+        "The name of the remote site; where the copy travels over relay points, their names before it, in their order and " +
         "with spaces between.",
       // That nothing is stored anywhere is only wrong once there are no more legs.
       keys: ["mirror", "sites", "arrays"],
@@ -407,7 +407,7 @@ function* overwriting({ journal, array }: Storage): Asking<Outcome> {
     ask: "Lay out ALL of this site's drives anew",
     byDefault: "no",
     help:
-      "yes: everything on the drives that were chosen is lost. no: a site whose own drives these are goes on with what they\n" +
+      "yes: everything on the drives that were chosen is lost. no: a site whose own drives these are goes on with what they " +
       "hold; any other refuses them, and nothing is lost.",
     words: YES_NO,
     keys: [],

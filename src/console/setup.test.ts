@@ -14,6 +14,7 @@ let revisions: Revisions;
 let screen: TestScreen;
 let conversation: Conversation;
 let machine: Machine;
+let look: () => Promise<Machine>;
 let ended: Promise<string>;
 /** What was carried out: revision, and whether drives were to be laid out anew. */
 let applied: [number, boolean][];
@@ -24,12 +25,13 @@ beforeEach(async () => {
   files = new MemoryFiles();
   revisions = new Revisions("/config", files, clock);
   machine = testMachine;
+  look = async () => machine;
   applied = [];
   const appliance = testAppliance({
     clock,
     files,
     revisions,
-    look: async () => machine,
+    look: () => look(),
     apply: async ({ number }, how) => {
       applied.push([number, how?.overwrite ?? false]);
       return "The site runs on it.";
@@ -250,6 +252,17 @@ Name of this site: Denver!
       expect(files.steps).toBe(0);
     }
     expect(applied).toEqual([]);
+  });
+
+  it("is given up while it looks at the machine", async () => {
+    const looking = Promise.withResolvers<Machine>();
+    look = () => looking.promise;
+    conversation.feed(typed("setup\r"));
+    await universe.run(() => screen.text.includes("setup\n"));
+    conversation.feed(typed("\x03"));
+    looking.resolve(testMachine);
+    await shows("antipode> |");
+    expect(screen.text).not.toContain("Name of this site");
   });
 
   it("changes nothing when the line is hung up in the middle", async () => {

@@ -5,13 +5,14 @@
 
 import { OperatingError } from "../base/operating-error.ts";
 import { Candidate } from "../config/candidate.ts";
-import { columns, command, type Desk } from "./command.ts";
+import { command, type Desk } from "./command.ts";
 import { check, commit } from "./commit.ts";
 import { assertCommitted } from "./committed.ts";
 import type { Assistance } from "./conversation.ts";
 import { commonStart } from "./grammar.ts";
 import { Draft } from "./setup-draft.ts";
 import { type Outcome, type Question, setupQuestions } from "./setup-questions.ts";
+import { wrapped } from "./wrapped.ts";
 
 export const SETUP = command("setup", "", "ask for what a new appliance needs, from bare drives to a LUN", setup);
 
@@ -19,8 +20,8 @@ export const SETUP = command("setup", "", "ask for what a new appliance needs, f
 export const SETUP_OFFER = "Nothing is configured yet: type setup to be asked for all that is needed.\n";
 
 const HOW =
-  "This asks for all that is needed, from bare drives to a LUN. Enter takes what stands\n" +
-  "in brackets, ? tells more, Ctrl-C gives up. Nothing is changed before the end.\n\n";
+  "This asks for all that is needed, from bare drives to a LUN. Enter takes what stands in brackets, ? tells more, Ctrl-C " +
+  "gives up. Nothing is changed before the end.\n\n";
 
 /** Columns that are left for an answer beside its question; on a narrower terminal it is asked for below. */
 const ANSWER_ROOM = 16;
@@ -37,8 +38,9 @@ async function setup(desk: Desk, _: readonly string[], signal: AbortSignal): Pro
     );
   }
   const machine = await appliance.look();
+  signal.throwIfAborted();
   const draft = new Draft((text) => appliance.revisions.check(text));
-  conversation.say(HOW);
+  conversation.say(wrapped(HOW, conversation.settings.columns - 1));
   const outcome = await askAll(desk, draft, setupQuestions(machine), signal);
   if (outcome === undefined) {
     conversation.say("Given up; nothing was changed.\n");
@@ -54,6 +56,7 @@ async function setup(desk: Desk, _: readonly string[], signal: AbortSignal): Pro
 /** Looks at the whole once more, and commits it, or leaves it to be changed. */
 async function conclude(desk: Desk, { overwrite, loses }: Outcome): Promise<void> {
   const { conversation } = desk;
+  // What no answer brought to light leaves the candidate in configuration mode, to be mended there.
   await check(desk);
   if (loses) conversation.say("  warning: everything on its drives will be lost.\n");
   for (;;) {
@@ -99,7 +102,7 @@ async function askAll(
       conversation.say(`${prompt.slice(0, -2)}\n`);
       prompt = "> ";
     }
-    const answer = await conversation.readAnswer(prompt, (how) => assist(question, how));
+    const answer = await conversation.readAnswer(prompt, (how) => assist(question, conversation.settings.columns, how));
     if (answer === undefined) return undefined;
     signal.throwIfAborted();
     const text = answer.trim() || question.byDefault;
@@ -116,9 +119,13 @@ function faultsOf(draft: Draft, question: Question, answer: string): readonly st
   return draft.put(sections, question.keys).map(({ path, message }) => `${path}: ${message}.`);
 }
 
-function assist({ help, words = [] }: Question, { kind, before, insert, show, ring }: Assistance): void {
+function assist(
+  { help, words = [] }: Question,
+  columns: number,
+  { kind, before, insert, show, ring }: Assistance,
+): void {
   if (kind === "help") {
-    show(columns(help.split("\n").map((line): [string, string] => [line, ""])));
+    show(`${wrapped(help, columns - 3)}\n`.replace(/^(?=.)/gm, "  "));
     return;
   }
   const typed = /\S*$/.exec(before)?.[0] ?? "";

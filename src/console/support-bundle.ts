@@ -24,6 +24,8 @@ const BUNDLE_BYTES_MAX = 64 * MiB;
 /** The newest. */
 const REVISIONS_MAX = 20;
 
+/** What every ext4 has at its top. */
+const LOST = "lost+found";
 const HIDDEN = "(hidden)";
 /** A shorter one is no secret, and would be found everywhere. */
 const SECRET_CHARACTERS_MIN = 4;
@@ -56,7 +58,7 @@ async function sources(appliance: Appliance, signal: AbortSignal): Promise<reado
   const ask = (words: readonly string[]) => askSoon(appliance, words, signal);
   const shown = COMMANDS.filter(({ words }) => words[0] === "show").map(({ words }) => words);
   const numbers = (await revisions.numbers()).slice(0, REVISIONS_MAX);
-  const logFiles = logs === undefined ? [] : await files.list(logs);
+  const logFiles = logs === undefined ? [] : (await files.list(logs)).filter((name) => name !== LOST);
   return [
     ["about.txt", async () => `${formatTime(clock.wallClock())}\n${await appliance.describe()}`],
     ["site/status.json", async () => `${JSON.stringify((await ask(["show", "status"])).value, undefined, 2)}\n`],

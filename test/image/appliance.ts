@@ -149,9 +149,16 @@ export class Appliance {
 
   /** Has it start anew, which ends this machine: QEMU is told not to. */
   async restart(): Promise<void> {
-    this.#machine.tell("restart yes\r");
-    await this.says(/Restarting system/, OFF_DEADLINE_MS);
+    await this.endsBy("restart yes", "", /Restarting system/);
+  }
+
+  /** Types a command that ends the machine, and what it asks for. @param last what the kernel says then @returns what was shown */
+  async endsBy(command: string, more: string, last: RegExp): Promise<string> {
+    const from = this.#seen;
+    this.#machine.tell(`${command}\r${more === "" ? "" : `${more}\r`}`);
+    await this.says(last, OFF_DEADLINE_MS);
     await this.#machine.ends();
+    return this.#machine.text.slice(from).replaceAll("\r", "");
   }
 
   /** Presses the power button, and waits until the machine is off. */

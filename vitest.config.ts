@@ -62,6 +62,7 @@ export default defineConfig({
         test: {
           name: "image",
           include: ["test/image/**/*.test.ts"],
+          globalSetup: "test/image/image-folder.ts",
           testTimeout: 600_000,
           hookTimeout: 300_000,
           maxWorkers: 1,

@@ -14,10 +14,9 @@ import type { Sbom } from "../../image/manifest.ts";
 import { qemuIo, tool } from "../conformance/initiator.ts";
 import { freePorts, Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, HOST } from "./appliance.ts";
+import { BUILD_DEADLINE_MS, type BuiltImage, build, builtImage, flash } from "./built-image.ts";
 
-const root = join(import.meta.dirname, "../..");
 const MiB = 2 ** 20;
-const BUILD_DEADLINE_MS = 240_000;
 /** What an update is allowed to take, and a stick of 1 GB holds. */
 const UKI_BYTES_MAX = 90e6;
 const STICK_BYTES = 1e9;
@@ -38,22 +37,11 @@ const CARDS = ["52:54:00:aa:00:01", "52:54:00:aa:00:02"];
 const VOLUME = { size: "64MiB", lun: 0 };
 
 let bench: Workbench;
-let image: string;
-
-/** @returns the image's path */
-async function build(folder: string): Promise<string> {
-  const key = bench.path("keys/firmware-key.pem");
-  const args = [join(root, "image/build.ts"), "--fast", "--out", bench.path(folder), "--key", key];
-  const { code, text } = await bench.run(process.execPath, args, { deadlineMs: BUILD_DEADLINE_MS });
-  expect(code, text).toBe(0);
-  return bench.path(`${folder}/antipode-${VERSION}.img`);
-}
+let image: BuiltImage;
 
 beforeAll(async () => {
   bench = new Workbench();
-  const { code, text } = await bench.antipode("firmware", "keygen", bench.path("keys"));
-  expect(code, text).toBe(0);
-  image = await build("first");
+  image = await builtImage(bench);
 }, BUILD_DEADLINE_MS + 60_000);
 afterAll(() => bench.close());
 
@@ -61,24 +49,24 @@ describe("the image", () => {
   const sha256 = (path: string) => createHash("sha256").update(readFileSync(path)).digest("hex");
 
   it("is the same bytes from the same sources, all of its files", async () => {
-    await build("second");
-    const files = readdirSync(bench.path("first")).sort();
+    const second = bench.path("second");
+    await build(bench, second, image.privateKey);
+    const files = readdirSync(image.folder).sort();
     expect(files).toEqual([`antipode-${VERSION}.img`, `antipode-${VERSION}.spdx.json`, UKI_NAME, UPDATE_NAME].sort());
-    for (const file of files)
-      expect(sha256(bench.path(`second/${file}`)), file).toBe(sha256(bench.path(`first/${file}`)));
+    for (const file of files) expect(sha256(join(second, file)), file).toBe(sha256(join(image.folder, file)));
   });
 
   it("fits a stick of 1 GB, and its kernel image is no larger than an update may be", () => {
-    expect(statSync(image).size).toBe(DISK_BYTES);
+    expect(statSync(image.disk).size).toBe(DISK_BYTES);
     expect(DISK_BYTES).toBeLessThan(STICK_BYTES);
-    expect(statSync(bench.path(`first/${UKI_NAME}`)).size).toBeLessThan(UKI_BYTES_MAX);
+    expect(statSync(image.uki).size).toBeLessThan(UKI_BYTES_MAX);
   });
 
   it("has file systems without fault, and a table of partitions that others read", async () => {
-    const table = await tool(bench, "/usr/sbin/sfdisk", "--verify", image);
+    const table = await tool(bench, "/usr/sbin/sfdisk", "--verify", image.disk);
     expect(table).toContain("No errors detected");
     const dump: { partitiontable: { partitions: { name: string; start: number; size: number }[] } } = JSON.parse(
-      await tool(bench, "/usr/sbin/sfdisk", "--json", image),
+      await tool(bench, "/usr/sbin/sfdisk", "--json", image.disk),
     );
     const { partitions } = dump.partitiontable;
     expect(partitions.map(({ name }) => name)).toEqual(["antipode-efi", "antipode-config", "antipode-log"]);
@@ -87,7 +75,7 @@ describe("the image", () => {
       await tool(
         bench,
         "dd",
-        `if=${image}`,
+        `if=${image.disk}`,
         `of=${part}`,
         "bs=512",
         `skip=${start}`,
@@ -102,22 +90,14 @@ describe("the image", () => {
   });
 
   it("has an update file beside it, which the key that it was signed with vouches for", async () => {
-    const keys = bench.path("keys/firmware-keys.pem");
-    const { code, text } = await bench.antipode(
-      "firmware",
-      "check",
-      bench.path(`first/${UPDATE_NAME}`),
-      "--keys",
-      keys,
-      "--esp",
-      bench.path("first"),
-    );
+    const { folder, update, publicKeys } = image;
+    const { code, text } = await bench.antipode("firmware", "check", update, "--keys", publicKeys, "--esp", folder);
     expect(code, text).toBe(0);
     expect(text).toContain(`update   ${VERSION} for antipode x86-64`);
   });
 
   it("has a manifest that names every package with its version and licence", () => {
-    const sbom: Sbom = JSON.parse(readFileSync(bench.path(`first/antipode-${VERSION}.spdx.json`), "utf8"));
+    const sbom: Sbom = JSON.parse(readFileSync(join(image.folder, `antipode-${VERSION}.spdx.json`), "utf8"));
     const names = sbom.packages.map(({ name }) => name);
     for (const name of [
       "antipode",
@@ -183,9 +163,8 @@ async function updateDrive(): Promise<string> {
   const [uki, update, forged] = ["next.efi", "next.update", "forged.update"].map((name) => bench.path(name));
   const release = await bench.antipode("firmware", "os-release", "--release", NEXT);
   const section = `.osrel=${bench.write("os-release", release.stdout)}`;
-  await tool(bench, "objcopy", "--update-section", section, bench.path(`first/${UKI_NAME}`), uki);
-  const key = bench.path("keys/firmware-key.pem");
-  const signed = await bench.antipode("firmware", "sign", uki, "--key", key, "--into", update);
+  await tool(bench, "objcopy", "--update-section", section, image.uki, uki);
+  const signed = await bench.antipode("firmware", "sign", uki, "--key", image.privateKey, "--into", update);
   expect(signed.code, signed.text).toBe(0);
   const bytes = readFileSync(update);
   bytes[SIGNATURE_OFFSET] ^= 1;
@@ -199,8 +178,7 @@ async function updateDrive(): Promise<string> {
 
 describe("the appliance", () => {
   it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
-    const blank = bench.path("blank.img");
-    await tool(bench, "cp", "--sparse=always", image, blank);
+    const blank = await flash(bench, image, "blank");
     const appliance = await Appliance.boot(bench, { image: blank, drives: emptyDrives("blank", ["a", "journal"]) });
     await appliance.says(/antipode: version \S+, Linux 6\./);
     await appliance.says(/safe mode: this appliance is up, without a site/);
@@ -231,8 +209,7 @@ describe("the appliance", () => {
   });
 
   it("starts a site that ends again and again, later each time, and keeps the reason", async () => {
-    const faulty = bench.path("faulty.img");
-    await tool(bench, "cp", "--sparse=always", image, faulty);
+    const faulty = await flash(bench, image, "faulty");
     await configure(bench, faulty, stringify(ALONE));
     const appliance = await Appliance.boot(bench, { image: faulty });
     for (const pause of [1, 2, 4]) {
@@ -247,8 +224,7 @@ describe("the appliance", () => {
   });
 
   it("takes an update that is rightly signed and no other, and marks it good once it has proven itself", async () => {
-    const old = bench.path("old.img");
-    await tool(bench, "cp", "--sparse=always", image, old);
+    const old = await flash(bench, image, "old");
     await configure(bench, old, stringify(ALONE));
     const drives = { ...emptyDrives("updated", ["a", "journal"]), update: await updateDrive() };
     const before = await Appliance.boot(bench, { image: old, drives });
@@ -306,9 +282,10 @@ describe("the appliance", () => {
         ntp: [HOST],
       },
     });
-    await configure(bench, image, config);
+    const drive = await flash(bench, image, "denver");
+    await configure(bench, drive, config);
 
-    const appliance = await Appliance.boot(bench, { image, drives, ports: { 3260: portal }, cards: CARDS });
+    const appliance = await Appliance.boot(bench, { image: drive, drives, ports: { 3260: portal }, cards: CARDS });
     const [, seconds] = await appliance.says(/\[ *([\d.]+)\] antipode: the site serves hosts/);
     console.log(`kernel start to LUN served: ${seconds} s`);
 

@@ -48,29 +48,42 @@ const INGREDIENTS = {
 
 export type IngredientName = keyof typeof INGREDIENTS;
 
-export interface DebianPackage {
+export interface FetchedPackage {
   readonly name: string;
   readonly version: string;
   /** The source package and its version, by which Debian names licences and faults. */
   readonly source: string;
   readonly sha256: string;
-  readonly use: string;
-  readonly licence: string;
   /** Folder that it is unpacked in. */
   readonly root: string;
+}
+
+export interface DebianPackage extends FetchedPackage {
+  readonly use: string;
+  readonly licence: string;
 }
 
 export type DebianPackages = Readonly<Record<IngredientName, DebianPackage>>;
 
 export function fetchPackages(cache: string): DebianPackages {
-  mkdirSync(cache, { recursive: true });
-  const fetched = Object.entries(INGREDIENTS).map(([key, ingredient]) => [key, fetchPackage(cache, ingredient)]);
-  return Object.fromEntries(fetched) as DebianPackages;
+  const ingredients: readonly (readonly [key: string, ingredient: Ingredient])[] = Object.entries(INGREDIENTS);
+  const names = ingredients.map(([, { name, depends }]) =>
+    depends === undefined ? name : dependencyOf(name, depends),
+  );
+  const fetched = fetchNamed(cache, names);
+  return Object.fromEntries(
+    ingredients.map(([key, { use, licence }], at) => [key, { ...fetched[at], use, licence }]),
+  ) as DebianPackages;
 }
 
-function fetchPackage(cache: string, ingredient: Ingredient): DebianPackage {
-  const name = ingredient.depends === undefined ? ingredient.name : dependencyOf(ingredient.name, ingredient.depends);
-  const { file, sha256 } = offered(name);
+/** @returns the packages of these names, in the same order */
+export function fetchNamed(cache: string, names: readonly string[]): readonly FetchedPackage[] {
+  mkdirSync(cache, { recursive: true });
+  const offers = offered(names);
+  return names.map((name, at) => fetchPackage(cache, name, offers[at]));
+}
+
+function fetchPackage(cache: string, name: string, { file, sha256 }: Offer): FetchedPackage {
   const path = join(cache, file);
   if (!existsSync(path)) run("apt-get", ["download", "-q", name], { cwd: cache });
   const found = new Bun.CryptoHasher("sha256").update(readFileSync(path)).digest("hex");
@@ -78,7 +91,7 @@ function fetchPackage(cache: string, ingredient: Ingredient): DebianPackage {
     rmSync(path);
     throw new BuildError(`${file} is not what apt offers (SHA-256 ${found}, not ${sha256}). Run this again.`);
   }
-  return { ...describe(path), sha256, use: ingredient.use, licence: ingredient.licence, root: unpack(path) };
+  return { ...describe(path), sha256, root: unpack(path) };
 }
 
 function dependencyOf(name: string, wanted: RegExp): string {
@@ -91,11 +104,23 @@ function dependencyOf(name: string, wanted: RegExp): string {
 }
 
 /** The file name and checksum that apt would fetch a package as. */
-function offered(name: string): { readonly file: string; readonly sha256: string } {
-  const line = withLists(() => runText("apt-get", ["download", "--print-uris", "-q", name]));
-  const match = /^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$/m.exec(line);
-  if (match === null) throw new BuildError(`apt offers no package ${name} with a SHA-256: ${line.trim()}`);
-  return { file: match[1], sha256: match[2] };
+interface Offer {
+  readonly file: string;
+  readonly sha256: string;
+}
+
+/** Asks for all at once, since apt reads its lists anew each time. */
+function offered(names: readonly string[]): readonly Offer[] {
+  const lines = withLists(() => runText("apt-get", ["download", "--print-uris", "-q", ...names]));
+  const offers = Array.from(lines.matchAll(/^'[^']+' (\S+) \d+ SHA256:([0-9a-f]{64})$/gm), ([, file, sha256]) => ({
+    file,
+    sha256,
+  }));
+  return names.map((name) => {
+    const offer = offers.find(({ file }) => file.startsWith(`${name}_`));
+    if (offer === undefined) throw new BuildError(`apt offers no package ${name} with a SHA-256: ${lines.trim()}`);
+    return offer;
+  });
 }
 
 let listsAreFresh = false;
@@ -114,7 +139,7 @@ function withLists<T>(ask: () => T): T {
   }
 }
 
-function describe(path: string): Pick<DebianPackage, "name" | "version" | "source"> {
+function describe(path: string): Pick<FetchedPackage, "name" | "version" | "source"> {
   const field = (name: string) => runText("dpkg-deb", ["-f", path, name]).trim();
   const [name, version, source] = [field("Package"), field("Version"), field("Source")];
   const match = /^(\S+)(?: \((\S+)\))?$/.exec(source);

@@ -36,6 +36,20 @@ export interface Machine {
   readonly ports?: Readonly<Record<number, number>>;
   /** Hardware addresses of further network cards, which lead nowhere. */
   readonly cards?: readonly string[];
+  /** Further arguments of QEMU's: what else the machine has, and what is otherwise with it. */
+  readonly more?: readonly string[];
+}
+
+/** A reset, by the watchdog or otherwise, starts the machine anew, as in life, instead of ending it. */
+export const RESETS: readonly string[] = ["-action", "reboot=reset"];
+
+/** Persistent memory, which outlasts the machine in a file of so many bytes. */
+export function nvdimm(file: string, bytes: number): readonly string[] {
+  return [
+    ...["-machine", "nvdimm=on", "-m", `${MEMORY_MIB}M,slots=1,maxmem=${2 * MEMORY_MIB}M`],
+    ...["-object", `memory-backend-file,id=persistent,share=on,mem-path=${file},size=${bytes}`],
+    ...["-device", "nvdimm,memdev=persistent"],
+  ];
 }
 
 /** Puts a configuration on an image's configuration partition, as its first revision. */
@@ -59,10 +73,13 @@ export class Appliance {
     this.#control = control;
   }
 
-  static async boot(bench: Workbench, { image, drives = {}, ports = {}, cards = [] }: Machine): Promise<Appliance> {
-    const variables = bench.path("variables.fd");
+  static async boot(
+    bench: Workbench,
+    { image, drives = {}, ports = {}, cards = [], more = [] }: Machine,
+  ): Promise<Appliance> {
+    const variables = `${image}.variables`;
     await tool(bench, "cp", FIRMWARE_VARIABLES, variables);
-    const control = bench.path("qmp.sock");
+    const control = `${image}.qmp`;
     const drive = (id: string, file: string, device: string) => [
       "-drive",
       `if=none,id=${id},format=raw,file=${file}`,
@@ -85,6 +102,7 @@ export class Appliance {
       ]),
       ...drive("image", image, "bootindex=0"),
       ...Object.entries(drives).flatMap(([serial, file], at) => drive(`drive${at}`, file, `serial=${serial}`)),
+      ...more,
     ]);
     return new Appliance(machine, control);
   }
@@ -167,6 +185,11 @@ export class Appliance {
     await this.says(/Power down/, OFF_DEADLINE_MS);
     const code = await this.#machine.ends();
     if (code !== 0) throw new Error(`the machine ended with code ${code}:\n${this.line}`);
+  }
+
+  /** Cuts its power. */
+  async powerCut(): Promise<void> {
+    await this.#machine.stop("SIGKILL");
   }
 
   #press(): Promise<void> {

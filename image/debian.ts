@@ -33,6 +33,12 @@ const INGREDIENTS = {
   libc: { name: "libc6", licence: "LGPL-2.1-or-later", use: "the C library, which the antipode binary is linked with" },
   isal: { name: "libisal2", licence: "BSD-3-Clause", use: "ISA-L: checksums and parity at memory speed" },
   time: { name: "openntpd", licence: "ISC", use: "keeps the clock by the time servers of the configuration" },
+  rights: {
+    name: "util-linux",
+    licence: "GPL-2.0-or-later",
+    use: "setpriv, which takes from the site process all rights that it does not need",
+  },
+  capabilities: { name: "libcap-ng0", licence: "LGPL-2.1-or-later", use: "the library of setpriv" },
   fat: { name: "dosfstools", licence: "GPL-3.0-or-later", use: "checks the EFI system partition at boot" },
   ext4: {
     name: "e2fsck-static",

@@ -10,8 +10,8 @@ import { run } from "./run.ts";
 
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
-  "acpid cat chmod cp cut date dmesg find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv poweroff readlink " +
-  "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname xargs"
+  "acpid cat chmod chown cp cut date dmesg find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv netstat poweroff readlink " +
+  "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname unshare xargs"
 ).split(" ");
 
 /** Where things are mounted, or made while it runs. */
@@ -36,6 +36,7 @@ const LIBRARIES = "lib/x86_64-linux-gnu";
 /** What the binary is linked with; the C library answers names by itself. */
 const LIBC_PARTS = ["libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6"];
 const ISAL = "libisal.so.2";
+const LIBCAP_NG = "libcap-ng.so.0";
 
 export interface Ingredients {
   readonly packages: DebianPackages;
@@ -79,6 +80,8 @@ export function initramfsTree({ packages, modules, binary, overlay, trusted }: I
   program(LOADER, join(packages.libc.root, LIBRARIES, "ld-linux-x86-64.so.2"));
   for (const part of LIBC_PARTS) program(`${LIBRARIES}/${part}`, join(packages.libc.root, LIBRARIES, part));
   program(`${LIBRARIES}/${ISAL}`, join(packages.isal.root, "usr", LIBRARIES, ISAL));
+  program("bin/setpriv", join(packages.rights.root, "usr/bin/setpriv"));
+  program(`${LIBRARIES}/${LIBCAP_NG}`, join(packages.capabilities.root, LIBRARIES, LIBCAP_NG));
 
   program("sbin/fsck.vfat", join(packages.fat.root, "sbin/fsck.fat"));
   program("sbin/e2fsck", join(packages.ext4.root, "sbin/e2fsck.static"));

@@ -9,7 +9,7 @@ import { EXIT, fail } from "./cli/failure.ts";
 import { addFirmwareCommands } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
 import { applyNetwork } from "./cli/network.ts";
-import { printChanges, printRevision } from "./cli/revisions.ts";
+import { printChanges, printRevision, type RevisionOptions } from "./cli/revisions.ts";
 import { serve } from "./cli/serve.ts";
 import { COMMANDS } from "./site/commands.ts";
 import { VERSION } from "./site/version.ts";
@@ -95,7 +95,8 @@ for (const [at, description] of [
     .command(at)
     .description(description)
     .option("--revisions <folder>", "where revisions of the configuration are kept", "/config")
-    .action((options: { revisions: string }) => printRevision(at, options));
+    .option("--rights <file>", "a file for the devices and capabilities that its site process has to be given")
+    .action((options: RevisionOptions) => printRevision(at, options));
 }
 revisions
   .command("changes")

@@ -45,8 +45,8 @@ describe("a network's plan", () => {
     );
     expect(missing).toEqual([]);
     expect(steps).toEqual([
-      "stop /run/antipode/ntpd.pid",
-      "stop /run/antipode/udhcpc.eth0.pid",
+      "stop /run/appliance/ntpd.pid",
+      "stop /run/appliance/udhcpc.eth0.pid",
       "ip addr flush dev eth0",
       "ip link set eth0 down",
       "hostname san1",
@@ -66,7 +66,7 @@ describe("a network's plan", () => {
       "ip link set eth0 mtu 1500",
       "ip link set eth0 up",
       "/etc/resolv.conf <- ",
-      "udhcpc -i eth0 -p /run/antipode/udhcpc.eth0.pid -x hostname:denver -b -t 3 -T 2 -A 10",
+      "udhcpc -i eth0 -p /run/appliance/udhcpc.eth0.pid -x hostname:denver -b -t 3 -T 2 -A 10",
     ]);
   });
 
@@ -143,7 +143,7 @@ describe("a network's plan", () => {
     const { steps } = plan("{ interfaces: { eth0: {} }, ntp: [ntp.example, 192.0.2.9] }", [card("eth0", "01")]);
     expect(steps.slice(-2)).toEqual([
       "/etc/openntpd/ntpd.conf <- server ntp.example\nserver 192.0.2.9\n",
-      "start ntpd -s -p /run/antipode/ntpd.pid -f /etc/openntpd/ntpd.conf",
+      "start ntpd -s -p /run/appliance/ntpd.pid -f /etc/openntpd/ntpd.conf",
     ]);
   });
 });

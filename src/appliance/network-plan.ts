@@ -25,11 +25,11 @@ export interface NetworkPlan {
 
 /** Files of the appliance that the plan writes or relies on. */
 const PATHS = {
-  run: "/run/antipode",
+  run: "/run/appliance",
   /** Its first line tells the script of the DHCP client that name servers are configured, and DHCP's are to be left alone. */
   resolvers: "/etc/resolv.conf",
   timeServers: "/etc/openntpd/ntpd.conf",
-  timePid: "/run/antipode/ntpd.pid",
+  timePid: "/run/appliance/ntpd.pid",
 } as const;
 
 const CONFIGURED_RESOLVERS = "# configured";

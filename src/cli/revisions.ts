@@ -1,12 +1,13 @@
 /** `antipode revisions`: the revision of its configuration that a site on this machine is started from. */
 
+import { renderRights, rightsOf } from "../appliance/site-rights.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { changesBetween } from "../config/changes.ts";
 import { resolvePath } from "../config/paths.ts";
 import { type Fault, Revisions } from "../config/revisions.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
-import { realPath } from "../platform/linux/host-files.ts";
+import { realPath, writeText } from "../platform/linux/host-files.ts";
 import { linuxClock } from "../platform/linux/linux-clock.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { readConfig } from "./config-file.ts";
@@ -16,12 +17,19 @@ export function openRevisions(folder: string, files: Files, clock: Clock): Revis
   return new Revisions(realPath(folder) ?? resolvePath(`${process.cwd()}/`, folder), files, clock, { realPath });
 }
 
+export interface RevisionOptions {
+  readonly revisions: string;
+  /** File that gets what the site process has to be given, a line for each. */
+  readonly rights?: string;
+}
+
 /** Prints the path of its file, and on standard error what is wrong with newer ones. */
-export async function printRevision(at: "boot" | "current", options: { revisions: string }): Promise<void> {
+export async function printRevision(at: "boot" | "current", options: RevisionOptions): Promise<void> {
   const revisions = openRevisions(options.revisions, linuxFiles(), linuxClock());
   const choice = await revisions[at]();
   if (choice.kind === "safe-mode") throw nothingToStart(revisions.folder, choice.faults);
   for (const { error } of choice.faults) process.stderr.write(`${error.what}\n`);
+  if (options.rights !== undefined) writeText(options.rights, renderRights(rightsOf(choice.config)));
   process.stdout.write(`${revisions.path(choice.revision.number)}\n`);
 }
 

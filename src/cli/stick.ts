@@ -10,7 +10,7 @@ import { runProgram } from "../platform/linux/run-program.ts";
 
 const AT = "/usb/";
 /** Consoles of one appliance keep each other out by it. */
-const LOCK = "/run/antipode";
+const LOCK = "/run/appliance";
 /** What was written goes to a slow stick when it is detached. */
 const TIME_MAX = millis(5 * 60_000);
 

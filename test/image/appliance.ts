@@ -21,8 +21,8 @@ export const HOST = "10.0.2.2";
 /** From power on; without hardware virtualisation, on a machine that is busy with much else. */
 const BOOT_DEADLINE_MS = 240_000;
 const ANSWER_DEADLINE_MS = 30_000;
-/** Of the first login; no secret. */
-const PASSWORD = "correct horse";
+/** Of the first login; no secret, but the appliance has to treat it as one. */
+export const PASSWORD = "correct horse";
 /** At the start of a line: a site's name, and the mode. */
 const PROMPT = /\n[a-z]+[>#] /;
 const OFF_DEADLINE_MS = 90_000;
@@ -60,6 +60,32 @@ export async function configure(bench: Workbench, image: string, yaml: string): 
   const path = revisions.path(number);
   const partition = `${image}?offset=${PARTITIONS.config.start}`;
   await tool(bench, "/usr/sbin/debugfs", "-w", "-R", `write ${path} ${basename(path)}`, partition);
+}
+
+export interface KeptFile {
+  readonly name: string;
+  /** As the file system has it: of a file with rights for its owner alone, 100600. */
+  readonly mode: string;
+  readonly text: string;
+}
+
+/** What a machine that is off has left on its configuration or log partition. */
+export async function filesOf(
+  bench: Workbench,
+  image: string,
+  partition: "config" | "log",
+): Promise<readonly KeptFile[]> {
+  const ask = async (request: string) => {
+    const where = `${image}?offset=${PARTITIONS[partition].start}`;
+    const { code, stdout, text } = await bench.run("/usr/sbin/debugfs", ["-R", request, where]);
+    if (code !== 0) throw new Error(`debugfs ${request}: ${text}`);
+    return stdout;
+  };
+  const files: KeptFile[] = [];
+  for (const [, mode, name] of (await ask("ls -l /")).matchAll(/^ *\d+ +(1\d{5}) .* (\S+) *$/gm)) {
+    files.push({ name, mode, text: await ask(`cat ${name}`) });
+  }
+  return files;
 }
 
 export class Appliance {

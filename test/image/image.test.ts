@@ -13,7 +13,7 @@ import { UKI_NAME, UPDATE_NAME, VERSION } from "../../image/identity.ts";
 import type { Sbom } from "../../image/manifest.ts";
 import { qemuIo, tool } from "../conformance/initiator.ts";
 import { freePorts, Workbench } from "../conformance/workbench.ts";
-import { Appliance, configure, HOST } from "./appliance.ts";
+import { Appliance, configure, filesOf, HOST, PASSWORD } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, build, builtImage, flash } from "./built-image.ts";
 
 const MiB = 2 ** 20;
@@ -104,6 +104,8 @@ describe("the image", () => {
       "busybox-static",
       "libc6",
       "libisal2",
+      "util-linux",
+      "libcap-ng0",
       "openntpd",
       "systemd-boot-efi",
       "dosfstools",
@@ -151,6 +153,11 @@ const ALONE = {
   network: { interfaces: { eth0: { addresses: ["192.0.2.1/24"] } } },
 };
 
+/** @returns where the appliance listens, as it says itself */
+function listening(status: string): readonly string[] {
+  return Array.from(status.matchAll(/^ +listens +(.*)$/gm), ([, where]) => where);
+}
+
 /** @returns files of drives that nothing was written to, by serial number */
 function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<string, string>> {
   const drives = names.map((name) => [name, bench.write(`${prefix}-${name}.raw`, "")] as const);
@@ -193,7 +200,12 @@ describe("the appliance", () => {
       /Revision 1 is committed[\s\S]*The site runs on it/,
     );
     expect(await appliance.command("run show status")).toContain("mirror of group image");
-    expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
+    const status = await appliance.command("run show appliance");
+    expect(status).toContain("192.0.2.1/24 on eth0");
+    expect(status).toContain("rights   user antipode, capabilities none\n");
+    expect(status).not.toMatch(/IT CAN|not in use/);
+    // The link, which the configuration names, and nothing else.
+    expect(listening(status)).toEqual(["tcp 0.0.0.0:7400"]);
 
     // A change that cuts the operator off, were the operator not at a serial line.
     await appliance.command("set network.interfaces.eth0.addresses [192.0.2.99/24]");
@@ -206,6 +218,19 @@ describe("the appliance", () => {
     expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
     expect(await appliance.command("run show revisions")).toMatch(/back to revision 1: revision 2 was not confirmed/);
     await appliance.powerOff();
+
+    const kept = await filesOf(bench, blank, "config");
+    expect(kept.map(({ name }) => name)).toEqual(expect.arrayContaining(["users.json", "revision-1.yaml"]));
+    const logs = await filesOf(bench, blank, "log");
+    expect(logs.map(({ name }) => name)).toEqual(expect.arrayContaining(["site.log", "console-ttyS0.log"]));
+    for (const { name, mode } of [...kept, ...logs]) expect(mode, name).toBe("100600");
+    const users: { users: { salt: string; hash: string }[] } = JSON.parse(
+      kept.find(({ name }) => name === "users.json")?.text ?? "",
+    );
+    const secrets = [PASSWORD, ...users.users.flatMap(({ salt, hash }) => [salt, hash])];
+    expect(secrets).toHaveLength(3);
+    const shown = [appliance.line, ...logs.map(({ text }) => text)].join("\n");
+    for (const secret of secrets) expect(shown).not.toContain(secret);
   });
 
   it("starts a site that ends again and again, later each time, and keeps the reason", async () => {
@@ -264,7 +289,9 @@ describe("the appliance", () => {
       arrays: { main: { level: 1, drives: [0, 1] } },
       volumes: { vm: { ...VOLUME, array: "main" } },
       journal: { device: "/dev/disk/by-id/virtio-journal" },
-      target: { iqn: IQN, listen: ["0.0.0.0:3260"] },
+      // 860 is iSCSI's other port, and one that not every process may listen on.
+      target: { iqn: IQN, listen: ["0.0.0.0:3260", "0.0.0.0:860"] },
+      watchdog: { timeout: "10min" },
       sites: Object.fromEntries(LEGS.map((name, at) => [name, { address: `${HOST}:${linkPorts[at]}` }])),
       mirror: { legs: LEGS.map((name) => [name]) },
       network: {
@@ -299,10 +326,13 @@ describe("the appliance", () => {
     expect(status).toMatch(/^san1, up/m);
     expect(status).toContain("10.0.2.15/24 on eth0");
     expect(status).toContain("198.51.100.7/24 on hosts");
-    expect(status).toMatch(/watchdog i6300ESB timer, inactive, nowayout 1/);
+    expect(status).toMatch(/watchdog i6300ESB timer, active, nowayout 1/);
+    expect(status).toContain("rights   user antipode, capabilities net_bind_service\n");
+    expect(status).not.toContain("IT CAN");
+    expect(listening(status)).toEqual(["tcp 0.0.0.0:3260", "tcp 0.0.0.0:860"]);
     expect(status).toMatch(/clock +kept by time servers/);
     expect(status).toMatch(/state +SERVING/);
-    expect(status).not.toContain("ISA-L is not in use");
+    expect(status).not.toContain("is not in use");
     const resident = Number(/memory +(\d+) MiB used by the site process/.exec(status)?.[1]);
     expect(resident).toBeGreaterThan(0);
     expect(resident).toBeLessThan(RESIDENT_MIB_MAX);

@@ -3,9 +3,11 @@
  * that is in them. The same sources, Debian packages and npm packages make the same bytes.
  *
  *   bun image/build.ts [--out FOLDER] [--fast] [--key FILE] [--trust FILE]
+ *     [--secure-boot-key FILE --secure-boot-certificate FILE]
  *
  * --fast compresses less, for tests. --key signs an update file with that private key; --trust names the public keys
- * that the image believes, which are otherwise the one that belongs to --key.
+ * that the image believes, which are otherwise the one that belongs to --key. With a key and certificate for Secure Boot the
+ * boot loader and the kernel image are signed, and then differ from build to build.
  */
 
 import { createPublicKey } from "node:crypto";
@@ -20,6 +22,7 @@ import { compress, initramfsTree } from "./initramfs.ts";
 import { manifest } from "./manifest.ts";
 import { listed, selectModules } from "./modules.ts";
 import { BuildError, run } from "./run.ts";
+import { type SecureBootKeys, secureBootKeys, signProgram } from "./secure-boot.ts";
 import { makeUki } from "./uki.ts";
 
 const root = resolve(import.meta.dirname, "..");
@@ -36,9 +39,10 @@ interface Options {
   /** Files in PEM. */
   readonly key?: string;
   readonly trust?: string;
+  readonly secureBoot?: SecureBootKeys;
 }
 
-function build({ out, level, key, trust }: Options): void {
+function build({ out, level, key, trust, secureBoot }: Options): void {
   const trusted = trustedKeys(key, trust);
   const work = join(out, "work");
   mkdirSync(work, { recursive: true });
@@ -60,10 +64,17 @@ function build({ out, level, key, trust }: Options): void {
   const osRelease = run(binary, ["firmware", "os-release"]);
   const parts = { bootRoot: packages.boot.root, kernelRoot: packages.kernel.root, osRelease, commandLine, initramfs };
   makeUki(parts, work, uki);
+  const packagedLoader = join(packages.boot.root, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
+  const loader = secureBoot === undefined ? packagedLoader : join(work, "loader.efi");
+  if (secureBoot !== undefined) {
+    signProgram(secureBoot, uki, uki);
+    signProgram(secureBoot, packagedLoader, loader);
+    say("kernel image and boot loader: signed for Secure Boot");
+  }
   say(`${uki}: ${MB(uki)}`);
 
   const disk = join(out, `${PRODUCT}-${VERSION}.img`);
-  makeDisk({ uki, bootRoot: packages.boot.root }, join(work, "disk"), disk);
+  makeDisk({ uki, loader }, join(work, "disk"), disk);
   say(`${disk}: ${MB(disk)}`);
 
   const update = join(out, UPDATE_NAME);
@@ -98,11 +109,14 @@ const { values } = parseArgs({
     fast: { type: "boolean", default: false },
     key: { type: "string" },
     trust: { type: "string" },
+    "secure-boot-key": { type: "string" },
+    "secure-boot-certificate": { type: "string" },
   },
 });
 try {
   const { key, trust } = values;
-  build({ out: resolve(values.out), level: values.fast ? LEVEL_FAST : LEVEL_SHIPPED, key, trust });
+  const secureBoot = secureBootKeys(values["secure-boot-key"], values["secure-boot-certificate"]);
+  build({ out: resolve(values.out), level: values.fast ? LEVEL_FAST : LEVEL_SHIPPED, key, trust, secureBoot });
 } catch (error) {
   if (!(error instanceof BuildError)) throw error;
   console.error(`image: ${error.message}`);

@@ -41,8 +41,8 @@ const LOADER_CONFIG = "timeout 0\neditor no\nauto-firmware no\nconsole-mode keep
 
 export interface DiskParts {
   readonly uki: string;
-  /** Where the package with the boot loader is unpacked. */
-  readonly bootRoot: string;
+  /** The boot loader's path. */
+  readonly loader: string;
 }
 
 export function makeDisk(parts: DiskParts, work: string, output: string): void {
@@ -67,19 +67,18 @@ function makeSparse(path: string, bytes: number): void {
   closeSync(file);
 }
 
-function makeEfi({ uki, bootRoot }: DiskParts, work: string): string {
+function makeEfi({ uki, loader }: DiskParts, work: string): string {
   const path = join(work, "efi.vfat");
   makeSparse(path, PARTITIONS.efi.bytes);
   const volume = uuid("efi").replaceAll("-", "").slice(0, 8);
   run("mkfs.vfat", ["--invariant", "-F", "32", "-n", "ANTIPODE", "-i", volume, path]);
 
-  const loader = join(work, "loader.conf");
-  writeFileSync(loader, LOADER_CONFIG);
+  const loaderConfig = join(work, "loader.conf");
+  writeFileSync(loaderConfig, LOADER_CONFIG);
   run("mmd", ["-i", path, "::/EFI", "::/EFI/BOOT", "::/EFI/Linux", "::/loader"]);
-  const boot = join(bootRoot, "usr/lib/systemd/boot/efi/systemd-bootx64.efi");
   for (const [from, to] of [
-    [boot, "EFI/BOOT/BOOTX64.EFI"],
-    [loader, "loader/loader.conf"],
+    [loader, "EFI/BOOT/BOOTX64.EFI"],
+    [loaderConfig, "loader/loader.conf"],
     [uki, `EFI/Linux/${UKI_NAME}`],
   ]) {
     run("mcopy", ["-i", path, from, `::/${to}`]);

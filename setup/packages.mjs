@@ -31,6 +31,7 @@ const PACKAGES = [
   { name: "fdisk", for: "image", use: "sfdisk: the image's partition table" },
   { name: "kmod", for: "image", use: "depmod: which kernel modules need which" },
   { name: "mtools", for: "image", use: "mcopy: files in the EFI system partition" },
+  { name: "sbsigntool", for: "image", use: "sbsign: signs for Secure Boot, where that is wanted" },
   { name: "zstd", for: "image", use: "compresses the initramfs" },
 ];
 

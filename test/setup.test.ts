@@ -8,7 +8,17 @@ import { afterEach, beforeEach, describe, expect, it } from "vitest";
 
 const root = join(import.meta.dirname, "..");
 const script = join(root, "setup/install-packages.sh");
-const IMAGE_PACKAGES = ["libisal2", "e2fsprogs", "binutils", "dosfstools", "fdisk", "kmod", "mtools", "zstd"];
+const IMAGE_PACKAGES = [
+  "libisal2",
+  "e2fsprogs",
+  "binutils",
+  "dosfstools",
+  "fdisk",
+  "kmod",
+  "mtools",
+  "sbsigntool",
+  "zstd",
+];
 /** In the order of the list, which is the order in which they are installed. */
 const TEST_PACKAGES = [
   ...["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "qemu-system-x86", "ovmf"],

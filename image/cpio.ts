@@ -31,6 +31,10 @@ export class Tree {
     this.#entries.set(path, entry);
   }
 
+  entry(path: string): Entry | undefined {
+    return this.#entries.get(path);
+  }
+
   paths(): readonly string[] {
     return [...this.#entries.keys()].sort();
   }

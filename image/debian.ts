@@ -39,6 +39,29 @@ const INGREDIENTS = {
     use: "setpriv, which takes from the site process all rights that it does not need",
   },
   capabilities: { name: "libcap-ng0", licence: "LGPL-2.1-or-later", use: "the library of setpriv" },
+  smart: { name: "smartmontools", licence: "GPL-2.0-or-later", use: "smartctl: asks drives how they are" },
+  selinux: { name: "libselinux1", licence: "libselinux-1.0", use: "a library of smartctl" },
+  patterns: { name: "libpcre2-8-0", licence: "BSD-3-Clause", use: "a library of libselinux1" },
+  cxx: { name: "libstdc++6", licence: "GPL-3.0-or-later WITH GCC-exception-3.1", use: "smartctl's C++ library" },
+  gcc: { name: "libgcc-s1", licence: "GPL-3.0-or-later WITH GCC-exception-3.1", use: "a library of smartctl" },
+  gccTexts: {
+    name: "gcc-12-base",
+    licence: "GPL-3.0-or-later WITH GCC-exception-3.1",
+    use: "the licence texts of libstdc++6 and libgcc-s1; nothing of it is in the image",
+  },
+  ups: {
+    name: "nut-client",
+    licence: "GPL-2.0-or-later",
+    use: "upsc: asks a NUT server how an uninterruptible supply is",
+  },
+  upsClient: { name: "libupsclient6", licence: "GPL-2.0-or-later", use: "the library of upsc" },
+  nss: { name: "libnss3", licence: "MPL-2.0", use: "a library of libupsclient6" },
+  nspr: { name: "libnspr4", licence: "MPL-2.0", use: "a library of libnss3" },
+  etcd: {
+    name: "etcd-server",
+    licence: "Apache-2.0 AND BSD-2-Clause AND BSD-3-Clause AND MIT",
+    use: "etcd: a register that sites agree on",
+  },
   fat: { name: "dosfstools", licence: "GPL-3.0-or-later", use: "checks the EFI system partition at boot" },
   ext4: {
     name: "e2fsck-static",
@@ -59,6 +82,8 @@ export interface FetchedPackage {
   readonly version: string;
   /** The source package and its version, by which Debian names licences and faults. */
   readonly source: string;
+  /** Other sources that went into it, where Debian records them. */
+  readonly builtUsing: string;
   readonly sha256: string;
   /** Folder that it is unpacked in. */
   readonly root: string;
@@ -145,11 +170,12 @@ function withLists<T>(ask: () => T): T {
   }
 }
 
-function describe(path: string): Pick<FetchedPackage, "name" | "version" | "source"> {
+function describe(path: string): Pick<FetchedPackage, "name" | "version" | "source" | "builtUsing"> {
   const field = (name: string) => runText("dpkg-deb", ["-f", path, name]).trim();
   const [name, version, source] = [field("Package"), field("Version"), field("Source")];
   const match = /^(\S+)(?: \((\S+)\))?$/.exec(source);
-  return { name, version, source: `${match?.[1] ?? name} ${match?.[2] ?? version}` };
+  const builtUsing = field("Built-Using").replaceAll(/\s+/g, " ");
+  return { name, version, source: `${match?.[1] ?? name} ${match?.[2] ?? version}`, builtUsing };
 }
 
 /** Under another name until it is whole, so that a build that was broken off leaves nothing half. */

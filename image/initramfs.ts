@@ -1,12 +1,13 @@
-/** What is in memory after boot, and all of it: busybox, the antipode binary with its libraries, modules, /init. */
+/** What is in memory after boot, and all of it: busybox, the antipode binary, other programs, their libraries, modules, /init. */
 
 import { readdirSync, readFileSync, realpathSync } from "node:fs";
 import { join } from "node:path";
 import { Tree } from "./cpio.ts";
-import type { DebianPackages } from "./debian.ts";
+import type { DebianPackages, IngredientName } from "./debian.ts";
 import { VERSION } from "./identity.ts";
+import { LIBRARY_FOLDER, missingLibraries } from "./libraries.ts";
 import type { ModuleTree } from "./modules.ts";
-import { run } from "./run.ts";
+import { BuildError, run } from "./run.ts";
 
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
@@ -30,13 +31,34 @@ const FOLDERS = [
   "var/lib/openntpd/run",
 ];
 
-/** The loader's path is written into every program that is linked with the C library. */
-const LOADER = "lib64/ld-linux-x86-64.so.2";
-const LIBRARIES = "lib/x86_64-linux-gnu";
-/** What the binary is linked with; the C library answers names by itself. */
-const LIBC_PARTS = ["libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6"];
-const ISAL = "libisal.so.2";
-const LIBCAP_NG = "libcap-ng.so.0";
+/** Programs other than busybox's applets and antipode: where each goes, and where it is in which package. */
+const PROGRAMS: readonly (readonly [path: string, from: IngredientName, packaged: string])[] = [
+  // Its path is written into every program that is linked with the C library.
+  ["lib64/ld-linux-x86-64.so.2", "libc", `${LIBRARY_FOLDER}/ld-linux-x86-64.so.2`],
+  ["bin/busybox", "busybox", "bin/busybox"],
+  ["bin/setpriv", "rights", "usr/bin/setpriv"],
+  ["bin/smartctl", "smart", "usr/sbin/smartctl"],
+  ["bin/upsc", "ups", "bin/upsc"],
+  ["bin/etcd", "etcd", "usr/bin/etcd"],
+  ["sbin/fsck.vfat", "fat", "sbin/fsck.fat"],
+  ["sbin/e2fsck", "ext4", "sbin/e2fsck.static"],
+  ["usr/sbin/ntpd", "time", "usr/sbin/ntpd"],
+];
+/** Libraries that programs are linked with, or ask for by name; the C library answers names of hosts by itself. */
+const LIBRARIES: readonly (readonly [from: IngredientName, folder: string, names: readonly string[]])[] = [
+  ["libc", LIBRARY_FOLDER, ["libc.so.6", "libpthread.so.0", "libdl.so.2", "libm.so.6"]],
+  ["isal", `usr/${LIBRARY_FOLDER}`, ["libisal.so.2"]],
+  ["capabilities", LIBRARY_FOLDER, ["libcap-ng.so.0"]],
+  ["selinux", LIBRARY_FOLDER, ["libselinux.so.1"]],
+  ["patterns", `usr/${LIBRARY_FOLDER}`, ["libpcre2-8.so.0"]],
+  ["cxx", `usr/${LIBRARY_FOLDER}`, ["libstdc++.so.6"]],
+  ["gcc", LIBRARY_FOLDER, ["libgcc_s.so.1"]],
+  ["upsClient", LIBRARY_FOLDER, ["libupsclient.so.6"]],
+  ["nss", `usr/${LIBRARY_FOLDER}`, ["libnss3.so", "libnssutil3.so", "libssl3.so"]],
+  ["nspr", `usr/${LIBRARY_FOLDER}`, ["libnspr4.so", "libplc4.so", "libplds4.so"]],
+];
+/** By which smartctl knows what makers' numbers mean: where it looks, and where it is in the package. */
+const DRIVE_DATABASE = ["var/lib/smartmontools/drivedb/drivedb.h", "usr/share/smartmontools/drivedb.h"] as const;
 
 export interface Ingredients {
   readonly packages: DebianPackages;
@@ -71,22 +93,20 @@ export function initramfsTree({ packages, modules, binary, overlay, trusted }: I
     tree.add("etc/antipode/firmware-keys.pem", { kind: "file", content: new TextEncoder().encode(trusted) });
   }
 
-  program("bin/busybox", join(packages.busybox.root, "bin/busybox"));
+  program("bin/antipode", binary);
+  for (const [path, from, packaged] of PROGRAMS) program(path, join(packages[from].root, packaged));
+  for (const [from, folder, names] of LIBRARIES) {
+    for (const name of names) program(`${LIBRARY_FOLDER}/${name}`, join(packages[from].root, folder, name));
+  }
+  const [database, packaged] = DRIVE_DATABASE;
+  tree.add(database, { kind: "file", content: readFileSync(join(packages.smart.root, packaged)) });
   for (const applet of APPLETS) tree.add(`bin/${applet}`, { kind: "link", to: "busybox" });
   // Where the kernel looks for it.
   tree.add("sbin/modprobe", { kind: "link", to: "../bin/busybox" });
 
-  program("bin/antipode", binary);
-  program(LOADER, join(packages.libc.root, LIBRARIES, "ld-linux-x86-64.so.2"));
-  for (const part of LIBC_PARTS) program(`${LIBRARIES}/${part}`, join(packages.libc.root, LIBRARIES, part));
-  program(`${LIBRARIES}/${ISAL}`, join(packages.isal.root, "usr", LIBRARIES, ISAL));
-  program("bin/setpriv", join(packages.rights.root, "usr/bin/setpriv"));
-  program(`${LIBRARIES}/${LIBCAP_NG}`, join(packages.capabilities.root, LIBRARIES, LIBCAP_NG));
-
-  program("sbin/fsck.vfat", join(packages.fat.root, "sbin/fsck.fat"));
-  program("sbin/e2fsck", join(packages.ext4.root, "sbin/e2fsck.static"));
-  program("usr/sbin/ntpd", join(packages.time.root, "usr/sbin/ntpd"));
   for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
+  const missing = missingLibraries(tree);
+  if (missing.length > 0) throw new BuildError(`${missing.join(", ")}: add it to image/initramfs.ts`);
   return tree;
 }
 

@@ -4,7 +4,7 @@
  */
 
 import { createHash } from "node:crypto";
-import { existsSync, readdirSync, readFileSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync, readFileSync, readlinkSync } from "node:fs";
 import { basename, join } from "node:path";
 import type { DebianPackage, DebianPackages } from "./debian.ts";
 import { EPOCH_SECONDS, PRODUCT, VERSION } from "./identity.ts";
@@ -40,7 +40,8 @@ const ROOT_ID = `SPDXRef-${PRODUCT}`;
 
 /** @param files what was built, each told by its checksum */
 export function manifest(root: string, packages: DebianPackages, files: readonly string[]): Sbom {
-  const parts = [...Object.values(packages).map(debian), ...npmPackages(root)].sort((a, b) =>
+  const all = Object.values(packages);
+  const parts = [...all.map((each) => debian(each, all)), ...npmPackages(root)].sort((a, b) =>
     a.SPDXID < b.SPDXID ? -1 : 1,
   );
   const built = files.map((path) => ({ name: basename(path), sha256: sha256(readFileSync(path)) }));
@@ -96,14 +97,25 @@ function unsaid(id: string, name: string, version: string, licence: string, comm
 /** What an SPDX identifier may be made of. */
 const idPart = (name: string) => name.replaceAll(/[^A-Za-z0-9.-]/g, "-");
 
-function debian({ name, version, source, licence, sha256, use, root }: DebianPackage): SpdxPackage {
+function debian(each: DebianPackage, all: readonly DebianPackage[]): SpdxPackage {
+  const { name, version, source, builtUsing, licence, sha256, use } = each;
   return {
     ...unsaid(`SPDXRef-deb-${idPart(name)}`, name, version, licence, use),
-    sourceInfo: `built by Debian from its source package ${source}`,
+    sourceInfo: `built by Debian from its source package ${source}${builtUsing && `, using ${builtUsing}`}`,
     checksums: [{ algorithm: "SHA256", checksumValue: sha256 }],
     externalRefs: [purl(`pkg:deb/debian/${name}@${encodeURIComponent(version)}?arch=amd64`)],
-    attributionTexts: [readFileSync(join(root, "usr/share/doc", name, "copyright"), "utf8")],
+    attributionTexts: [readFileSync(join(documents(each, all), "copyright"), "utf8")],
   };
+}
+
+/** Where a package's documents are: packages of one source may share them, and then link to the one that has them. */
+function documents({ name, root }: DebianPackage, all: readonly DebianPackage[]): string {
+  const folder = join(root, "usr/share/doc", name);
+  if (!lstatSync(folder).isSymbolicLink()) return folder;
+  const shared = readlinkSync(folder);
+  const holder = all.find((other) => other.name === shared);
+  if (holder === undefined) throw new Error(`the documents of ${name} are in ${shared}, which is not fetched`);
+  return join(holder.root, "usr/share/doc", shared);
 }
 
 /** As package-lock.json records it. */

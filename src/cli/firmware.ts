@@ -15,12 +15,13 @@ import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxSignatures, makeKeyPair, signerOf } from "../platform/linux/linux-signatures.ts";
 import { FORMATS } from "../site/formats.ts";
 import { VERSION } from "../site/version.ts";
-import { APPLIANCE_PLACES, openFirmware } from "./appliance-firmware.ts";
+import { APPLIANCE_PLACES, APPLIANCE_REVISIONS, openFirmware } from "./appliance-firmware.ts";
 
 interface ApplianceOptions {
   readonly esp: string;
   readonly efivars: string;
   readonly keys?: string;
+  readonly revisions: string;
   readonly json: boolean;
 }
 
@@ -99,12 +100,13 @@ function onAppliance(command: Command, description: string): Command {
     .option("--esp <folder>", "where the EFI system partition is mounted", APPLIANCE_PLACES.esp)
     .option("--efivars <folder>", "where UEFI variables are", APPLIANCE_PLACES.efivars)
     .option("--keys <file>", `public keys in the place of ${owner} or ${image}`)
+    .option("--revisions <folder>", "where revisions of the configuration are kept", APPLIANCE_REVISIONS)
     .option("--json", "for machines", false);
 }
 
-function open({ esp, efivars, keys }: ApplianceOptions): Firmware {
+function open({ esp, efivars, keys, revisions }: ApplianceOptions): Firmware {
   const { owner, image } = APPLIANCE_PLACES.keys;
-  return openFirmware({ esp, efivars, keys: { owner: keys ?? owner, image: keys ?? image } });
+  return openFirmware({ esp, efivars, keys: { owner: keys ?? owner, image: keys ?? image } }, revisions);
 }
 
 async function keygen(folder: string): Promise<void> {

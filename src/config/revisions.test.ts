@@ -1,6 +1,8 @@
 import { beforeEach, describe, expect, it } from "vitest";
+import { crc32c } from "../base/crc32c.ts";
 import { millis } from "../base/units.ts";
 import { MemoryFiles } from "../platform/memory/memory-files.ts";
+import { CONFIGURATION_FORMAT } from "./format.ts";
 import { type Boot, type Commit, REVISIONS_MAX, Revisions } from "./revisions.ts";
 
 /** A valid configuration that can be told from others by its group, with a comment. */
@@ -51,7 +53,13 @@ describe("revisions", () => {
     await commit("two", { comment: "more\nof it" });
     const { text, ...about } = await revisions.read(2);
     expect(text).toBe(yaml("two"));
-    expect(about).toEqual({ number: 2, time: now, author: "ada", comment: "more\nof it" });
+    expect(about).toEqual({
+      number: 2,
+      format: CONFIGURATION_FORMAT,
+      time: now,
+      author: "ada",
+      comment: "more\nof it",
+    });
     expect((await revisions.list()).map(({ number, revision }) => [number, revision?.text])).toEqual([
       [2, yaml("two")],
       [1, yaml("one")],
@@ -156,6 +164,14 @@ describe("a commit that has to be confirmed", () => {
     expect(await current()).toBe("one");
   });
 
+  it("goes back past one that can't be read", async () => {
+    await commit("one");
+    await commit("two");
+    files.contents.set(revisions.path(2), new Uint8Array(0));
+    await commit("three", { confirmWithin: millis(60_000) });
+    expect(await revisions.goBack()).toMatchObject({ number: 4, text: yaml("one") });
+  });
+
   it("is refused where there is nothing to go back to", async () => {
     await expect(commit("one", { confirmWithin: millis(1) })).rejects.toMatchObject({ code: "revision.no-way-back" });
   });
@@ -167,6 +183,65 @@ describe("a commit that has to be confirmed", () => {
     const boot = await revisions.boot();
     expect(boot).toMatchObject({ kind: "revision", revision: { number: 1 }, wentBackFrom: 2 });
     expect(codes(boot)).toEqual(["2 revision.unconfirmed", "2 file.failed"]);
+  });
+});
+
+describe("a format that only a newer release reads", () => {
+  const newer = () => new Revisions("/config", files, { wallClock: () => now }, { format: CONFIGURATION_FORMAT + 1 });
+  const commitNewer = async (group: string, more: Partial<Commit> = {}) => {
+    const [base = 0] = await revisions.numbers();
+    return newer().commit({ text: yaml(group), author: "ada", base, ...more });
+  };
+
+  it("is passed over by a start, and named", async () => {
+    await commit("one");
+    await commitNewer("two");
+    const boot = await revisions.boot();
+    expect(boot).toMatchObject({ kind: "revision", revision: { number: 1 } });
+    expect(codes(boot)).toEqual(["2 revision.format"]);
+    const [known, unknown] = [CONFIGURATION_FORMAT, CONFIGURATION_FORMAT + 1];
+    expect(boot.faults[0].error.what).toContain(`in format ${unknown}; this one reads formats up to ${known}.`);
+    await expect(revisions.read(2)).rejects.toMatchObject({ code: "revision.format" });
+    expect(await newer().boot()).toMatchObject({ revision: { number: 2, format: unknown }, faults: [] });
+  });
+
+  it("leaves safe mode where nothing else is there", async () => {
+    await commitNewer("one");
+    expect(await booted()).toBe("safe-mode");
+  });
+
+  it("is that of an older file that does not say", async () => {
+    await commit("one");
+    const content = new TextDecoder().decode(files.contents.get(revisions.path(1)));
+    const plain = content.replace(/"format":\d+,/, "").slice(0, -"12345678\n".length - 1);
+    const sum = crc32c(new TextEncoder().encode(plain)).toString(16).padStart(8, "0");
+    files.contents.set(revisions.path(1), new TextEncoder().encode(`${plain} ${sum}\n`));
+    expect(await revisions.read(1)).toMatchObject({ format: 1, text: yaml("one") });
+  });
+
+  it("stays with a content that is gone back to", async () => {
+    await commit("one");
+    await newer().commit({ text: yaml("two"), author: "ada", base: 1, confirmWithin: millis(1) });
+    expect(await newer().goBack()).toMatchObject({ number: 3, format: CONFIGURATION_FORMAT });
+    expect(await booted()).toBe("one");
+  });
+
+  it("is in use as long as the newest revision that can be read has it", async () => {
+    expect(await newer().formatInUse()).toBeUndefined();
+    await commitNewer("one");
+    expect(await newer().formatInUse()).toBe(CONFIGURATION_FORMAT + 1);
+    await commit("two");
+    expect(await newer().formatInUse()).toBe(CONFIGURATION_FORMAT);
+    await commitNewer("three");
+    expect(await revisions.formatInUse()).toBe(CONFIGURATION_FORMAT);
+  });
+
+  it("is not gone back to by a release that can't read it", async () => {
+    await commit("one");
+    await commitNewer("two");
+    await commit("three", { confirmWithin: millis(60_000) });
+    expect(await revisions.newest()).toMatchObject({ unconfirmed: { backTo: 1 } });
+    expect(await revisions.goBack()).toMatchObject({ number: 4, text: yaml("one") });
   });
 });
 

@@ -6,7 +6,8 @@
  * - A revision that waits to be confirmed says so in its own file, with the one that it goes back to otherwise. An
  *   appliance never starts from it: it finds it unconfirmed, and goes back.
  * - Going back is a new revision with the content of an older one. Numbers only grow.
- * - Only what parses and is consistent is committed. What can't be read or used all the same is named, and passed over.
+ * - Only what parses and is consistent is committed. What can't be read or used all the same is named, and passed over:
+ *   also what a newer release wrote, in a format that this one does not know.
  *
  * A file is the YAML as it was given, and a comment at its end that holds what is known of the revision and a checksum
  * over both: a site can be started from the file as it is, and lines have the same numbers in it.
@@ -22,6 +23,7 @@ import { type Millis, millis } from "../base/units.ts";
 import type { Clock } from "../platform/clock.ts";
 import type { Files } from "../platform/files.ts";
 import { type Config, type ParseOptions, parseConfig } from "./config.ts";
+import { CONFIGURATION_FORMAT } from "./format.ts";
 
 /** Revisions that are kept; older ones are removed, but never the one that is gone back to. */
 export const REVISIONS_MAX = 50;
@@ -32,6 +34,8 @@ export const TEXT_BYTES_MAX = 1024 * 1024;
 export interface Revision {
   /** From 1 on. */
   readonly number: number;
+  /** Of the configuration in it, as `CONFIGURATION_FORMAT` was in the release that wrote it. */
+  readonly format: number;
   /** When it was committed, in milliseconds since 1970, as the machine believed. */
   readonly time: number;
   readonly author: string;
@@ -87,19 +91,28 @@ export interface Commit {
   readonly confirmWithin?: Millis;
 }
 
+export interface RevisionsOptions extends ParseOptions {
+  /** The format that is written, and the highest that is read. */
+  readonly format?: number;
+}
+
 const FILE = /^revision-([1-9]\d{0,8})\.yaml$/;
 const TRAILER = "# antipode revision ";
+/** Of a file that does not say. */
+const FORMAT_FIRST = 1;
 
 export class Revisions {
+  readonly #format: number;
   #last: Promise<void> = Promise.resolve();
 
-  /** @param options as for `parseConfig` */
   constructor(
     readonly folder: string,
     private readonly files: Files,
     private readonly clock: Pick<Clock, "wallClock">,
-    private readonly options: ParseOptions = {},
-  ) {}
+    private readonly options: RevisionsOptions = {},
+  ) {
+    this.#format = options.format ?? CONFIGURATION_FORMAT;
+  }
 
   /** The file of a revision, from which a site can be started. */
   path(number: number): string {
@@ -127,16 +140,28 @@ export class Revisions {
     return Promise.all((await this.numbers()).map((number) => this.#entry(number)));
   }
 
-  /** The newest; undefined where there is none. Rejects with `revision.damaged` where it can't be read. */
+  /** The newest; undefined where there is none. Rejects as `read` does where it can't be read. */
   async newest(): Promise<Revision | undefined> {
     const [number] = await this.numbers();
     return number === undefined ? undefined : this.read(number);
   }
 
-  /** Rejects with `revision.missing` or `revision.damaged`. */
+  /**
+   * The format that a firmware has to read to go on with what there is: that of the newest revision that this one can read.
+   * Undefined where there is none.
+   */
+  async formatInUse(): Promise<number | undefined> {
+    return (await this.list()).find(({ revision }) => revision !== undefined)?.revision?.format;
+  }
+
+  /** Rejects with `revision.missing`, `revision.damaged` or `revision.format`. */
   async read(number: number): Promise<Revision> {
     const content = await this.files.read(this.path(number));
-    if (content !== undefined) return decode(number, this.path(number), content);
+    if (content !== undefined) {
+      const revision = decode(number, this.path(number), content);
+      if (revision.format > this.#format) throw tooNew(revision, this.#format);
+      return revision;
+    }
     const numbers = await this.numbers();
     const known = numbers.length === 0 ? "There is none yet." : `There are ${numbers.at(-1)} to ${numbers[0]}.`;
     throw new OperatingError("revision.missing", `There is no revision ${number} of the configuration.`, known);
@@ -159,16 +184,18 @@ export class Revisions {
       throw moved(newest?.number ?? 0, by);
     }
     const time = this.clock.wallClock();
-    const backTo = newest?.revision?.unconfirmed?.backTo ?? base;
-    if (confirmWithin !== undefined && backTo === 0) {
+    const backTo = entries.find(({ revision }) => revision !== undefined && revision.unconfirmed === undefined)?.number;
+    if (confirmWithin !== undefined && backTo === undefined) {
       throw new OperatingError(
         "revision.no-way-back",
         "There is no revision yet that a commit could go back to.",
         "Use commit without confirmed.",
       );
     }
-    const unconfirmed = confirmWithin === undefined ? undefined : { backTo, until: time + confirmWithin };
-    const revision = { number: base + 1, time, author, comment, unconfirmed, text: withNewline(text) };
+    const unconfirmed =
+      confirmWithin === undefined || backTo === undefined ? undefined : { backTo, until: time + confirmWithin };
+    const about = { number: base + 1, format: this.#format, time, author, comment, unconfirmed };
+    const revision = { ...about, text: withNewline(text) };
     return this.#append(revision, entries);
   }
 
@@ -268,7 +295,8 @@ export class Revisions {
   #goBackTo(to: Revision, from: number, entries: readonly Entry[]): Promise<Revision> {
     const comment = `back to revision ${to.number}: revision ${from} was not confirmed`;
     const time = this.clock.wallClock();
-    return this.#append({ number: entries[0].number + 1, time, author: "antipode", comment, text: to.text }, entries);
+    const about = { number: entries[0].number + 1, format: to.format, time, author: "antipode", comment };
+    return this.#append({ ...about, text: to.text }, entries);
   }
 
   /** @param entries what there is, newest first */
@@ -342,9 +370,17 @@ function decode(number: number, path: string, content: Uint8Array): Revision {
   // The checksum is over bytes: what is no UTF-8 would be lost in the text.
   const summed = content.subarray(0, content.length - match[2].length - 2);
   if (crc32c(summed) !== Number.parseInt(match[2], 16)) throw damaged("its checksum is wrong");
-  const about: Omit<Revision, "text"> = JSON.parse(match[1]);
+  const about: Omit<Revision, "text" | "format"> & { readonly format?: number } = JSON.parse(match[1]);
   if (about.number !== number) throw damaged(`it is revision ${about.number}`);
-  return { ...about, text: decoded.slice(0, start) };
+  return { ...about, format: about.format ?? FORMAT_FIRST, text: decoded.slice(0, start) };
+}
+
+function tooNew({ number, format }: Revision, highest: number): OperatingError {
+  return new OperatingError(
+    "revision.format",
+    `Revision ${number} was written by a newer firmware in format ${format}; this one reads formats up to ${highest}.`,
+    "Go back to that firmware, or commit a revision that this one can read.",
+  );
 }
 
 function moved(number: number, by: string): OperatingError {

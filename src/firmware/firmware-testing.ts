@@ -196,5 +196,5 @@ export function putSlots(files: MemoryFiles, names: readonly string[]): void {
 
 export function firmwareOf(files: MemoryFiles, signatures: Signatures, inUse = IN_USE): Firmware {
   const places = { esp: ESP, efivars: EFIVARS, keys: { owner: OWNER_KEYS, image: IMAGE_KEYS } };
-  return new Firmware({ files, signatures, clock: { wallClock: () => 1_790_000_000_000 } }, places, () => inUse);
+  return new Firmware({ files, signatures, clock: { wallClock: () => 1_790_000_000_000 } }, places, async () => inUse);
 }

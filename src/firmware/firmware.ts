@@ -46,7 +46,7 @@ export class Firmware {
   readonly #files: Files;
   readonly #signatures: Signatures;
   readonly #places: FirmwarePlaces;
-  readonly #inUse: () => FormatsInUse;
+  readonly #inUse: () => Promise<FormatsInUse>;
   readonly #slots: Slots;
   readonly #lock: Lock;
   #changing = false;
@@ -55,7 +55,7 @@ export class Firmware {
   constructor(
     world: { readonly files: Files; readonly signatures: Signatures; readonly clock: Pick<Clock, "wallClock"> },
     places: FirmwarePlaces,
-    inUse: () => FormatsInUse,
+    inUse: () => Promise<FormatsInUse>,
     lock: Lock = () => () => {},
   ) {
     this.#lock = lock;
@@ -94,7 +94,7 @@ export class Firmware {
           "Give MAJOR.MINOR.PATCH, such as 1.2.0.",
         );
       }
-      return this.#statusOf(await this.#slots.choose(wanted, this.#inUse()));
+      return this.#statusOf(await this.#slots.choose(wanted, await this.#inUse()));
     });
   }
 
@@ -110,7 +110,7 @@ export class Firmware {
 
   async #judge(): Promise<Judge> {
     const keys = await trustedKeys(this.#files, this.#places.keys);
-    return { signatures: this.#signatures, keys, inUse: this.#inUse() };
+    return { signatures: this.#signatures, keys, inUse: await this.#inUse() };
   }
 
   async #statusOf(view: SlotView): Promise<FirmwareStatus> {

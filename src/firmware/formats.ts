@@ -4,7 +4,8 @@ import type { FormatRange, Formats } from "./update-file.ts";
 
 /** Formats of what an appliance has on its drives and in its configuration. */
 export interface FormatsInUse {
-  readonly configuration: number;
+  /** Undefined where there is no configuration yet. */
+  readonly configuration: number | undefined;
   readonly journals: readonly number[];
   readonly arrays: readonly number[];
 }
@@ -15,7 +16,7 @@ export function formatFault(
   inUse: FormatsInUse,
 ): string | undefined {
   const { reads } = formats.configuration;
-  if (inUse.configuration > reads) {
+  if (inUse.configuration !== undefined && inUse.configuration > reads) {
     return `Firmware ${version} reads configurations up to format ${reads}, and this appliance's has format ${inUse.configuration}.`;
   }
   return (

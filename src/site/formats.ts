@@ -1,12 +1,10 @@
 /** What this release of the firmware reads and writes. Its update file says so, and another one's is held against it. */
 
+import { CONFIGURATION_FORMAT } from "../config/format.ts";
 import type { FormatsInUse } from "../firmware/formats.ts";
 import type { Formats } from "../firmware/update-file.ts";
 import { FORMAT_VERSION as JOURNAL_FORMAT } from "../journal/superblock.ts";
 import { FORMAT_VERSION as ARRAY_FORMAT } from "../raid/superblock.ts";
-
-/** Grows when a configuration that is written today could not be read by an older release. */
-const CONFIGURATION_FORMAT = 1;
 
 export const FORMATS: Formats = {
   configuration: { reads: CONFIGURATION_FORMAT, writes: CONFIGURATION_FORMAT },
@@ -14,9 +12,11 @@ export const FORMATS: Formats = {
   array: { lowest: ARRAY_FORMAT, highest: ARRAY_FORMAT },
 };
 
-/** What an appliance that runs this release has: it may have older ones as well, but must be taken to have these. */
-export const FORMATS_IN_USE: FormatsInUse = {
-  configuration: CONFIGURATION_FORMAT,
-  journals: [JOURNAL_FORMAT],
-  arrays: [ARRAY_FORMAT],
-};
+/**
+ * What an appliance that runs this release has. Of its drives: it may have older formats as well, but must be taken to have
+ * these.
+ * @param configuration of its newest revision, where it has one
+ */
+export function formatsInUse(configuration: number | undefined): FormatsInUse {
+  return { configuration, journals: [JOURNAL_FORMAT], arrays: [ARRAY_FORMAT] };
+}

@@ -2,7 +2,11 @@
 
 import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "node:fs";
 import { afterEach, beforeEach, expect, it } from "vitest";
+import { CONFIGURATION_FORMAT } from "../../src/config/format.ts";
+import { Revisions } from "../../src/config/revisions.ts";
 import { ukiOf } from "../../src/firmware/firmware-testing.ts";
+import { linuxClock } from "../../src/platform/linux/linux-clock.ts";
+import { linuxFiles } from "../../src/platform/linux/linux-files.ts";
 import { Workbench } from "../conformance/workbench.ts";
 import { EXIT, expectRefusal } from "./refusal.ts";
 
@@ -12,11 +16,22 @@ beforeEach(() => {
 });
 afterEach(() => bench.close());
 
+const CONFIGURATION = `site: { name: boston }
+group: g
+role: mirror
+drives: [/dev/a]
+arrays: { main: { level: 1, drives: [0] } }
+volumes: { db01: { array: main, size: 512MiB, lun: 7 } }
+journal: { device: /dev/j }
+link: { listen: "[::]:7400", from: [denver] }
+`;
 const FILLER = 3 * 1024 * 1024 + 17;
 
-async function image(release: string): Promise<Uint8Array> {
+/** @param reads the highest format of configurations that it reads */
+async function image(release: string, reads: number = CONFIGURATION_FORMAT): Promise<Uint8Array> {
   const { stdout } = await bench.antipode("firmware", "os-release", "--release", release);
-  return ukiOf(release, { osRelease: stdout, filler: FILLER });
+  const osRelease = stdout.replace(/(ANTIPODE_CONFIGURATION_[A-Z]+)=\d+/g, `$1=${reads}`);
+  return ukiOf(release, { osRelease, filler: FILLER });
 }
 
 /** An appliance that systemd-boot started from version 1.1.0, beside which is 1.0.0. */
@@ -37,14 +52,16 @@ async function appliance(): Promise<readonly string[]> {
     bench.path("efivars"),
     "--keys",
     bench.path("keys/firmware-keys.pem"),
+    "--revisions",
+    bench.path("revisions"),
   ];
 }
 
 const slots = () => readdirSync(bench.path("efi/EFI/Linux")).sort();
 
-async function signed(version: string, key = "keys"): Promise<string> {
+async function signed(version: string, key = "keys", reads?: number): Promise<string> {
   const [from, into] = [bench.path(`${version}.efi`), bench.path(`${version}-${key}.update`)];
-  writeFileSync(from, await image(version));
+  writeFileSync(from, await image(version, reads));
   const privateKey = bench.path(`${key}/firmware-key.pem`);
   const made = await bench.antipode("firmware", "sign", from, "--key", privateKey, "--into", into);
   expect(made.code, made.text).toBe(0);
@@ -107,8 +124,31 @@ it("refuses what is not to be installed, by name, and changes nothing", async ()
   for (const [file, code] of cases) {
     expectRefusal(await bench.antipode("firmware", "install", file, ...options), EXIT.operation, code);
   }
-  const keyless = [...options.slice(0, -1), bench.path("none")];
+  const keyless = [...options, "--keys", bench.path("none")];
   expectRefusal(await bench.antipode("firmware", "check", update, ...keyless), EXIT.operation, "firmware.keys");
+  expect(slots()).toEqual(["antipode_1.0.0.efi", "antipode_1.1.0.efi"]);
+});
+
+it("refuses a firmware that can't read the newest revision of the configuration, forwards and back", async () => {
+  const options = await appliance();
+  await bench.antipode("firmware", "keygen", bench.path("keys"));
+  const update = await signed("1.2.0");
+  // What runs is a release that writes a format which those of this test do not know.
+  const newest = new Revisions(bench.path("revisions"), linuxFiles(), linuxClock(), {
+    format: CONFIGURATION_FORMAT + 1,
+  });
+  await newest.commit({ text: CONFIGURATION, author: "ada", base: 0 });
+  // Whoever runs can't read it either, and then nothing gets worse.
+  expect((await bench.antipode("firmware", "check", update, ...options)).code).toBe(0);
+
+  const older = new Revisions(bench.path("revisions"), linuxFiles(), linuxClock());
+  await older.commit({ text: CONFIGURATION, author: "ada", base: 1 });
+  writeFileSync(bench.path("efi/EFI/Linux/antipode_1.0.0.efi"), await image("1.0.0", 0));
+  const low = await signed("1.3.0", "keys", 0);
+  for (const command of [["install", low], ["check", low], ["rollback"]]) {
+    const refused = await bench.antipode("firmware", ...command, ...options);
+    expectRefusal(refused, EXIT.operation, "firmware.downgrade", "reads configurations up to format 0, and this");
+  }
   expect(slots()).toEqual(["antipode_1.0.0.efi", "antipode_1.1.0.efi"]);
 });
 

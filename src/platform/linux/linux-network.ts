@@ -224,7 +224,7 @@ async function removeStaleSocket(path: string): Promise<void> {
   throw busy({ path });
 }
 
-function reportUncaught(error: Error): void {
+export function reportUncaught(error: Error): void {
   queueMicrotask(() => {
     throw error;
   });
@@ -266,7 +266,8 @@ function busy(address: Address): OperatingError {
   );
 }
 
-function cannotListen(address: Address, error: unknown): OperatingError {
+/** What a failed attempt to listen means. */
+export function cannotListen(address: Address, error: unknown): OperatingError {
   const code = codeOf(error);
   if (code === "EADDRINUSE") return busy(address);
   return new OperatingError(

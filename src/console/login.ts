@@ -1,29 +1,22 @@
-/**
- * Who is there? Every wrong answer makes the next one wait longer, for everybody and on every line of this console, so
- * that hanging up and coming back gains nothing; a right one ends that. The wait is bounded, so that nobody is locked out.
- */
+/** Who is there? Every wrong answer makes the next one wait longer, on every line of this console: see `Guesses`. */
 
-import { type Instant, instant, millis } from "../base/units.ts";
 import { type Clock, sleep } from "../platform/clock.ts";
 import { renderError } from "./command.ts";
 import type { Conversation } from "./conversation.ts";
+import { Guesses } from "./guesses.ts";
 import { FIRST_USER, isRefusedChoice, type Users } from "./users.ts";
 
-/** After the first wrong answer; doubled with each. */
-const WAIT_FIRST = millis(1000);
-const WAIT_MAX = millis(60_000);
-
 export class Login {
-  #failures = 0;
-  /** No password is looked at before. */
-  #notBefore: Instant = instant(0);
+  readonly #guesses: Guesses;
 
   constructor(
     private readonly users: Users,
     private readonly clock: Clock,
     /** Is told of every login and refusal, by name; never a password. */
     private readonly onEvent: (text: string) => void = () => {},
-  ) {}
+  ) {
+    this.#guesses = new Guesses(users, clock);
+  }
 
   /** @returns the user who logged in; rejects with `ConversationEnded`, or with `users.damaged` */
   async ask(conversation: Conversation): Promise<string> {
@@ -49,20 +42,13 @@ export class Login {
   }
 
   async #verify(conversation: Conversation, name: string, password: string): Promise<boolean> {
-    // Taken before the wait: the next answer, on whatever line, waits for this one.
-    const wait = millis(Math.max(0, this.#notBefore - this.clock.now()));
-    this.#failures++;
-    const penalty = Math.min(WAIT_MAX, WAIT_FIRST * 2 ** (this.#failures - 1));
-    this.#notBefore = instant(this.clock.now() + wait + penalty);
+    const wait = this.#guesses.begin();
     if (wait >= 1000) conversation.say(`Wait ${Math.ceil(wait / 1000)} s: there were wrong answers before.\n`);
     const isRight = await conversation.run(async (signal) => {
       if (wait > 0) await sleep(this.clock, wait, signal);
       return this.users.verify(name, password);
     });
-    if (isRight === true) {
-      this.#failures = 0;
-      this.#notBefore = this.clock.now();
-    }
+    if (isRight === true) this.#guesses.right();
     return isRight === true;
   }
 }

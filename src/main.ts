@@ -6,8 +6,9 @@ import { runConsole } from "./cli/console.ts";
 import { ctl } from "./cli/ctl.ts";
 import { demo } from "./cli/demo.ts";
 import { EXIT, fail } from "./cli/failure.ts";
-import { addFirmwareCommands } from "./cli/firmware.ts";
+import { addFirmwareCommands, withPlaces } from "./cli/firmware.ts";
 import { inspect } from "./cli/inspect.ts";
+import { runManagement } from "./cli/management.ts";
 import { applyNetwork } from "./cli/network.ts";
 import { printChanges, printRevision, type RevisionOptions } from "./cli/revisions.ts";
 import { serve } from "./cli/serve.ts";
@@ -86,6 +87,14 @@ program
   .option("--socket <path>", "the site's control socket")
   .option("--dir <folder>", "the folder of control sockets, such as the demo's")
   .action(runConsole);
+withPlaces(
+  program
+    .command("management")
+    .description("take updates over HTTP, as the configuration's 'management' says; docs/management.md describes it")
+    .argument("<config>", "the site's YAML"),
+)
+  .option("--uploads <folder>", "where an update that is sent is kept until it is installed", "/tmp")
+  .action(runManagement);
 const revisions = program.command("revisions").description("what a site on this machine is started from");
 for (const [at, description] of [
   ["boot", "when the machine starts: goes back from a revision that was not confirmed"],

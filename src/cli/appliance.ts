@@ -12,7 +12,7 @@ import { runProgram } from "../platform/linux/run-program.ts";
 import type { World } from "../platform/world.ts";
 import { askSite } from "../site/control-client.ts";
 import { VERSION } from "../site/version.ts";
-import { isAppliance, openFirmware } from "./appliance-firmware.ts";
+import { APPLIANCE_PLACES, isAppliance, openFirmware } from "./appliance-firmware.ts";
 import { findSocket, type SiteOptions } from "./ctl.ts";
 import { lookAtMachine } from "./machine.ts";
 import { withStick } from "./stick.ts";
@@ -52,7 +52,7 @@ export function openAppliance(world: World, files: Files, revisions: Revisions, 
     kernelMessages,
     pack: packFiles,
     light: (drive) => lightDrive(drive),
-    firmware: openFirmware(),
+    firmware: openFirmware(APPLIANCE_PLACES, revisions.folder),
     reset: async () => {
       assertAppliance();
       await files.replace(`${revisions.folder}/${RESET_MARK}`, new Uint8Array(0));

@@ -23,7 +23,8 @@ export interface ConsoleOptions extends ApplianceOptions {
   readonly terminal?: string;
 }
 
-const USERS_FILE = "users.json";
+/** In the folder of the revisions. */
+export const USERS_FILE = "users.json";
 
 const STAYS =
   "A commit waits to be confirmed. This command stays until it is, or goes back when it is not; Ctrl-C ends it now.\n";

@@ -17,11 +17,14 @@ import { FORMATS } from "../site/formats.ts";
 import { VERSION } from "../site/version.ts";
 import { APPLIANCE_PLACES, APPLIANCE_REVISIONS, openFirmware } from "./appliance-firmware.ts";
 
-interface ApplianceOptions {
+export interface ApplianceOptions {
   readonly esp: string;
   readonly efivars: string;
   readonly keys?: string;
   readonly revisions: string;
+}
+
+interface CommandOptions extends ApplianceOptions {
   readonly json: boolean;
 }
 
@@ -32,36 +35,36 @@ export function addFirmwareCommands(program: Command): void {
   const firmware = program.command("firmware").description("boot slots and updates of this appliance; making updates");
 
   onAppliance(firmware.command("show"), "what runs, what the next start will be of, and why").action(
-    async (options: ApplianceOptions) => printStatus(await open(options).status(), options),
+    async (options: CommandOptions) => printStatus(await openNamedFirmware(options).status(), options),
   );
   onAppliance(
     firmware.command("check").argument("<file>", "an update file"),
     "look at an update, change nothing",
-  ).action(async (file: string, options: ApplianceOptions) => {
-    const manifest = await open(options).check(file, showProgress);
+  ).action(async (file: string, options: CommandOptions) => {
+    const manifest = await openNamedFirmware(options).check(file, showProgress);
     print(options, forMachines(manifest), renderManifest(manifest));
   });
   onAppliance(
     firmware.command("install").argument("<file>", "an update file"),
     "put an update into the other slot",
-  ).action(async (file: string, options: ApplianceOptions) =>
-    printStatus(await open(options).install(file, showProgress), options),
+  ).action(async (file: string, options: CommandOptions) =>
+    printStatus(await openNamedFirmware(options).install(file, showProgress), options),
   );
   onAppliance(firmware.command("rollback").argument("[version]"), "have the next start be of the other slot").action(
-    async (version: string | undefined, options: ApplianceOptions) =>
-      printStatus(await open(options).choose(version), options),
+    async (version: string | undefined, options: CommandOptions) =>
+      printStatus(await openNamedFirmware(options).choose(version), options),
   );
   onAppliance(firmware.command("good"), "what runs works: start it from now on without counting").action(
-    async (options: ApplianceOptions) => {
-      const marked = await open(options).markGood();
+    async (options: CommandOptions) => {
+      const marked = await openNamedFirmware(options).markGood();
       print(options, { marked }, renderMarked(marked));
     },
   );
   onAppliance(
     firmware.command("tidy"),
     "at the start: remove what a power cut left, once the partition is checked",
-  ).action(async (options: ApplianceOptions) => {
-    const removed = await open(options).tidy();
+  ).action(async (options: CommandOptions) => {
+    const removed = await openNamedFirmware(options).tidy();
     print(options, { removed }, removed.map((file) => `removed ${file}\n`).join(""));
   });
   addMakersCommands(firmware);
@@ -94,17 +97,20 @@ function addMakersCommands(firmware: Command): void {
 }
 
 function onAppliance(command: Command, description: string): Command {
+  return withPlaces(command.description(description)).option("--json", "for machines", false);
+}
+
+/** For commands that work with an appliance's firmware. */
+export function withPlaces(command: Command): Command {
   const { owner, image } = APPLIANCE_PLACES.keys;
   return command
-    .description(description)
     .option("--esp <folder>", "where the EFI system partition is mounted", APPLIANCE_PLACES.esp)
     .option("--efivars <folder>", "where UEFI variables are", APPLIANCE_PLACES.efivars)
     .option("--keys <file>", `public keys in the place of ${owner} or ${image}`)
-    .option("--revisions <folder>", "where revisions of the configuration are kept", APPLIANCE_REVISIONS)
-    .option("--json", "for machines", false);
+    .option("--revisions <folder>", "where revisions of the configuration are kept", APPLIANCE_REVISIONS);
 }
 
-function open({ esp, efivars, keys, revisions }: ApplianceOptions): Firmware {
+export function openNamedFirmware({ esp, efivars, keys, revisions }: ApplianceOptions): Firmware {
   const { owner, image } = APPLIANCE_PLACES.keys;
   return openFirmware({ esp, efivars, keys: { owner: keys ?? owner, image: keys ?? image } }, revisions);
 }

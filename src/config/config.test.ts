@@ -128,6 +128,16 @@ describe("a valid configuration", () => {
     expect(parseConfig(backup, "c.yaml")).toMatchObject({ role: "backup", arrays: {} });
   });
 
+  it("of a site may have management, whose files start where the configuration is", () => {
+    const managed = (section: string) => parseConfig(`management: ${section}\n${RELAY}`, "etc/c.yaml").management;
+    expect(managed('{ listen: "127.0.0.1:8080" }')).toEqual({ listen: { host: "127.0.0.1", port: 8080 } });
+    expect(managed('{ listen: "[::]:443", tls: { key: m.key, certificate: /m.pem } }')?.tls).toEqual({
+      key: "etc/m.key",
+      certificate: "/m.pem",
+    });
+    expect(parseConfig(RELAY, "c.yaml").management).toBeUndefined();
+  });
+
   it("of a site may have a watchdog", () => {
     const watched = (section: string) => parseConfig(`watchdog: ${section}\n${RELAY}`, "etc/c.yaml").watchdog;
     expect(watched("{}")).toEqual({ device: "/dev/watchdog", timeout: 30_000 });
@@ -251,6 +261,10 @@ const slips: readonly (readonly [slip: string, base: string, from: string, to: s
   ["a bond of an interface twice", APPLIANCE, "[eth1, eth2]", "[eth1, eth2, eth1]"],
   ["a bond of an interface with addresses", APPLIANCE, "[eth1, eth2]", "[eth1, eth0]"],
   ["a bond's mode", APPLIANCE, "[eth1, eth2]", "[eth1, eth2], mode: lacp"],
+  ["management at the address of the hosts", PRIMARY, "group:", 'management: { listen: "0.0.0.0:3260" }\ngroup:'],
+  ["management at the link's address", RELAY, "group:", 'management: { listen: "0.0.0.0:7400" }\ngroup:'],
+  ["management nowhere", PRIMARY, "group:", "management: {}\ngroup:"],
+  ["a key without its certificate", PRIMARY, "group:", 'management: { listen: "a:1", tls: { key: k } }\ngroup:'],
   ["a VLAN on nothing", APPLIANCE, "on: bond0", "on: bond1"],
   ["a VLAN on a part of a bond", APPLIANCE, "on: bond0", "on: eth1"],
   ["a VLAN's number", APPLIANCE, "id: 100", "id: 4095"],
@@ -296,7 +310,7 @@ tarjet: {}
   /etc/c.yaml:7:29: volumes.db01.lun: 300 is not a LUN: a whole number from 0 to 255
   /etc/c.yaml:8:18: volumes.db02.array: there is no array mian: did you mean main?
   /etc/c.yaml:9:39: journal.cache: 1 is not a size such as 128MiB: a whole number and B, KiB, MiB, GiB or TiB
-  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, control, network
+  /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, management, control, network
  Correct the file; docs/configuration.md describes every key.`);
   });
 

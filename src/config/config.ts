@@ -32,6 +32,8 @@ export type TargetConfig = Section<"target">;
 export type MirrorConfig = Section<"mirror">;
 export type RelayConfig = Section<"relay">;
 export type WatchdogConfig = Section<"watchdog">;
+/** `tls` are paths of files in PEM, resolved. */
+export type ManagementConfig = Section<"management">;
 /** Of an appliance: a site that is a plain process leaves its machine's network alone. */
 export type NetworkConfig = Section<"network">;
 /** `from` is empty on a primary that nothing feeds. */
@@ -64,6 +66,8 @@ interface Common {
   readonly sites: ByName<RemoteSiteConfig>;
   /** Without it nothing is armed. */
   readonly watchdog?: WatchdogConfig;
+  /** Without it nothing is answered over HTTP. */
+  readonly management?: ManagementConfig;
   readonly control: { readonly socket: string };
   readonly network?: NetworkConfig;
 }
@@ -238,7 +242,13 @@ function compose(
   const volumes = mapValues(known.volumes, (volume, name) => ({ ...volume, name, id: volumeId(volume.lun) }));
   const journal = { ...known.journal, device: resolve(known.journal.device) };
   const watchdog = known.watchdog && { ...known.watchdog, device: resolve(known.watchdog.device) };
-  const common = { file, site, group, drives, arrays, volumes, journal, sites, watchdog, control: { socket }, network };
+  const tls = known.management?.tls;
+  const management = known.management && {
+    ...known.management,
+    tls: tls && { key: resolve(tls.key), certificate: resolve(tls.certificate) },
+  };
+  const storage = { drives, arrays, volumes, journal };
+  const common = { file, site, group, ...storage, sites, watchdog, management, control: { socket }, network };
   const link = known.link && { ...known.link, from: known.link.from ?? [] };
   const { target, relay, mirror = { legs: [], onLegLoss: "suspend" } } = known;
   switch (role) {

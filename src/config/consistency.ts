@@ -81,6 +81,7 @@ export function checkConsistency(known: Known, given: ReadonlySet<string>, findi
   checkRelay(known, findings);
   checkLink(known, findings);
   checkTarget(known, findings);
+  checkManagement(known, findings);
   if (known.network !== undefined) checkNetwork(known.network, findings);
 }
 
@@ -247,6 +248,14 @@ function checkTarget({ target, link }: Known, { add }: Findings): void {
   if (link && link.listen.port !== 0 && listen !== undefined && endpoints.includes(listen)) {
     add(["link", "listen"], `${listen} is also in 'target.listen'; the link needs a port of its own`);
   }
+}
+
+function checkManagement({ target, link, management }: Known, { add }: Findings): void {
+  if (management === undefined || management.listen.port === 0) return;
+  const listen = formatAddress(management.listen);
+  const isTarget = target?.listen.some((endpoint) => formatAddress(endpoint) === listen);
+  const other = isTarget ? "in 'target.listen'" : link && formatAddress(link.listen) === listen ? "'link.listen'" : "";
+  if (other) add(["management", "listen"], `${listen} is also ${other}; management needs a port of its own`);
 }
 
 function checkSiteName(path: KeyPath, name: string, site: Sections["site"] | undefined, findings: Findings): void {

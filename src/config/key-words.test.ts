@@ -21,7 +21,7 @@ describe("keys as they are typed", () => {
     ["link.from.x", "give a place in it, such as link.from[0]"],
     ["link[0]", "'link' is no list"],
     ["group.a", "'group' holds a value"],
-    ["management", "this version does not have the management page yet"],
+    ["pair", "this version does not have a paired backup appliance that takes over yet"],
     ["a..b", "is no key"],
     ["[0]", "is no key"],
     ["constructor.x", "allowed are"],

@@ -241,6 +241,11 @@ const watchdog = section("a section with device and timeout", {
     .default(WATCHDOG_TIMEOUT_DEFAULT),
 });
 
+const management = section("a section with listen", {
+  listen: address("listen"),
+  tls: section("a section with key and certificate", { key: path, certificate: path }).optional(),
+});
+
 const control = section("a section with socket", { socket: path.optional() });
 
 const interfaceName = text(
@@ -315,6 +320,7 @@ export const sections = {
   relay: relay.optional(),
   link: link.optional(),
   watchdog: watchdog.optional(),
+  management: management.optional(),
   control: control.default({}),
   network: network.optional(),
 } as const satisfies Record<string, z.ZodType>;
@@ -332,7 +338,6 @@ export const NOT_YET: Readonly<Record<string, string>> = {
   "target.chap": "CHAP authentication",
   "link.tls": "TLS between sites",
   pair: "a paired backup appliance that takes over",
-  management: "the management page",
 };
 
 /** Values of the design that this version does not have yet, by the path of their key. */

@@ -4,10 +4,13 @@ import { mkdirSync, readdirSync, readFileSync, statSync, writeFileSync } from "n
 import { afterEach, beforeEach, expect, it } from "vitest";
 import { CONFIGURATION_FORMAT } from "../../src/config/format.ts";
 import { Revisions } from "../../src/config/revisions.ts";
+import { Users } from "../../src/console/users.ts";
 import { ukiOf } from "../../src/firmware/firmware-testing.ts";
 import { linuxClock } from "../../src/platform/linux/linux-clock.ts";
 import { linuxFiles } from "../../src/platform/linux/linux-files.ts";
-import { Workbench } from "../conformance/workbench.ts";
+import { linuxPasswords } from "../../src/platform/linux/linux-passwords.ts";
+import { linuxRandom } from "../../src/platform/linux/linux-random.ts";
+import { ANTIPODE, Workbench } from "../conformance/workbench.ts";
 import { EXIT, expectRefusal } from "./refusal.ts";
 
 let bench: Workbench;
@@ -150,6 +153,58 @@ it("refuses a firmware that can't read the newest revision of the configuration,
     expectRefusal(refused, EXIT.operation, "firmware.downgrade", "reads configurations up to format 0, and this");
   }
   expect(slots()).toEqual(["antipode_1.0.0.efi", "antipode_1.1.0.efi"]);
+});
+
+it("takes an update over HTTP from a user of the console, with progress, and nothing from others", async () => {
+  const options = await appliance();
+  await bench.antipode("firmware", "keygen", bench.path("keys"));
+  const bytes = readFileSync(await signed("1.2.0"));
+  const users = new Users(bench.path("revisions/users.json"), linuxFiles(), linuxPasswords(), linuxRandom());
+  await users.set("ada", "correct horse");
+  const config = bench.write("config.yaml", `${CONFIGURATION}management: { listen: "127.0.0.1:0" }\n`);
+  const management = bench.start(ANTIPODE, ["management", config, ...options, "--uploads", bench.dir]);
+  await management.says('"msg":"management is up"');
+  const [, address = ""] = /"listen":"([^"]+)"/.exec(management.text) ?? [];
+  const url = `http://${address}/firmware`;
+  const asAda = { authorization: `Basic ${btoa("ada:correct horse")}` };
+
+  expect((await fetch(url)).status).toBe(401);
+  const cut = await fetch(url, { method: "PUT", headers: asAda, body: bytes.subarray(0, 2_000_000) });
+  expect(cut.status).toBe(422);
+  expect(await cut.json()).toMatchObject({ code: "firmware.truncated" });
+  expect(slots()).toEqual(["antipode_1.0.0.efi", "antipode_1.1.0.efi"]);
+
+  const taken = await fetch(url, { method: "PUT", headers: asAda, body: bytes });
+  const lines = (await taken.text())
+    .trimEnd()
+    .split("\n")
+    .map((line) => JSON.parse(line));
+  expect(lines.at(-1)).toMatchObject({ kind: "result", firmware: { running: "1.1.0", next: "1.2.0" } });
+  expect(lines.length).toBeGreaterThan(3);
+  expect(slots()).toEqual(["antipode_1.1.0.efi", "antipode_1.2.0+3.efi"]);
+  expect(readdirSync(bench.dir).filter((name) => name.startsWith("antipode-upload"))).toEqual([]);
+  const shown = await fetch(url, { headers: asAda });
+  expect(await shown.json()).toMatchObject({ next: "1.2.0", upload: { state: "installed" } });
+
+  const wrong = { authorization: `Basic ${btoa("ada:wrong")}` };
+  expect((await fetch(url, { headers: wrong })).status).toBe(401);
+  const soon = await fetch(url, { headers: asAda });
+  expect([soon.status, soon.headers.get("retry-after")]).toEqual([429, "1"]);
+  expect(management.text).not.toContain("correct horse");
+  expect(await management.stop()).toBe(0);
+});
+
+it("says what keeps management from being up, and that it was not asked for", async () => {
+  const without = await bench.antipode("management", bench.write("none.yaml", CONFIGURATION));
+  expect([without.code, without.text]).toEqual([0, expect.stringContaining("has no 'management'")]);
+  const tls = (certificate: string) =>
+    bench.write(
+      "tls.yaml",
+      `${CONFIGURATION}management: { listen: "127.0.0.1:0", tls: { key: k, certificate: ${certificate} } }`,
+    );
+  bench.write("k", "no key");
+  expectRefusal(await bench.antipode("management", tls("c")), EXIT.operation, "management.tls", "/c can't be read");
+  expectRefusal(await bench.antipode("management", tls("k")), EXIT.operation, "network.identity");
 });
 
 it("refuses wrong makers' commands", async () => {

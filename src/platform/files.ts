@@ -18,7 +18,7 @@ export interface Files {
   ): Promise<void>;
   /** Names in a folder, sorted; none where there is no such folder. */
   list(folder: string): Promise<readonly string[]>;
-  /** Makes a folder and those above it where they are missing. */
+  /** Makes a folder and those above it where they are missing, durably. */
   makeFolder(path: string): Promise<void>;
   /** Durable. What is at `to` is replaced. */
   rename(from: string, to: string): Promise<void>;

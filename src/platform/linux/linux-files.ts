@@ -40,7 +40,10 @@ export function linuxFiles(): Files {
       }),
     makeFolder: (path) =>
       attempt("made", path, async () => {
-        await mkdir(path, { recursive: true, mode: 0o700 });
+        const first = await mkdir(path, { recursive: true, mode: 0o700 });
+        if (first === undefined) return;
+        // Each folder's name stands in the one above it.
+        for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
       }),
     rename: (from, to) =>
       attempt("renamed", from, async () => {

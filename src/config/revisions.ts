@@ -28,6 +28,9 @@ import { CONFIGURATION_FORMAT } from "./format.ts";
 /** Revisions that are kept; older ones are removed, but never the one that is gone back to. */
 export const REVISIONS_MAX = 50;
 
+/** The author of revisions that go back. */
+export const BY_ITSELF = "antipode";
+
 /** A configuration larger than this is none. */
 export const TEXT_BYTES_MAX = 1024 * 1024;
 
@@ -295,7 +298,7 @@ export class Revisions {
   #goBackTo(to: Revision, from: number, entries: readonly Entry[]): Promise<Revision> {
     const comment = `back to revision ${to.number}: revision ${from} was not confirmed`;
     const time = this.clock.wallClock();
-    const about = { number: entries[0].number + 1, format: to.format, time, author: "antipode", comment };
+    const about = { number: entries[0].number + 1, format: to.format, time, author: BY_ITSELF, comment };
     return this.#append({ ...about, text: to.text }, entries);
   }
 

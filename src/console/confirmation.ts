@@ -4,8 +4,9 @@
  * commits of other processes, too, and a new process takes over from one that ended.
  */
 
-import { OperatingError } from "../base/operating-error.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { millis } from "../base/units.ts";
+import { BY_ITSELF, type Revision } from "../config/revisions.ts";
 import type { Timer } from "../platform/clock.ts";
 import type { Appliance } from "./appliance.ts";
 
@@ -14,6 +15,8 @@ const LOOK_PERIOD = millis(5000);
 export class Confirmation {
   #timer: Timer | undefined;
   #closed = false;
+  /** The revision that waited when this looked last. */
+  #waiting: number | undefined;
   /** What was told last, so that a trouble that lasts is told once. */
   #told = "";
   #settled: (() => void)[] = [];
@@ -30,6 +33,8 @@ export class Confirmation {
   async watch(): Promise<void> {
     this.#timer?.cancel();
     const due = await this.appliance.revisions.confirmationDue();
+    const [newest] = await this.appliance.revisions.numbers();
+    this.#waiting = due === undefined ? undefined : newest;
     if (due === undefined) this.#settle();
     if (this.#closed) return;
     this.#timer?.cancel();
@@ -55,14 +60,8 @@ export class Confirmation {
 
   async #look(): Promise<void> {
     try {
-      const { revisions } = this.appliance;
-      if ((await revisions.confirmationDue()) === 0) {
-        const back = await revisions.goBack();
-        if (back !== undefined) {
-          this.tell(`Nobody confirmed the last commit. Revision ${back.number}: ${back.comment}.\n`);
-          this.tell(`${await this.appliance.apply(back)}\n`);
-        }
-      }
+      if ((await this.appliance.revisions.confirmationDue()) === 0) await this.#goBack();
+      else await this.#tellOfOthers();
       this.#told = "";
       await this.watch();
     } catch (error) {
@@ -74,7 +73,29 @@ export class Confirmation {
     }
   }
 
+  async #goBack(): Promise<void> {
+    const { revisions } = this.appliance;
+    const back = await revisions.goBack().catch((error: unknown) => {
+      if (!isOperatingError(error, "revision.moved")) throw error;
+    });
+    if (back === undefined) return this.#tellOfOthers();
+    this.tell(`Nobody confirmed the last commit. ${describe(back)}\n`);
+    this.tell(`${await this.appliance.apply(back)}\n`);
+  }
+
+  /** Where another console of this machine was quicker to go back, this one's operator should know as well. */
+  async #tellOfOthers(): Promise<void> {
+    if (this.#waiting === undefined) return;
+    const newest = (await this.appliance.revisions.list())[0]?.revision;
+    if (newest === undefined || newest.number === this.#waiting || newest.author !== BY_ITSELF) return;
+    this.tell(`Nobody confirmed the last commit. ${describe(newest)}\nAnother console carries that out.\n`);
+  }
+
   #settle(): void {
     for (const resolve of this.#settled.splice(0)) resolve();
   }
+}
+
+function describe({ number, comment }: Revision): string {
+  return `Revision ${number}: ${comment}.`;
 }

@@ -4,6 +4,7 @@ import { Revisions } from "../config/revisions.ts";
 import { MemoryFiles } from "../platform/memory/memory-files.ts";
 import { MemoryUniverse } from "../platform/memory/memory-world.ts";
 import type { CommandResult } from "../site/commands.ts";
+import type { Appliance } from "./appliance.ts";
 import { Confirmation } from "./confirmation.ts";
 import { Conversation, ConversationEnded } from "./conversation.ts";
 import { Session } from "./session.ts";
@@ -25,6 +26,7 @@ let files: MemoryFiles;
 let revisions: Revisions;
 let screen: TestScreen;
 let conversation: Conversation;
+let appliance: Appliance;
 let confirmation: Confirmation;
 let ended: Promise<string>;
 /** What the site was asked, and what was carried out. */
@@ -43,7 +45,7 @@ beforeEach(async () => {
   applied = [];
   reached = [];
   answer = async (words) => ({ value: undefined, text: `answer to ${words}\n`, exitCode: 0 });
-  const appliance = testAppliance({
+  appliance = testAppliance({
     clock,
     files,
     revisions,
@@ -68,9 +70,6 @@ beforeEach(async () => {
     settings: { kind: "vt100", columns: 100, rows: 0 },
     clock,
   });
-  const fail = (error: unknown) => {
-    throw error;
-  };
   confirmation = new Confirmation(appliance, (text) => conversation.notice(text), fail);
   await confirmation.watch();
   ended = new Session(conversation, appliance, "ada").run().then(
@@ -84,6 +83,10 @@ afterEach(() => {
   confirmation.close();
   conversation.end("over");
 });
+
+function fail(error: unknown): never {
+  throw error;
+}
 
 /** Waits until the cursor's line is this. */
 async function shows(line: string): Promise<void> {
@@ -378,6 +381,23 @@ describe("commit confirmed", () => {
     expect((await revisions.read(3)).text).toBe(YAML);
     await shows("boston# half a li|");
     expect(screen.text).toContain("Nobody confirmed the last commit. Revision 3: back to revision 1");
+  });
+
+  it("is gone back from by one of two consoles, and told by both", async () => {
+    const told: string[] = [];
+    const others = new Revisions("/config", files, appliance.clock);
+    const other = new Confirmation({ ...appliance, revisions: others }, (text) => told.push(text), fail);
+    await other.watch();
+    await say("configure", "set group daring", "commit confirmed 10");
+    await universe.advance(10 * 60_000 + 6000);
+    other.close();
+    expect(applied).toEqual([2, 3]);
+    expect(await revisions.numbers()).toEqual([3, 2, 1]);
+    for (const text of [told.join(""), screen.text]) {
+      expect(text).toContain("Nobody confirmed the last commit. Revision 3: back to revision 1");
+      expect(text).not.toContain("failed");
+    }
+    expect(`${told.join("")}${screen.text}`).toContain("Another console carries that out.");
   });
 
   it("does so without anybody there", async () => {

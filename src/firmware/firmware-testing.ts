@@ -76,13 +76,15 @@ function sha256(bytes: Uint8Array, hash: Hash): Uint8Array {
 }
 
 /**
- * An EFI system partition: a rename first makes the new name, then takes the old one away, and a power cut between leaves
- * two names for the same clusters, until the partition is checked.
+ * An EFI system partition, mounted so that each step of a change is durable before the next: a rename first makes the new name,
+ * which leads to nothing yet, then has it lead to what the old one does, then takes that away. A power cut between leaves an
+ * empty file beside the old one, or two names for the same clusters, until the partition is checked.
  */
 export class FatFiles extends MemoryFiles {
   override async rename(from: string, to: string): Promise<void> {
     const content = this.contents.get(from);
     if (content === undefined) return super.rename(from, to);
+    if (!this.contents.has(to)) await super.replace(to, new Uint8Array(0));
     await super.replace(to, content);
     await super.remove(from);
   }

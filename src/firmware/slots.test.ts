@@ -446,9 +446,12 @@ function early(files: MemoryFiles, second: 0 | 1): void {
   }
 }
 
+/** What systemd-boot would start: it passes over files without content. */
 function imagesOf(files: MemoryFiles): readonly (readonly [name: string, content: Uint8Array])[] {
   return [...files.contents].flatMap(([path, content]) =>
-    path.startsWith(`${FOLDER}/`) && path.endsWith(".efi") ? [[path.slice(FOLDER.length + 1), content]] : [],
+    path.startsWith(`${FOLDER}/`) && path.endsWith(".efi") && content.length > 0
+      ? [[path.slice(FOLDER.length + 1), content]]
+      : [],
   );
 }
 

@@ -1,4 +1,9 @@
-/** Files as Linux has them: durable by fsync of the file and of its folder, whole by rename. */
+/**
+ * Files as Linux has them: durable by fsync of the file and of its folder, whole by rename.
+ *
+ * A file is synced after it was renamed, too, and before its folder is: on FAT its new name leads nowhere until then, while the old
+ * one is gone already.
+ */
 
 import { type FileHandle, link, mkdir, open, readdir, readFile, rename, rm, statfs } from "node:fs/promises";
 import { dirname } from "node:path";
@@ -26,12 +31,13 @@ export function linuxFiles(): Files {
         try {
           await file.writeFile(content);
           await file.sync();
+          if (isNew) await linkNew(part, path);
+          else await rename(part, path);
+          await file.sync();
         } finally {
           await file.close();
         }
-        if (isNew) await linkNew(part, path);
-        else await rename(part, path);
-        await syncFolder(dirname(path));
+        await syncPath(dirname(path));
       }),
     list: (folder) =>
       attempt("listed", folder, async () => {
@@ -43,18 +49,17 @@ export function linuxFiles(): Files {
         const first = await mkdir(path, { recursive: true, mode: 0o700 });
         if (first === undefined) return;
         // Each folder's name stands in the one above it.
-        for (let made = path; made.length >= first.length; made = dirname(made)) await syncFolder(dirname(made));
+        for (let made = path; made.length >= first.length; made = dirname(made)) await syncPath(dirname(made));
       }),
     rename: (from, to) =>
       attempt("renamed", from, async () => {
         await rename(from, to);
-        await syncFolder(dirname(to));
-        if (dirname(from) !== dirname(to)) await syncFolder(dirname(from));
+        for (const path of new Set([to, dirname(to), dirname(from)])) await syncPath(path);
       }),
     remove: (path) =>
       attempt("removed", path, async () => {
         await rm(path, { force: true });
-        await syncFolder(dirname(path));
+        await syncPath(dirname(path));
       }),
     open: (path) =>
       attempt("opened", path, async () => {
@@ -108,7 +113,7 @@ function writer(path: string, file: FileHandle): FileWriter {
         await file.sync();
         forgetCached(file.fd);
         await file.close();
-        await syncFolder(dirname(path));
+        await syncPath(dirname(path));
       }),
     discard: () =>
       attempt("removed", path, async () => {
@@ -138,11 +143,12 @@ async function unlessMissing<T>(pending: Promise<T>): Promise<T | undefined> {
   }
 }
 
-async function syncFolder(path: string): Promise<void> {
-  const folder = await open(path, "r");
+/** @param path of a file or a folder */
+async function syncPath(path: string): Promise<void> {
+  const handle = await open(path, "r");
   try {
-    await folder.sync();
+    await handle.sync();
   } finally {
-    await folder.close();
+    await handle.close();
   }
 }

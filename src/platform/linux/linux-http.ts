@@ -35,6 +35,7 @@ function bind(
       port: address.port,
       tls: identity && { key: identity.key, cert: identity.certificate },
       idleTimeout: silence,
+      development: false,
       maxRequestBodySize: BODY_BYTES_MAX,
       fetch: async (request, server) => toResponse(await handler(toRequest(request, server))),
       error(error) {

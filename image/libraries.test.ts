@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { Tree } from "./cpio.ts";
 import { linkedWith, missingLibraries } from "./libraries.ts";
 
-/** Programs of any Debian: one with a library, one without, and the C library, which names its loader. */
+/** A program that every Debian has. */
 const CAT = readFileSync("/bin/cat");
 const LOADER = "/lib64/ld-linux-x86-64.so.2";
 

@@ -39,9 +39,11 @@ describe("the rights of a site process", () => {
     expect(renderRights(rights(journal, "0.0.0.0:860"))).toMatch(/\ncapability net_bind_service\n$/);
   });
 
-  it("leave out what is no device, and what would be more than one line", () => {
+  it("leave out what is no device, and what would be more than one", () => {
     expect(rights('journal: { device: "/dev/pmem0\\ncapability sys_admin", size: 1GiB }').devices).toHaveLength(2);
     expect(rights("journal: { device: journal.img, size: 1GiB }").devices).toHaveLength(2);
-    expect(rights('journal: { device: "/dev/a b", size: 1GiB }').devices).toHaveLength(2);
+    for (const path of ["/dev/a b", "/dev/*", "/dev/[a-z]", "/dev/$x"]) {
+      expect(rights(`journal: { device: "${path}", size: 1GiB }`).devices, path).toHaveLength(2);
+    }
   });
 });

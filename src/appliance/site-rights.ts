@@ -14,8 +14,8 @@ export interface SiteRights {
 
 /** Below it any process may listen; the others are for those with a capability. */
 const PORT_FREE_MIN = 1024;
-/** In one word, so that a list of devices has one on each line whatever the configuration says. */
-const DEVICE = /^\/dev\/[!-~]+$/;
+/** Of characters that mean nothing to a shell, so that a path is one device whatever the configuration says. */
+const DEVICE = /^\/dev\/[\w.:=@+,/-]+$/;
 
 export function rightsOf(config: Config): SiteRights {
   const paths = [

@@ -22,7 +22,14 @@ function networkOf({ network, site }: Config): unknown {
 }
 
 /** All but what only the machine or a person reads: whatever is new in the schema is the site's until it is named here. */
-function readBySite({ file: _file, network: _network, management: _management, site, sites, ...rest }: Config): unknown {
+function readBySite({
+  file: _file,
+  network: _network,
+  management: _management,
+  site,
+  sites,
+  ...rest
+}: Config): unknown {
   const { location: _location, ...named } = site;
   const reached = Object.entries(sites).map(([name, { location: _where, ...remote }]) => [name, remote]);
   return [named, Object.fromEntries(reached), rest];

@@ -36,6 +36,8 @@ function bind(
       tls: identity && { key: identity.key, cert: identity.certificate },
       idleTimeout: silence,
       development: false,
+      // Outside development Bun would share the address with another process that has it.
+      reusePort: false,
       maxRequestBodySize: BODY_BYTES_MAX,
       fetch: async (request, server) => toResponse(await handler(toRequest(request, server))),
       error(error) {

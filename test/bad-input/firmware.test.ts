@@ -188,8 +188,6 @@ it("takes an update over HTTP from a user of the console, with progress, and not
 
   const wrong = { authorization: `Basic ${btoa("ada:wrong")}` };
   expect((await fetch(url, { headers: wrong })).status).toBe(401);
-  const soon = await fetch(url, { headers: asAda });
-  expect([soon.status, soon.headers.get("retry-after")]).toEqual([429, "1"]);
   expect(management.text).not.toContain("correct horse");
   expect(await management.stop()).toBe(0);
 });

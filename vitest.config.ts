@@ -62,11 +62,24 @@ export default defineConfig({
         test: {
           name: "image",
           include: ["test/image/**/*.test.ts"],
+          exclude: ["test/image/**/*.full.test.ts"],
           globalSetup: "test/image/image-folder.ts",
           testTimeout: 600_000,
           hookTimeout: 300_000,
           maxWorkers: 1,
           sequence: { groupOrder: 4 },
+        },
+      },
+      {
+        test: {
+          // What takes too long for every run: `npm run test:image:full`.
+          name: "image-full",
+          include: ["test/image/**/*.full.test.ts"],
+          globalSetup: "test/image/image-folder.ts",
+          testTimeout: 1_200_000,
+          hookTimeout: 300_000,
+          maxWorkers: 1,
+          sequence: { groupOrder: 5 },
         },
       },
     ],

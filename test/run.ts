@@ -3,7 +3,7 @@
  * `N passed, N failed, N skipped`. A check counts as one test; so does a test file that does not load, and a
  * run that ends badly without naming a failed test.
  *
- *   bun test/run.ts [--quick] [what vitest takes: file filters, -t NAME, …]
+ *   bun test/run.ts [--quick | --image-full] [what vitest takes: file filters, -t NAME, …]
  */
 
 import { type ChildProcess, spawn } from "node:child_process";
@@ -13,7 +13,12 @@ import { join } from "node:path";
 import { type Counts, sum, tally } from "./tally.ts";
 
 const root = join(import.meta.dirname, "..");
-const QUICK_TIERS = ["unit", "simulator"];
+/** The tiers that each option runs, as vitest's names of projects; `!` is all but that. */
+const TIERS = {
+  all: ["!image-full"],
+  "--quick": ["unit", "simulator"],
+  "--image-full": ["image", "image-full"],
+} as const;
 /** Folder of this run's report. */
 const work = mkdtempSync(join(tmpdir(), "antipode-test-"));
 
@@ -68,9 +73,9 @@ async function vitest(args: readonly string[]): Promise<Counts> {
 
 try {
   const args = process.argv.slice(2);
-  const quick = args.includes("--quick");
-  const passedOn = args.filter((arg) => arg !== "--quick");
-  const tiers = quick ? QUICK_TIERS.map((tier) => `--project=${tier}`) : [];
+  const chosen = (["--quick", "--image-full"] as const).find((option) => args.includes(option)) ?? "all";
+  const passedOn = args.filter((arg) => arg !== chosen);
+  const tiers = TIERS[chosen].map((tier) => `--project=${tier}`);
   const counts = sum([
     await check("type check", "tsc", "--noEmit"),
     await check("lint and format", "biome", "check", "--error-on-warnings"),

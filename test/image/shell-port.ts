@@ -13,12 +13,12 @@ const START_DEADLINE_MS = 240_000;
 const ASK_AGAIN_MS = 2000;
 const SHOWN_BYTES = 4000;
 
-/** The port as the guest has it: the first behind virtio's console, which is port 0. */
-const PORT = "/dev/vport0p1";
-
-/** Answers `done ID CODE BYTES`, and then the bytes. A port that nobody listens at ends every read at once. */
+/**
+ * Answers `done ID CODE BYTES`, and then the bytes. The port is the first behind virtio's console, which is port 0. While
+ * nobody listens at it, every read ends at once.
+ */
 export const SHELL_SCRIPT = `#!/bin/sh
-until [ -e ${PORT} ]; do sleep 0.2; done
+until set -- /dev/vport*p1 && [ -e "$1" ]; do sleep 0.2; done
 while :; do
   while IFS=' ' read -r id command; do
     (eval "$command") >/run/said 2>&1 </dev/null
@@ -26,7 +26,7 @@ while :; do
     cat /run/said
   done
   sleep 0.2
-done <>${PORT} >&0
+done <>"$1" >&0
 `;
 
 export interface Answer {

@@ -12,7 +12,7 @@ import { BuildError, run } from "./run.ts";
 /** Programs of busybox that the boot, its scripts and the antipode command use. */
 const APPLETS = (
   "acpid cat chmod chown cp cut date dmesg find findfs free grep hostname init ip kill ln mdev mkdir modprobe mount mv netstat poweroff readlink " +
-  "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname unshare xargs"
+  "reboot rm route sed seq sh sleep sort stat stty sync sysctl touch tr udhcpc umount uname unshare watchdog xargs"
 ).split(" ");
 
 /** Where things are mounted, or made while it runs. */

@@ -191,6 +191,17 @@ export class Appliance {
     return this.#machine.text.slice(from, this.#seen).replaceAll("\r", "");
   }
 
+  /** Types a line at the prompt, and waits only until what it shows says something. */
+  async begin(line: string, what: RegExp, deadlineMs: number): Promise<void> {
+    this.#machine.tell(`${line}\r`);
+    await this.says(what, deadlineMs);
+  }
+
+  /** Ends the machine as a power cut does. */
+  async cutPower(): Promise<void> {
+    await this.#machine.stop("SIGKILL");
+  }
+
   /** Has it start anew, which ends this machine: QEMU is told not to. */
   async restart(): Promise<void> {
     await this.endsBy("restart yes", "", /Restarting system/);

@@ -12,7 +12,7 @@ import { DISK_BYTES } from "../../image/disk.ts";
 import { UKI_NAME, UPDATE_NAME, VERSION } from "../../image/identity.ts";
 import type { Sbom } from "../../image/manifest.ts";
 import { qemuIo, tool } from "../conformance/initiator.ts";
-import { freePorts, Workbench } from "../conformance/workbench.ts";
+import { freePorts, until, Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, filesOf, HOST, PASSWORD } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, build, builtImage, flash } from "./built-image.ts";
 
@@ -24,11 +24,6 @@ const STICK_BYTES = 1e9;
 const APPLY_DEADLINE_MS = 120_000;
 /** The minute that a commit waits, and what comes on top of it. */
 const CONFIRM_DEADLINE_MS = 120_000;
-/** What is updated to: another version only by what it says of itself. */
-const NEXT = "0.9.0";
-/** In an update file's head; docs/firmware.md. */
-const SIGNATURE_OFFSET = 448;
-const INSTALL_DEADLINE_MS = 240_000;
 /** Of an idle site with one LUN. */
 const RESIDENT_MIB_MAX = 400;
 const IQN = "iqn.2026-11.dev.antipode:image";
@@ -168,24 +163,6 @@ function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<
   return Object.fromEntries(drives);
 }
 
-/** A drive as an operator would attach it: with an update to the next version, and one that was changed after it was signed. */
-async function updateDrive(): Promise<string> {
-  const [uki, update, forged] = ["next.efi", "next.update", "forged.update"].map((name) => bench.path(name));
-  const release = await bench.antipode("firmware", "os-release", "--release", NEXT);
-  const section = `.osrel=${bench.write("os-release", release.stdout)}`;
-  await tool(bench, "objcopy", "--update-section", section, image.uki, uki);
-  const signed = await bench.antipode("firmware", "sign", uki, "--key", image.privateKey, "--into", update);
-  expect(signed.code, signed.text).toBe(0);
-  const bytes = readFileSync(update);
-  bytes[SIGNATURE_OFFSET] ^= 1;
-  bench.write("forged.update", bytes);
-  const drive = bench.write("update.raw", "");
-  truncateSync(drive, 256 * MiB);
-  await tool(bench, "/usr/sbin/mkfs.vfat", "-n", "UPDATE", drive);
-  await tool(bench, "mcopy", "-i", drive, update, forged, "::/");
-  return drive;
-}
-
 describe("the appliance", () => {
   it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
     const blank = await flash(bench, image, "blank");
@@ -217,8 +194,12 @@ describe("the appliance", () => {
     );
     expect(await appliance.command("run show appliance")).toContain("192.0.2.99/24 on eth0");
     await appliance.says(/Nobody confirmed the last commit\. Revision 3/, CONFIRM_DEADLINE_MS);
-    await appliance.says(/the site runs on\.\s+ouray# /, APPLY_DEADLINE_MS);
-    expect(await appliance.command("run show appliance")).toContain("192.0.2.1/24 on eth0");
+    // The console on the screen may have been quicker, and then this one does not tell when it is carried out.
+    await until(
+      async () => (await appliance.command("run show appliance")).includes("192.0.2.1/24 on eth0"),
+      () => "the address of before",
+      APPLY_DEADLINE_MS,
+    );
     expect(await appliance.command("run show revisions")).toMatch(/back to revision 1: revision 2 was not confirmed/);
     await appliance.powerOff();
 
@@ -249,33 +230,6 @@ describe("the appliance", () => {
       /last end of the site process: \S+Z .*code 3: .*virtio-journal/,
     );
     await appliance.powerOff();
-  });
-
-  it("takes an update that is rightly signed and no other, and marks it good once it has proven itself", async () => {
-    const old = await flash(bench, image, "old");
-    await configure(bench, old, stringify(ALONE));
-    const drives = { ...emptyDrives("updated", ["a", "journal"]), update: await updateDrive() };
-    const before = await Appliance.boot(bench, { image: old, drives });
-    await before.says(/antipode: this firmware has proven itself/);
-    await before.login();
-    expect(await before.command("show appliance")).toMatch(new RegExp(`slot +${VERSION}: good, running`));
-    expect(await before.command("firmware install /update/forged.update", "", INSTALL_DEADLINE_MS)).toContain(
-      "(firmware.signature)",
-    );
-    expect(await before.command("firmware install /update/next.update", "", INSTALL_DEADLINE_MS)).toMatch(
-      new RegExp(`next +${NEXT}\n[^]*slot +${NEXT}: on trial, 3 starts left`),
-    );
-    await before.restart();
-
-    const after = await Appliance.boot(bench, { image: old, drives });
-    await after.says(/antipode: this firmware has proven itself/);
-    await after.loginAgain();
-    const status = await after.command("show appliance");
-    expect(status).toMatch(new RegExp(`running +${NEXT}\n`));
-    expect(status).toMatch(new RegExp(`slot +${NEXT}: good, running`));
-    expect(status).toContain(`update from ${VERSION} to ${NEXT}`);
-    expect(after.line).not.toMatch(/failed|going on without|several drives/);
-    await after.powerOff();
   });
 
   it("serves a LUN whose writes two remote mirror sites have, from its own drives, network and start on", async () => {

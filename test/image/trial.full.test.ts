@@ -5,7 +5,6 @@ import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { VERSION } from "../../image/identity.ts";
-import { tool } from "../conformance/initiator.ts";
 import { Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, RESETS } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";

@@ -12,7 +12,6 @@ import { stringify } from "yaml";
 import { VERSION } from "../../image/identity.ts";
 import { ukiOf, updateOf } from "../../src/firmware/firmware-testing.ts";
 import { linuxSignatures, signerOf } from "../../src/platform/linux/linux-signatures.ts";
-import { tool } from "../conformance/initiator.ts";
 import { freePorts, until, Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, HOST, PASSWORD, RESETS } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";

@@ -105,6 +105,7 @@ for (const [at, description] of [
     .description(description)
     .option("--revisions <folder>", "where revisions of the configuration are kept", "/config")
     .option("--rights <file>", "a file for the devices and capabilities that its site process has to be given")
+    .option("--network", "set up the appliance's network as it says")
     .action((options: RevisionOptions) => printRevision(at, options));
 }
 revisions

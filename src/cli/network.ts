@@ -1,8 +1,9 @@
 /** `antipode network apply`: makes an appliance's network what its configuration says. */
 
-import { planNetwork, type Step } from "../appliance/network-plan.ts";
+import { type NetworkPlan, planNetwork, type Step } from "../appliance/network-plan.ts";
 import { unreachable } from "../base/assert.ts";
 import { OperatingError } from "../base/operating-error.ts";
+import type { Config } from "../config/config.ts";
 import { fileExists, readText, writeText } from "../platform/linux/host-files.ts";
 import { networkLinks } from "../platform/linux/linux-links.ts";
 import { runProgram, startProgram, stopByPid } from "../platform/linux/program.ts";
@@ -11,16 +12,20 @@ import { readConfig } from "./config-file.ts";
 
 export function applyNetwork(file: string, options: { dryRun: boolean }): void {
   const config = readConfig(file);
-  if (config.network === undefined) {
-    process.stdout.write(`${file} has no 'network': the network stays as it is.\n`);
-    return;
-  }
+  if (config.network === undefined) process.stdout.write(`${file} has no 'network': the network stays as it is.\n`);
+  else if (options.dryRun) printSteps(planNetwork(config.network, config.site.name, networkLinks()));
+  else setUpNetwork(config);
+}
+
+function printSteps({ steps, missing }: NetworkPlan): void {
+  for (const step of steps) process.stdout.write(`${describe(step)}\n`);
+  for (const name of missing) process.stdout.write(`# there is no interface ${name}\n`);
+}
+
+/** Does nothing where the configuration says nothing of the network. */
+export function setUpNetwork(config: Config): void {
+  if (config.network === undefined) return;
   const { steps, missing } = planNetwork(config.network, config.site.name, networkLinks());
-  if (options.dryRun) {
-    for (const step of steps) process.stdout.write(`${describe(step)}\n`);
-    for (const name of missing) process.stdout.write(`# there is no interface ${name}\n`);
-    return;
-  }
   if (!isAppliance()) {
     throw new OperatingError(
       "network.not-appliance",

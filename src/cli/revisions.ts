@@ -1,7 +1,7 @@
 /** `antipode revisions`: the revision of its configuration that a site on this machine is started from. */
 
 import { renderRights, rightsOf } from "../appliance/site-rights.ts";
-import { OperatingError } from "../base/operating-error.ts";
+import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { changesBetween } from "../config/changes.ts";
 import { resolvePath } from "../config/paths.ts";
 import { type Fault, Revisions } from "../config/revisions.ts";
@@ -11,6 +11,7 @@ import { realPath, writeText } from "../platform/linux/host-files.ts";
 import { linuxClock } from "../platform/linux/linux-clock.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { readConfig } from "./config-file.ts";
+import { setUpNetwork } from "./network.ts";
 
 /** The revisions in a folder that was named on the command line. */
 export function openRevisions(folder: string, files: Files, clock: Clock): Revisions {
@@ -21,9 +22,11 @@ export interface RevisionOptions {
   readonly revisions: string;
   /** File that gets what the site process has to be given, a line for each. */
   readonly rights?: string;
+  /** Sets up the appliance's network as that revision says, which saves a start of this program when it boots. */
+  readonly network?: boolean;
 }
 
-/** Prints the path of its file, and on standard error what is wrong with newer ones. */
+/** Prints the path of its file, and on standard error what is wrong with newer ones, and with the network. */
 export async function printRevision(at: "boot" | "current", options: RevisionOptions): Promise<void> {
   const revisions = openRevisions(options.revisions, linuxFiles(), linuxClock());
   const choice = await revisions[at]();
@@ -31,6 +34,14 @@ export async function printRevision(at: "boot" | "current", options: RevisionOpt
   for (const { error } of choice.faults) process.stderr.write(`${error.what}\n`);
   if (options.rights !== undefined) writeText(options.rights, renderRights(rightsOf(choice.config)));
   process.stdout.write(`${revisions.path(choice.revision.number)}\n`);
+  if (options.network !== true) return;
+  try {
+    setUpNetwork(choice.config);
+  } catch (error) {
+    // A site whose network is not whole may still be of use.
+    if (!isOperatingError(error)) throw error;
+    process.stderr.write(`${error.what}\n`);
+  }
 }
 
 /** Prints what a machine that runs on the first of two configurations has to do anew for the second: `network`, `site`, both or none. */

@@ -197,11 +197,6 @@ export class Appliance {
     await this.says(what, deadlineMs);
   }
 
-  /** Ends the machine as a power cut does. */
-  async cutPower(): Promise<void> {
-    await this.#machine.stop("SIGKILL");
-  }
-
   /** Has it start anew, which ends this machine: QEMU is told not to. */
   async restart(): Promise<void> {
     await this.endsBy("restart yes", "", /Restarting system/);

@@ -15,6 +15,7 @@ import { qemuIo, tool } from "../conformance/initiator.ts";
 import { freePorts, until, Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, filesOf, HOST, PASSWORD } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, build, builtImage, flash } from "./built-image.ts";
+import { BARE_SHELL, flashBare } from "./open-image.ts";
 
 const MiB = 2 ** 20;
 /** What an update is allowed to take, and a stick of 1 GB holds. */
@@ -24,6 +25,8 @@ const STICK_BYTES = 1e9;
 const APPLY_DEADLINE_MS = 120_000;
 /** The minute that a commit waits, and what comes on top of it. */
 const CONFIRM_DEADLINE_MS = 120_000;
+/** From the kernel's start to a LUN that is served, as a multiple of that to a shell. */
+const BOOT_RATIO_MAX = 2.5;
 /** Of an idle site with one LUN. */
 const RESIDENT_MIB_MAX = 400;
 const IQN = "iqn.2026-11.dev.antipode:image";
@@ -163,6 +166,14 @@ function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<
   return Object.fromEntries(drives);
 }
 
+/** The same kernel and memory to a shell: from its start, in seconds. */
+async function bareBootSeconds(drives: Readonly<Record<string, string>>): Promise<number> {
+  const machine = await Appliance.boot(bench, { image: await flashBare(bench, image, "bare"), drives, cards: CARDS });
+  const [, seconds] = await machine.says(new RegExp(`\\[ *([\\d.]+)\\] antipode: ${BARE_SHELL}`));
+  await machine.powerCut();
+  return Number(seconds);
+}
+
 describe("the appliance", () => {
   it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
     const blank = await flash(bench, image, "blank");
@@ -268,10 +279,13 @@ describe("the appliance", () => {
     });
     const drive = await flash(bench, image, "denver");
     await configure(bench, drive, config);
+    const bare = await bareBootSeconds(drives);
 
     const appliance = await Appliance.boot(bench, { image: drive, drives, ports: { 3260: portal }, cards: CARDS });
     const [, seconds] = await appliance.says(/\[ *([\d.]+)\] antipode: the site serves hosts/);
-    console.log(`kernel start to LUN served: ${seconds} s`);
+    const ratio = Number(seconds) / bare;
+    console.log(`kernel start to a bare shell: ${bare} s, to a LUN served: ${seconds} s, ${ratio.toFixed(2)} times`);
+    expect(ratio).toBeLessThan(BOOT_RATIO_MAX);
 
     const url = `iscsi://127.0.0.1:${portal}/${IQN}/0`;
     expect(await tool(bench, "iscsi-ls", `iscsi://127.0.0.1:${portal}`)).toContain(IQN);

@@ -160,7 +160,7 @@ it("refuses what is no update for it, and comes back from a commit that cut off 
     new RegExp(`slot +${VERSION}: good, running[^]*change +none: as flashed[^]*10\\.0\\.2\\.15/24 on eth0`),
   );
   await appliance.begin(`firmware install /update/${NEXT}.update`, /writing: [1-8]\d %/, INSTALL_DEADLINE_MS);
-  await appliance.cutPower();
+  await appliance.powerCut();
 });
 
 it("runs on after a power cut in the middle of an update, and takes it when it is given again, over the network too", async () => {
@@ -168,7 +168,7 @@ it("runs on after a power cut in the middle of an update, and takes it when it i
   const cutWhileWriting = await bootProven();
   expect(await cutWhileWriting.command("show firmware")).toMatch(unfinished);
   await cutWhileWriting.begin(`firmware install /update/${NEXT}.update`, /reading back: \d\d %/, INSTALL_DEADLINE_MS);
-  await cutWhileWriting.cutPower();
+  await cutWhileWriting.powerCut();
 
   const cutWhileReading = await bootProven();
   expect(await cutWhileReading.command("show firmware")).toMatch(unfinished);

@@ -1,11 +1,10 @@
 /**
  * A SAN host that nobody here wrote, Debian's kernel with open-iscsi and multipath, and an appliance that was flashed and
- * given its configuration on its serial line: files that were written and synced are found again.
+ * set up on its serial line: files that were written and synced are found again.
  */
 
 import { truncateSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { stringify } from "yaml";
 import { until, Workbench } from "../conformance/workbench.ts";
 import { Appliance } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
@@ -17,31 +16,17 @@ const MiB = 2 ** 20;
 /** A site that starts on what was committed, without hardware virtualisation. */
 const APPLY_DEADLINE_MS = 120_000;
 const WORK_DEADLINE_MS = 120_000;
+const ANSWER_DEADLINE_MS = 60_000;
 const IQN = "iqn.2026-11.dev.antipode:lab";
 /** Two networks, and on each of them an address of the appliance's and one of the host's. */
 const PATHS = [
   { portal: "198.51.100.1:3260", appliance: "198.51.100.1/24", host: "198.51.100.2/24" },
   { portal: "203.0.113.1:3260", appliance: "203.0.113.1/24", host: "203.0.113.2/24" },
 ] as const;
+/** Stands for the number of the card of the first network, which only the appliance knows. */
+const CARD = "the card of the first network";
 const applianceMac = (at: number) => `52:54:00:5a:01:0${at}`;
 const hostMac = (at: number) => `52:54:00:5a:02:0${at}`;
-
-const CONFIG = {
-  site: { name: "denver" },
-  group: "lab",
-  role: "primary",
-  drives: ["/dev/disk/by-id/virtio-a"],
-  arrays: { main: { level: 1, drives: [0] } },
-  // As small as mkfs.xfs takes.
-  volumes: { files: { array: "main", size: "320MiB", lun: 0 } },
-  journal: { device: "/dev/disk/by-id/virtio-journal" },
-  target: { iqn: IQN, listen: PATHS.map(({ portal }) => portal), initiators: [INITIATOR] },
-  network: {
-    interfaces: Object.fromEntries(
-      PATHS.map(({ appliance }, at) => [`san${at}`, { mac: applianceMac(at), addresses: [appliance] }]),
-    ),
-  },
-};
 
 const PORTALS = PATHS.map(({ portal }) => portal);
 const LUN = "/dev/mapper/mpatha";
@@ -73,11 +58,53 @@ function drive(name: string, mib: number): string {
   return path;
 }
 
-/** From an appliance that was never set up to one that serves: all on its serial line. */
+/** How each question of the setup begins, and what is answered to it; Enter where that is empty. */
+const ANSWERS: readonly (readonly [question: string, answer: string])[] = [
+  ["Name of this site", "denver"],
+  ["Its location", ""],
+  ["Role", ""],
+  ["Consistency group", "lab"],
+  ["Network card", CARD],
+  ["Its address", PATHS[0].appliance],
+  ["Gateway", ""],
+  ["Name servers", ""],
+  ["Time servers", ""],
+  ["Drive of the journal", ""],
+  ["Drives of the array", ""],
+  ["RAID level", ""],
+  ["Name of the volume", "files"],
+  // As small as mkfs.xfs takes.
+  ["Its size", "320MiB"],
+  ["Its LUN", ""],
+  ["Name of the iSCSI target", IQN],
+  ["Addresses for hosts", ""],
+  ["Initiators that may log in", INITIATOR],
+  ["Sites of leg 1", ""],
+  ["Watchdog", "no"],
+  ["Commit it", ""],
+];
+
+/** @returns number and name of a card, as the setup has listed it */
+function cardOf(shown: string, mac: string): readonly [number: string, name: string] {
+  const [, number, name] = new RegExp(`(\\d+) +(\\S+) +${mac}`).exec(shown) ?? [];
+  return [number, name];
+}
+
+/** From an appliance that was never set up to one that serves a LUN on two networks: all on its serial line. */
 async function setUp(appliance: Appliance): Promise<void> {
   await appliance.login();
+  let typed = "setup";
+  for (const [question, answer] of ANSWERS) {
+    await appliance.begin(typed, new RegExp(`\\n${question}[^\\n]*: `), ANSWER_DEADLINE_MS);
+    typed = answer === CARD ? cardOf(appliance.line, applianceMac(0))[0] : answer;
+  }
+  expect(await appliance.command(typed, "", APPLY_DEADLINE_MS)).toMatch(/The site runs on it/);
+  // The setup asks for one card; the second path is added as an operator adds it.
+  const [, name] = cardOf(appliance.line, applianceMac(1));
+  const added = JSON.stringify({ mac: applianceMac(1), addresses: [PATHS[1].appliance] });
   await appliance.command("configure");
-  await appliance.command("load terminal", `${stringify(CONFIG)}\x04`);
+  await appliance.command(`set network.interfaces.${name} ${added}`);
+  await appliance.command(`set target.listen ${JSON.stringify(PORTALS)}`);
   expect(await appliance.command("commit", "", APPLY_DEADLINE_MS)).toMatch(/The site runs on it/);
 }
 

@@ -206,6 +206,7 @@ describe("the appliance", () => {
     expect(await appliance.command("run show appliance")).toContain("192.0.2.99/24 on eth0");
     await appliance.says(/Nobody confirmed the last commit\. Revision 3/, CONFIRM_DEADLINE_MS);
     // The console on the screen may have been quicker, and then this one does not tell when it is carried out.
+    await appliance.says(/(?:the site runs on|Another console carries that out)\.\s+ouray# /, APPLY_DEADLINE_MS);
     await until(
       async () => (await appliance.command("run show appliance")).includes("192.0.2.1/24 on eth0"),
       () => "the address of before",

@@ -135,7 +135,7 @@ it("refuses what is no update for it, and comes back from a commit that cut off 
   await appliance.command("configure");
   await appliance.command("set network.interfaces.eth0.addresses [10.0.2.99/24]");
   expect(await appliance.command("commit confirmed 1", "", APPLY_DEADLINE_MS)).toMatch(
-    /Revision 2 is committed[\s\S]*The site runs on it/,
+    /Revision 2 is committed[\s\S]*The network is set up anew/,
   );
   expect(await answers()).toBe(false);
   for (const [file, code] of [

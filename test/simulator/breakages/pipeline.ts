@@ -95,6 +95,16 @@ export const PIPELINE: readonly Breakage[] = [
     why: "A host is told of a medium error where its write is only in doubt, since the journal of the primary failed.",
   },
   {
+    name: "journal-read-only-here",
+    file: "src/pipeline/reader.ts",
+    find: "      if (elsewhere === undefined) throw error;",
+    replace: "      throw error;",
+    scenario: "standard",
+    seeds: 80,
+    isLong: true,
+    why: "What the journal's drive can't give back is an error for hosts, though other sites have it.",
+  },
+  {
     name: "overtaken-fill-cached",
     file: "src/journal/read-cache.ts",
     find: "fill.overtaken.fill(1, Math.max(0, lba - fill.lba), Math.min(fill.blocks, lba + blocks - fill.lba));",

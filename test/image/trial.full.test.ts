@@ -42,7 +42,7 @@ function faultyUpdate(): Promise<string> {
   expect(impatient).not.toBe(trial);
   return makeUpdate(bench, built, FAULTY, {
     "sbin/trial": impatient,
-    "sbin/site": "#!/bin/sh\n/sbin/boot-over\ntouch /run/antipode/booted\nexec sleep 86400\n",
+    "sbin/site": "#!/bin/sh\n/sbin/boot-over\ntouch /run/appliance/booted\nexec sleep 86400\n",
   });
 }
 

@@ -47,7 +47,8 @@ export function answerLines(lines: Lines): HttpAnswer {
 export function answerError(error: unknown, headers: Readonly<Record<string, string>> = {}): HttpAnswer {
   if (!(error instanceof OperatingError)) throw error;
   const status = STATUS[error.code] ?? (error.code.startsWith("firmware.") ? UNPROCESSABLE : 500);
-  return { ...answerJson(describe(error)), status, headers: { ...answerJson("").headers, ...headers } };
+  const answer = answerJson(describe(error));
+  return { ...answer, status, headers: { ...answer.headers, ...headers } };
 }
 
 export function describe({ code, what, remedy }: OperatingError): {

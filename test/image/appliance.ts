@@ -3,7 +3,7 @@
  * there, press the power button, reach its ports. It ends with the workbench that it was started on.
  */
 
-import { mkdtempSync } from "node:fs";
+import { mkdtempSync, truncateSync } from "node:fs";
 import { connect } from "node:net";
 import { basename } from "node:path";
 import { PARTITIONS } from "../../image/disk.ts";
@@ -16,6 +16,7 @@ import type { Running, Workbench } from "../conformance/workbench.ts";
 const FIRMWARE = "/usr/share/OVMF/OVMF_CODE_4M.fd";
 const FIRMWARE_VARIABLES = "/usr/share/OVMF/OVMF_VARS_4M.fd";
 const MEMORY_MIB = 2048;
+const DRIVE_BYTES = 128 * 1024 * 1024;
 /** As QEMU's user network shows the machine that it runs on to the guest. */
 export const HOST = "10.0.2.2";
 /** From power on; without hardware virtualisation, on a machine that is busy with much else. */
@@ -50,6 +51,34 @@ export function nvdimm(file: string, bytes: number): readonly string[] {
     ...["-object", `memory-backend-file,id=persistent,share=on,mem-path=${file},size=${bytes}`],
     ...["-device", "nvdimm,memdev=persistent"],
   ];
+}
+
+/** A mirror site, whose primary is away: it comes up, and proves its firmware, without any other machine. */
+export const LONE_SITE = {
+  site: { name: "ouray" },
+  group: "image",
+  role: "mirror",
+  drives: ["/dev/disk/by-id/virtio-a"],
+  arrays: { main: { level: 1, drives: [0] } },
+  volumes: { vm: { array: "main", size: "16MiB", lun: 0 } },
+  journal: { device: "/dev/disk/by-id/virtio-journal" },
+  link: { listen: "0.0.0.0:7400", from: ["denver"] },
+};
+
+/** @returns the path of a drive's file that nothing was written to */
+export function emptyDrive(bench: Workbench, name: string, bytes = DRIVE_BYTES): string {
+  const file = bench.write(`${name}.raw`, "");
+  truncateSync(file, bytes);
+  return file;
+}
+
+/** @returns such files for one machine's drives, by serial number */
+export function emptyDrives(
+  bench: Workbench,
+  machine: string,
+  serials: readonly string[],
+): Readonly<Record<string, string>> {
+  return Object.fromEntries(serials.map((serial) => [serial, emptyDrive(bench, `${machine}-${serial}`)]));
 }
 
 /** Puts a configuration on an image's configuration partition, as its first revision. */

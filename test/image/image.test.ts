@@ -13,7 +13,7 @@ import { UKI_NAME, UPDATE_NAME, VERSION } from "../../image/identity.ts";
 import type { Sbom } from "../../image/manifest.ts";
 import { qemuIo, tool } from "../conformance/initiator.ts";
 import { freePorts, until, Workbench } from "../conformance/workbench.ts";
-import { Appliance, configure, filesOf, HOST, PASSWORD } from "./appliance.ts";
+import { Appliance, configure, emptyDrives, filesOf, HOST, LONE_SITE, PASSWORD } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, build, builtImage, flash } from "./built-image.ts";
 import { BARE_SHELL, flashBare } from "./open-image.ts";
 
@@ -144,28 +144,11 @@ function leg(name: string, port: number): string {
 }
 
 /** The configuration of an appliance that stores what a site sends that is not there. */
-const ALONE = {
-  site: { name: "ouray" },
-  group: "image",
-  role: "mirror",
-  drives: ["/dev/disk/by-id/virtio-a"],
-  arrays: { main: { level: 1, drives: [0] } },
-  volumes: { vm: { ...VOLUME, array: "main", size: "16MiB" } },
-  journal: { device: "/dev/disk/by-id/virtio-journal" },
-  link: { listen: "0.0.0.0:7400", from: ["denver"] },
-  network: { interfaces: { eth0: { addresses: ["192.0.2.1/24"] } } },
-};
+const ALONE = { ...LONE_SITE, network: { interfaces: { eth0: { addresses: ["192.0.2.1/24"] } } } };
 
 /** @returns where the appliance listens, as it says itself */
 function listening(status: string): readonly string[] {
   return Array.from(status.matchAll(/^ +listens +(.*)$/gm), ([, where]) => where);
-}
-
-/** @returns files of drives that nothing was written to, by serial number */
-function emptyDrives(prefix: string, names: readonly string[]): Readonly<Record<string, string>> {
-  const drives = names.map((name) => [name, bench.write(`${prefix}-${name}.raw`, "")] as const);
-  for (const [, file] of drives) truncateSync(file, 128 * MiB);
-  return Object.fromEntries(drives);
 }
 
 /** The same kernel and memory to a shell: from its start, in seconds. */
@@ -179,7 +162,10 @@ async function bareBootSeconds(name: string, drives: Readonly<Record<string, str
 describe("the appliance", () => {
   it("comes up without a configuration, says so, and is configured on its serial line by a script", async () => {
     const blank = await flash(bench, image, "blank");
-    const appliance = await Appliance.boot(bench, { image: blank, drives: emptyDrives("blank", ["a", "journal"]) });
+    const appliance = await Appliance.boot(bench, {
+      image: blank,
+      drives: emptyDrives(bench, "blank", ["a", "journal"]),
+    });
     await appliance.says(/antipode: version \S+, Linux 6\./);
     await appliance.says(/safe mode: this appliance is up, without a site/);
     const banner = await appliance.login();
@@ -251,7 +237,7 @@ describe("the appliance", () => {
     const legs = await Promise.all(
       LEGS.map((name, at) => bench.serve(bench.write(`${name}.yaml`, leg(name, linkPorts[at])))),
     );
-    const drives = emptyDrives("denver", ["a", "b", "journal"]);
+    const drives = emptyDrives(bench, "denver", ["a", "b", "journal"]);
     const config = stringify({
       site: { name: "denver" },
       group: "image",

@@ -3,13 +3,12 @@
  * is done. Its power is cut under load; after the next boot all that was acknowledged is there.
  */
 
-import { truncateSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { freePorts, until, Workbench } from "../conformance/workbench.ts";
 import { DEPTH_MAX, NbdInitiator } from "../system/nbd-initiator.ts";
 import { StampedLoad } from "../system/stamped-load.ts";
-import { Appliance, configure, nvdimm } from "./appliance.ts";
+import { Appliance, configure, emptyDrive, nvdimm } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
 
 const MiB = 2 ** 20;
@@ -50,9 +49,7 @@ describe(`an NVDIMM as the journal (ANTIPODE_SEED=${SEED})`, () => {
     const url = `iscsi://127.0.0.1:${portal}/${IQN}/0`;
     const drive = await flash(bench, image, "denver");
     await configure(bench, drive, CONFIG);
-    const [disk, memory] = [bench.write("a.raw", ""), bench.write("memory", "")];
-    truncateSync(disk, 128 * MiB);
-    truncateSync(memory, NVDIMM_BYTES);
+    const [disk, memory] = [emptyDrive(bench, "a"), emptyDrive(bench, "memory", NVDIMM_BYTES)];
     const boot = async (throttled = "") => {
       const appliance = await Appliance.boot(bench, {
         image: drive,

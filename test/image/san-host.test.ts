@@ -3,10 +3,9 @@
  * set up on its serial line: files that were written and synced are found again.
  */
 
-import { truncateSync } from "node:fs";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { until, Workbench } from "../conformance/workbench.ts";
-import { Appliance } from "./appliance.ts";
+import { Appliance, emptyDrive } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
 import { Ethernet } from "./ethernet.ts";
 import { SanHost } from "./san-host.ts";
@@ -51,12 +50,6 @@ afterAll(async () => {
   await bench.close();
   await Promise.all(networks.map((network) => network.close()));
 });
-
-function drive(name: string, mib: number): string {
-  const path = bench.write(`${name}.raw`, "");
-  truncateSync(path, mib * MiB);
-  return path;
-}
 
 /** How each question of the setup begins, and what is answered to it; Enter where that is empty. */
 const ANSWERS: readonly (readonly [question: string, answer: string])[] = [
@@ -129,7 +122,7 @@ describe("a SAN host", () => {
   it("finds its files again on a LUN of two paths: after a path was cut, and its own power", async () => {
     const flashed = await Appliance.boot(bench, {
       image: await flash(bench, image, "denver"),
-      drives: { a: drive("a", 400), journal: drive("journal", 64) },
+      drives: { a: emptyDrive(bench, "a", 400 * MiB), journal: emptyDrive(bench, "journal", 64 * MiB) },
       more: networks.flatMap((network, at) => network.card(applianceMac(at))),
     });
     const booting = bootHost("host");

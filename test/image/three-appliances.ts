@@ -4,11 +4,10 @@
  * site process that only its hardware watchdog can mend; afterwards the load has gone on and nothing is lost.
  */
 
-import { truncateSync } from "node:fs";
 import { expect } from "vitest";
 import { stringify } from "yaml";
 import { until, type Workbench } from "../conformance/workbench.ts";
-import { Appliance, configure, RESETS } from "./appliance.ts";
+import { Appliance, configure, emptyDrives, RESETS } from "./appliance.ts";
 import { type BuiltImage, flash } from "./built-image.ts";
 import { Ethernet } from "./ethernet.ts";
 import { flashOpen } from "./open-image.ts";
@@ -16,7 +15,6 @@ import { SanHost } from "./san-host.ts";
 import { INITIATOR } from "./san-host-system.ts";
 import { ShellPort } from "./shell-port.ts";
 
-const MiB = 2 ** 20;
 /** Four machines start at once, without hardware virtualisation. */
 const START_DEADLINE_MS = 400_000;
 const LOAD_DEADLINE_MS = 240_000;
@@ -93,15 +91,13 @@ export class ThreeAppliances {
     await Promise.all(Object.values(this.#networks).map((network) => network.close()));
   }
 
-  #drives(site: string): Readonly<Record<string, string>> {
-    const drives = ["a", "journal"].map((name) => [name, this.#bench.write(`${site}-${name}.raw`, "")] as const);
-    for (const [, file] of drives) truncateSync(file, 128 * MiB);
-    return Object.fromEntries(drives);
-  }
-
   async #boot(site: string, image: string, config: string, more: readonly string[]): Promise<Appliance> {
     await configure(this.#bench, image, config);
-    return Appliance.boot(this.#bench, { image, drives: this.#drives(site), more: [...SMALL, ...more] });
+    return Appliance.boot(this.#bench, {
+      image,
+      drives: emptyDrives(this.#bench, site, ["a", "journal"]),
+      more: [...SMALL, ...more],
+    });
   }
 
   /** @param breakIt what is done to the primary's site process, by a shell on that machine */

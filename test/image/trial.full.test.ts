@@ -1,31 +1,20 @@
 /** A version that comes up, but whose site does not: it is left as one is that hangs while it boots, only later. */
 
-import { readFileSync, truncateSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { VERSION } from "../../image/identity.ts";
 import { Workbench } from "../conformance/workbench.ts";
-import { Appliance, configure, RESETS } from "./appliance.ts";
+import { Appliance, configure, emptyDrives, LONE_SITE, RESETS } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
 import { makeUpdate, updateDrive } from "./updates.ts";
 
 const TRIAL = join(import.meta.dirname, "../../image/root/sbin/trial");
 const FAULTY = "0.9.0";
-const DRIVE_BYTES = 128 * 1024 * 1024;
 const INSTALL_DEADLINE_MS = 240_000;
 /** Three starts in vain, and one that is not. */
 const FALL_BACK_DEADLINE_MS = 540_000;
-const CONFIGURATION = {
-  site: { name: "ouray" },
-  group: "image",
-  role: "mirror",
-  drives: ["/dev/disk/by-id/virtio-a"],
-  arrays: { main: { level: 1, drives: [0] } },
-  volumes: { vm: { array: "main", size: "16MiB", lun: 0 } },
-  journal: { device: "/dev/disk/by-id/virtio-journal" },
-  link: { listen: "0.0.0.0:7400", from: ["denver"] },
-};
 
 let bench: Workbench;
 let built: BuiltImage;
@@ -48,10 +37,9 @@ function faultyUpdate(): Promise<string> {
 
 it("is started three times, and then the version before it, which says why", async () => {
   const image = await flash(bench, built, "appliance");
-  await configure(bench, image, stringify(CONFIGURATION));
-  const [a, journal] = ["a", "journal"].map((name) => bench.write(`${name}.raw`, ""));
-  for (const drive of [a, journal]) truncateSync(drive, DRIVE_BYTES);
-  const machine = { image, drives: { a, journal, update: await updateDrive(bench, [await faultyUpdate()]) } };
+  await configure(bench, image, stringify(LONE_SITE));
+  const update = await updateDrive(bench, [await faultyUpdate()]);
+  const machine = { image, drives: { ...emptyDrives(bench, "ouray", ["a", "journal"]), update } };
 
   const before = await Appliance.boot(bench, machine);
   await before.says(/antipode: this firmware has proven itself/);

@@ -5,7 +5,7 @@
  * One appliance goes through all of it, so each test begins with what the one before it left.
  */
 
-import { readFileSync, truncateSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, expect, it } from "vitest";
 import { stringify } from "yaml";
@@ -13,12 +13,11 @@ import { VERSION } from "../../image/identity.ts";
 import { ukiOf, updateOf } from "../../src/firmware/firmware-testing.ts";
 import { linuxSignatures, signerOf } from "../../src/platform/linux/linux-signatures.ts";
 import { freePorts, until, Workbench } from "../conformance/workbench.ts";
-import { Appliance, configure, HOST, PASSWORD, RESETS } from "./appliance.ts";
+import { Appliance, configure, emptyDrives, HOST, LONE_SITE, PASSWORD, RESETS } from "./appliance.ts";
 import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
 import { makeUpdate, updateDrive } from "./updates.ts";
 
 const root = join(import.meta.dirname, "../..");
-const DRIVE_BYTES = 128 * 1024 * 1024;
 /** What is updated to: another version only by what it says of itself. */
 const NEXT = "0.9.0";
 /** The same, but it hangs while it boots. */
@@ -37,14 +36,7 @@ const ANSWER_DEADLINE_MS = 30_000;
 const FALL_BACK_DEADLINE_MS = 540_000;
 
 const CONFIGURATION = {
-  site: { name: "ouray" },
-  group: "image",
-  role: "mirror",
-  drives: ["/dev/disk/by-id/virtio-a"],
-  arrays: { main: { level: 1, drives: [0] } },
-  volumes: { vm: { array: "main", size: "16MiB", lun: 0 } },
-  journal: { device: "/dev/disk/by-id/virtio-journal" },
-  link: { listen: "0.0.0.0:7400", from: ["denver"] },
+  ...LONE_SITE,
   management: { listen: "0.0.0.0:8080" },
   network: { interfaces: { eth0: { addresses: ["10.0.2.15/24"] } }, gateway: HOST },
 };
@@ -66,15 +58,9 @@ beforeAll(async () => {
   [port] = await freePorts(1);
   next = await makeUpdate(bench, built, NEXT);
   const update = await updateDrive(bench, [next, await hangingUpdate(), ...wrongUpdates(next)]);
-  drives = { a: empty("a"), journal: empty("journal"), update };
+  drives = { ...emptyDrives(bench, "ouray", ["a", "journal"]), update };
 }, BUILD_DEADLINE_MS + 60_000);
 afterAll(() => bench.close());
-
-function empty(name: string): string {
-  const file = bench.write(`${name}.raw`, "");
-  truncateSync(file, DRIVE_BYTES);
-  return file;
-}
 
 /** An update that hangs in the check of the first partition, and whose watchdog is less patient than that of others. */
 async function hangingUpdate(): Promise<string> {

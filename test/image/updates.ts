@@ -1,9 +1,10 @@
 /** Updates that tests give an appliance: the built image with another version, and with other programs where one is to fail. */
 
-import { readFileSync, truncateSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { Tree } from "../../image/cpio.ts";
 import { tool } from "../conformance/initiator.ts";
 import type { Workbench } from "../conformance/workbench.ts";
+import { emptyDrive } from "./appliance.ts";
 import type { BuiltImage } from "./built-image.ts";
 
 /** What the image's builder put behind the stub, in its order: see image/uki.ts. */
@@ -63,8 +64,7 @@ async function initramfsWith(bench: Workbench, built: BuiltImage, programs: Read
 
 /** A drive as an operator would attach it, with these files on it. */
 export async function updateDrive(bench: Workbench, files: readonly string[]): Promise<string> {
-  const drive = bench.write("update.raw", "");
-  truncateSync(drive, DRIVE_BYTES);
+  const drive = emptyDrive(bench, "update", DRIVE_BYTES);
   await tool(bench, "/usr/sbin/mkfs.vfat", "-n", "UPDATE", drive);
   await tool(bench, "mcopy", "-i", drive, ...files, "::/");
   return drive;

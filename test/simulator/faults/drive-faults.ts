@@ -31,6 +31,24 @@ function journalDrive(scene: Scene): Struck | undefined {
   return drive?.present ? { name, drive } : undefined;
 }
 
+/** Something that a member does to rows that hosts use, as many as it wants and the budget gives. */
+function onRows(
+  fault: Omit<Fault, "strike">,
+  wanted: (scene: Scene) => number,
+  act: (scene: Scene, struck: Struck, claim: Claim) => void,
+): Fault {
+  return {
+    ...fault,
+    strike: (scene) => {
+      const struck = weakDrive(scene);
+      const claim = struck && scene.budget.claimRows(struck.name, wanted(scene), scene.rows);
+      if (struck === undefined || claim === undefined) return undefined;
+      act(scene, struck, claim);
+      return `${show(struck)} ${showRows(claim)}`;
+    },
+  };
+}
+
 /** Damages what a member holds of some rows that hosts use, `most` at the most. */
 function damage(
   name: string,
@@ -38,41 +56,29 @@ function damage(
   most: number,
   act: (drive: SimulatedDrive, lba: number, blocks: number) => void,
 ): Fault {
-  return {
-    name,
-    weight,
-    strike: (scene) => {
-      const struck = weakDrive(scene);
-      const { random, budget, rows } = scene;
-      const claim = struck && budget.claimRows(struck.name, 1 + random.below(most), rows);
-      if (struck === undefined || claim === undefined) return undefined;
-      const { first, count } = claim;
-      budget.strike(struck.drive);
-      act(struck.drive, dataBlock(first), count);
-      return `${show(struck)} ${showRows(claim)}`;
+  return onRows(
+    { name, weight },
+    ({ random }) => 1 + random.below(most),
+    ({ budget }, { drive }, { first, count }) => {
+      budget.strike(drive);
+      act(drive, dataBlock(first), count);
     },
-  };
+  );
 }
 
 /** One write of rows that hosts use, by a member that does something else than it was told. */
 function writeGoesWrong(name: string, action: "lose" | "misdirect" | "forget"): Fault {
-  return {
-    name,
-    weight: 1.5,
-    awaitsRequest: true,
-    strike: (scene) => {
-      const struck = weakDrive(scene);
-      const { random, budget, rows } = scene;
-      const claim = struck && budget.claimRows(struck.name, 8 + random.below(41), rows);
-      if (struck === undefined || claim === undefined) return undefined;
-      const { first, count } = claim;
-      const lba = dataBlock(first);
+  return onRows(
+    { name, weight: 1.5, awaitsRequest: true },
+    ({ random }) => 8 + random.below(41),
+    (scene, { drive }, claim) => {
+      const lba = dataBlock(claim.first);
       const fault: DriveFault = scene.inject(
-        struck.drive,
+        drive,
         {
           on: "write",
           lba,
-          blocks: count,
+          blocks: claim.count,
           within: true,
           times: 1,
           ...(action === "misdirect" ? { action, to: lba } : { action }),
@@ -80,29 +86,22 @@ function writeGoesWrong(name: string, action: "lose" | "misdirect" | "forget"): 
         AWAITED,
         () => claim.settle(rowsHit(fault)),
       );
-      budget.strike(struck.drive, fault);
-      return `${show(struck)} ${showRows(claim)}`;
+      scene.budget.strike(drive, fault);
     },
-  };
+  );
 }
 
 /** One read of rows that hosts use, by a member that returns something else than what it holds. */
 function readGoesWrong(name: string, action: "misdirect" | "stale" | "corrupt"): Fault {
-  return {
-    name,
-    weight: 1.5,
-    awaitsRequest: true,
-    strike: (scene) => {
-      const struck = weakDrive(scene);
-      const { random, budget, rows, system } = scene;
-      const claim = struck && budget.claimRows(struck.name, rows, rows);
-      if (struck === undefined || claim === undefined) return undefined;
-      const { first, count } = claim;
+  return onRows(
+    { name, weight: 1.5, awaitsRequest: true },
+    ({ rows }) => rows,
+    (scene, struck, claim) => {
       let isOver = false;
       // Nothing on the drive is damaged by it.
       scene.inject(
         struck.drive,
-        { on: "read", action, lba: dataBlock(first), blocks: count, within: true, times: 1 },
+        { on: "read", action, lba: dataBlock(claim.first), blocks: claim.count, within: true, times: 1 },
         AWAITED,
         () => {
           isOver = true;
@@ -110,11 +109,10 @@ function readGoesWrong(name: string, action: "misdirect" | "stale" | "corrupt"):
         },
       );
       for (const share of [0.5, 1]) {
-        system.universe.after(share * random.below(AWAITED), () => isOver || scrub(scene, struck.name));
+        scene.system.universe.after(share * scene.random.below(AWAITED), () => isOver || scrub(scene, struck.name));
       }
-      return `${show(struck)} ${showRows(claim)}`;
     },
-  };
+  );
 }
 
 /** Virtual milliseconds that a fault awaits its request. */

@@ -4,15 +4,15 @@
  * site process that only its hardware watchdog can mend; afterwards the load has gone on and nothing is lost.
  */
 
-import { expect } from "vitest";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { stringify } from "yaml";
-import { until, type Workbench } from "../conformance/workbench.ts";
+import { until, Workbench } from "../conformance/workbench.ts";
 import { Appliance, configure, emptyDrives, RESETS } from "./appliance.ts";
-import { type BuiltImage, flash } from "./built-image.ts";
+import { BUILD_DEADLINE_MS, type BuiltImage, builtImage, flash } from "./built-image.ts";
 import { Ethernet } from "./ethernet.ts";
 import { flashOpen } from "./open-image.ts";
 import { SanHost } from "./san-host.ts";
-import { INITIATOR } from "./san-host-system.ts";
+import { INITIATOR, sanHostSystem } from "./san-host-system.ts";
 import { ShellPort } from "./shell-port.ts";
 
 /** Four machines start at once, without hardware virtualisation. */
@@ -70,7 +70,7 @@ function remote(name: string, address: string, card: string): string {
   });
 }
 
-export class ThreeAppliances {
+class ThreeAppliances {
   readonly #bench: Workbench;
   readonly #image: BuiltImage;
   readonly #networks: { readonly hosts: Ethernet; readonly links: Ethernet };
@@ -194,4 +194,23 @@ class Load {
       LOAD_DEADLINE_MS,
     );
   }
+}
+
+/** Defines the test of one such thing, the only one of its file. */
+export function testThreeAppliances(what: string, breakIt: (shell: ShellPort) => Promise<void>): void {
+  let bench: Workbench;
+  let system: ThreeAppliances;
+  beforeAll(async () => {
+    bench = new Workbench();
+    const image = await builtImage(bench);
+    sanHostSystem();
+    system = await ThreeAppliances.make(bench, image);
+  }, BUILD_DEADLINE_MS + 60_000);
+  afterAll(async () => {
+    await bench.close();
+    await system?.close();
+  });
+  describe("three appliances and a SAN host", () => {
+    it(`lose nothing when the primary's ${what}, and its watchdog resets it`, () => system.survives(breakIt));
+  });
 }

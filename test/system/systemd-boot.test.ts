@@ -81,7 +81,7 @@ async function run(bench: Workbench, one: Case): Promise<void> {
     ...["-drive", `if=pflash,format=raw,file=${bench.path("vars.fd")}`],
     ...["-drive", `if=none,id=esp,format=raw,file=${partition}`, "-device", "virtio-blk-pci,drive=esp"],
   ]);
-  const started = () => Array.from(qemu.text.matchAll(/STARTED ([0-9.]+)/g), ([, found]) => found);
+  const started = () => Array.from(qemu.text.matchAll(/STARTED ([0-9.]+)[^0-9.]/g), ([, found]) => found);
   await until(
     () => started().length >= one.starts || !qemu.running,
     () => `${one.starts} starts in:\n${qemu.text}`,

@@ -17,7 +17,10 @@ export interface MemberStatus {
   readonly rebuilt?: { readonly done: number; readonly total: number };
 }
 
-/** What a scrub found. `mismatches` counts rows, of which `repaired` are right now and `unrepairable` are not. */
+/**
+ * What a scrub found. `mismatches` counts rows, of which `repaired` are right now and `unrepairable` are not. A member that
+ * is lost meanwhile takes nothing from a row that the others know: it is a degraded array then, and its rows are right.
+ */
 export interface ScrubReport {
   readonly rows: number;
   readonly mismatches: number;

@@ -114,7 +114,7 @@ export class LevelOne implements Level {
         // Where good copies differ nobody knows which is right, and none is copied.
         for (const member of alike ? bad : []) {
           const block = blocks(copies[there.indexOf(member)], row, 1);
-          if (!(await this.#repair(index + row, member, block)) || !member.holds(index)) repaired = false;
+          if (!(await this.#repair(index + row, member, block))) repaired = false;
         }
         if (repaired) report.repaired++;
         else report.unrepairable++;

@@ -347,6 +347,13 @@ describe("scrubbing", () => {
     expect(bench.array.status.members[2].state).toBe("failed");
   });
 
+  it.each([1, 5] as const)("level %i: no row is beyond repair whose member is found to be gone", async (level) => {
+    const { bench } = await whole(level);
+    bench.drives[0].vanish();
+    expect(await bench.run(bench.array.scrub())).toMatchObject({ unrepairable: 0 });
+    expect(bench.array.status.members[0].state).toBe("failed");
+  });
+
   it("leaves two bad blocks of a row as they are", async () => {
     const rebuilt = await whole(5);
     const { bench } = rebuilt;

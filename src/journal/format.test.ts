@@ -6,7 +6,7 @@ import { BLOCK_BYTES, epoch, sequence } from "../base/units.ts";
 import { plainArithmetic } from "../platform/plain-arithmetic.ts";
 import { BatchHeaderLayout, decodeDescriptors, decodeHeader, sealHeader } from "./batch-header.ts";
 import { bareRequest, writeRequest } from "./journal-testing.ts";
-import { decodeSuperblock, encodeSuperblock, HISTORY_MAX, type Superblock } from "./superblock.ts";
+import { ARRAYS_MAX, decodeSuperblock, encodeSuperblock, HISTORY_MAX, type Superblock } from "./superblock.ts";
 
 const UUID = Uint8Array.from({ length: 16 }, (_, at) => 0xa0 + at);
 
@@ -28,6 +28,7 @@ const STATE: Superblock = {
     { epoch: epoch(3), start: sequence(1) },
     { epoch: epoch(5), start: sequence(0x1f_0000_0000) },
   ],
+  arrays: [],
 };
 
 const SUPERBLOCK =
@@ -100,9 +101,13 @@ describe("superblock", () => {
     }
   });
 
-  test("holds a full history and a group name of 64 bytes", () => {
+  test("holds a full history, all the arrays and a group name of 64 bytes", () => {
     const history = Array.from({ length: HISTORY_MAX }, (_, at) => ({ epoch: epoch(at + 1), start: sequence(at * 9) }));
-    const state = { ...STATE, history, group: "g".repeat(64) };
+    const arrays = Array.from({ length: ARRAYS_MAX }, (_, at) => ({
+      arrayUuid: UUID.map((byte) => byte + at),
+      generation: 2 ** 40 + at,
+    }));
+    const state = { ...STATE, history, arrays, group: "g".repeat(64) };
     const bytes = new Uint8Array(BLOCK_BYTES);
     encodeSuperblock(plainArithmetic, bytes, 1, 0, state);
     expect(decodeSuperblock(plainArithmetic, bytes)).toMatchObject({ is: "valid", state });

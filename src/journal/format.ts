@@ -56,6 +56,7 @@ export async function formatJournal(world: World, drive: Drive, options: FormatO
       durablePosition: 0,
       opening: { number: 0, position: 0, sequence: sequence(0) },
       history: [],
+      arrays: [],
     });
     await drive.write(lba(0), head, { fua: true });
   } finally {

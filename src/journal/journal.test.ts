@@ -2,7 +2,7 @@ import { describe, expect, test } from "vitest";
 import { epoch, lba, MiB, sequence, volumeId } from "../base/units.ts";
 import { Journal, WINDOW_BYTES_MIN } from "./journal.ts";
 import { Bench, bareRequest, content, OWNER, same, writeRequest } from "./journal-testing.ts";
-import { RING_START_BYTES } from "./superblock.ts";
+import { ARRAYS_MAX, RING_START_BYTES } from "./superblock.ts";
 
 const volume = volumeId(0);
 
@@ -248,6 +248,22 @@ describe("small durable state", () => {
     expect(journal.promised).toBe(8);
     bench.restart();
     expect((await bench.open()).promised).toBe(8);
+  });
+
+  test("generations of arrays never go down and survive a power cut, those that were kept last", async () => {
+    const bench = new Bench("generations");
+    const journal = await bench.formatted();
+    const uuid = (of: number) => new Uint8Array(16).fill(of);
+    for (let of = 1; of <= ARRAYS_MAX; of++) await bench.universe.result(journal.keepArrayGeneration(uuid(of), of));
+    await bench.universe.result(journal.keepArrayGeneration(uuid(1), 9));
+    await bench.universe.result(journal.keepArrayGeneration(uuid(1), 5));
+    await bench.universe.result(journal.keepArrayGeneration(uuid(100), 7));
+    const expected = [9, 0, 3, ARRAYS_MAX, 7];
+    const kept = (from: Pick<typeof journal, "arrayGeneration">) =>
+      [1, 2, 3, ARRAYS_MAX, 100].map((of) => from.arrayGeneration(uuid(of)));
+    expect(kept(journal)).toEqual(expected);
+    bench.restart();
+    expect(kept(await bench.open())).toEqual(expected);
   });
 
   test("history outlives retirement and replay, and keeps the newest 128", async () => {

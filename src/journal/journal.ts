@@ -38,10 +38,12 @@ import { LogReader } from "./log-reader.ts";
 import { LOG_BYTES_MIN, LogWindow, type Run } from "./log-window.ts";
 import { makeDurable, type Recovered, type Recovery, recover } from "./recovery.ts";
 import {
+  ARRAYS_MAX,
   driveByte,
   type EpochStart,
   HISTORY_MAX,
   type JournalOwner,
+  type KeptGeneration,
   type Opening,
   type Superblock,
   SuperblockWriter,
@@ -99,6 +101,7 @@ export class Journal {
   #superblock: Superblock;
   #history: readonly EpochStart[];
   #wantedPromise: Epoch;
+  #wantedArrays: readonly KeptGeneration[];
   #opening: Opening;
   #durable: Sequence;
   #durablePosition: number;
@@ -155,6 +158,7 @@ export class Journal {
     this.#superblock = state;
     this.#history = recovered.history;
     this.#wantedPromise = state.promised;
+    this.#wantedArrays = state.arrays;
     this.#durable = this.#live.appended;
     this.#durablePosition = recovered.end;
     this.#durableHash = recovered.hash;
@@ -227,6 +231,20 @@ export class Journal {
   async promise(of: Epoch): Promise<void> {
     if (of <= this.promised) return;
     this.#wantedPromise = epoch(Math.max(of, this.#wantedPromise));
+    await this.#update();
+  }
+
+  /** The generation of an array that was kept last, durably; 0 where none was. */
+  arrayGeneration(arrayUuid: Uint8Array): number {
+    return generationOf(this.#superblock.arrays, arrayUuid);
+  }
+
+  /** Keeps a generation of an array, see `GenerationMemory`. Durable when it resolves. Rejects with `journal.failed`. */
+  async keepArrayGeneration(arrayUuid: Uint8Array, generation: number): Promise<void> {
+    if (generation > generationOf(this.#wantedArrays, arrayUuid)) {
+      const others = this.#wantedArrays.filter((entry) => !isSame(entry.arrayUuid, arrayUuid));
+      this.#wantedArrays = [...others, { arrayUuid, generation }].slice(-ARRAYS_MAX);
+    }
     await this.#update();
   }
 
@@ -409,6 +427,7 @@ export class Journal {
       ...this.#superblock,
       closed: this.#closing === "recording",
       promised: this.#wantedPromise,
+      arrays: this.#wantedArrays,
       tailPosition: tail.position,
       tailHash: tail.hash,
       retired: this.retired,
@@ -546,6 +565,14 @@ export class Journal {
     this.#resolveIdle();
     this.onFailed(this.#failed);
   }
+}
+
+function generationOf(arrays: readonly KeptGeneration[], arrayUuid: Uint8Array): number {
+  return arrays.find((entry) => isSame(entry.arrayUuid, arrayUuid))?.generation ?? 0;
+}
+
+function isSame(one: Uint8Array, other: Uint8Array): boolean {
+  return one.every((byte, at) => byte === other[at]);
 }
 
 /** Whoever started something by itself need not hear of a failure that `onFailed` has told. */

@@ -25,11 +25,15 @@ export function driveByte(position: number, ringBytes: number): number {
 
 /** Starts of epochs that are kept, the newest ones. */
 export const HISTORY_MAX = 128;
+/** Arrays of which a generation is kept, those of which one was kept last. */
+export const ARRAYS_MAX = 64;
 export const NAME_BYTES_MAX = 64;
 export const FORMAT_VERSION = 1;
 
 const MAGIC = new TextEncoder().encode("ANTPJRNL");
 const HISTORY_ENTRY_BYTES = 16;
+const UUID_BYTES = 16;
+const ARRAY_ENTRY_BYTES = UUID_BYTES + 8;
 
 /** The first four fields keep their places in every version, so that a newer one is told from a damaged one. */
 export const SuperblockLayout = layout("journal superblock", BLOCK_BYTES, {
@@ -63,7 +67,9 @@ export const SuperblockLayout = layout("journal superblock", BLOCK_BYTES, {
   openingSequence: [256, u64],
   /** HISTORY_MAX entries of epoch and start, 8 bytes each. */
   history: [264, raw(HISTORY_MAX * HISTORY_ENTRY_BYTES)],
-  reserved: [2312, raw(BLOCK_BYTES - 2312)],
+  /** ARRAYS_MAX entries of an array's UUID and a generation, 16 and 8 bytes; the unused ones, behind the others, are zeros. */
+  arrays: [2312, raw(ARRAYS_MAX * ARRAY_ENTRY_BYTES)],
+  reserved: [3848, raw(BLOCK_BYTES - 3848)],
 });
 
 /** Where an epoch begins: the sequence of its epoch-start request. */
@@ -81,6 +87,12 @@ export interface Opening {
   readonly number: number;
   readonly position: number;
   readonly sequence: Sequence;
+}
+
+/** A generation that an array of the site had without one of its members, kept for the array. */
+export interface KeptGeneration {
+  readonly arrayUuid: Uint8Array;
+  readonly generation: number;
 }
 
 /** Whose a journal is. */
@@ -104,6 +116,7 @@ export interface Superblock extends JournalOwner {
   readonly opening: Opening;
   /** Epochs that started with a request that is retired; the starts of live ones are in the log. */
   readonly history: readonly EpochStart[];
+  readonly arrays: readonly KeptGeneration[];
 }
 
 type Arithmetic = Pick<World["arithmetic"], "crc32c">;
@@ -117,6 +130,7 @@ export function encodeSuperblock(
   state: Superblock,
 ): number {
   assert(state.history.length <= HISTORY_MAX, `history of ${state.history.length} epochs`);
+  assert(state.arrays.length <= ARRAYS_MAX, `generations of ${state.arrays.length} arrays`);
   const view = new DataView(block.buffer, block.byteOffset, BLOCK_BYTES);
   block.fill(0);
   SuperblockLayout.magic.set(view, 0, MAGIC);
@@ -143,6 +157,11 @@ export function encodeSuperblock(
     const at = SuperblockLayout.history.offset + index * HISTORY_ENTRY_BYTES;
     u64.at(0).set(view, at, entry.epoch);
     u64.at(8).set(view, at, entry.start);
+  });
+  state.arrays.forEach(({ arrayUuid, generation }, index) => {
+    const at = SuperblockLayout.arrays.offset + index * ARRAY_ENTRY_BYTES;
+    block.set(arrayUuid, at);
+    u64.at(UUID_BYTES).set(view, at, generation);
   });
   const crc = arithmetic.crc32c(block);
   SuperblockLayout.crc.set(view, 0, crc);
@@ -195,6 +214,13 @@ export function decodeSuperblock(arithmetic: Arithmetic, block: Uint8Array): Sup
     if (Number.isNaN(of) || Number.isNaN(start)) return { is: "damaged" };
     history.push({ epoch: epoch(of), start: sequence(start) });
   }
+  const arrays: KeptGeneration[] = [];
+  for (let index = 0; index < ARRAYS_MAX; index++) {
+    const at = SuperblockLayout.arrays.offset + index * ARRAY_ENTRY_BYTES;
+    const generation = u64.at(UUID_BYTES).get(view, at);
+    if (Number.isNaN(generation)) return { is: "damaged" };
+    if (generation > 0) arrays.push({ arrayUuid: copy.slice(at, at + UUID_BYTES), generation });
+  }
   return {
     is: "valid",
     number: numbers.number,
@@ -219,6 +245,7 @@ export function decodeSuperblock(arithmetic: Arithmetic, block: Uint8Array): Sup
         sequence: sequence(numbers.openingSequence),
       },
       history,
+      arrays,
     },
   };
 }

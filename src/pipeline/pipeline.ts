@@ -196,13 +196,12 @@ export class Pipeline {
     this.#cache.clear();
   }
 
-  /** Stops storing and closes the journal. What is not stored stays in the journal. */
+  /** Stops storing. What is not stored stays in the journal, which is the caller's to close. */
   async close(): Promise<void> {
     this.#closed = true;
     this.#checkpointTimer?.cancel();
     await this.#destager?.close();
     if (this.#failure === undefined) await this.#journal.checkpoint();
-    await this.#journal.close();
   }
 
   #progress(): void {

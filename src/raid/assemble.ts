@@ -14,7 +14,7 @@ import type { ArrayEvent } from "./events.ts";
 import { type Geometry, geometryOf } from "./geometry.ts";
 import { Member } from "./member.ts";
 import { ZONE_DATA_BLOCKS, zonesOf } from "./member-layout.ts";
-import { heldBlocks } from "./membership.ts";
+import { type GenerationMemory, heldBlocks } from "./membership.ts";
 import { lookForSuperblock } from "./signatures.ts";
 import type { MemberEntry, Superblock } from "./superblock.ts";
 
@@ -32,6 +32,8 @@ export interface AssembleOptions {
   readonly checksumCacheBytes?: number;
   /** Blocks of a member that are rebuilt between two checkpoints; 256 MiB unless told otherwise. */
   readonly checkpointBlocks?: number;
+  /** Without one, a member that was left behind is taken for the array where it is there alone. */
+  readonly memory?: GenerationMemory;
   readonly onEvent?: (event: ArrayEvent) => void;
 }
 
@@ -73,6 +75,8 @@ export async function findMembers(
   checkJoining(options, candidates[0].superblock.arrayUuid, leftOut);
   const newest = newestOf(candidates);
   if (newest === undefined) throw nothingFound(options, leftOut);
+  const known = options.memory?.known(newest.arrayUuid) ?? 0;
+  if (newest.generation < known) throw leftBehind(options, candidates, newest.generation, known);
   const usable = new Map<number, Candidate>();
   const stale = new Map<number, Candidate>();
   for (const candidate of candidates) {
@@ -252,6 +256,20 @@ function nothingFound(options: AssembleOptions, leftOut: readonly LeftOut[]): Op
     "raid.too-few",
     `No drive of array ${options.name} of group ${options.group} is there${reasons(leftOut)}.`,
     "Connect its drives, or correct the list of them.",
+  );
+}
+
+function leftBehind(
+  options: AssembleOptions,
+  candidates: readonly Candidate[],
+  generation: number,
+  known: number,
+): OperatingError {
+  return new OperatingError(
+    "raid.left-behind",
+    `Array ${options.name} of group ${options.group} went on without ${candidates.map(({ drive }) => drive.path).join(", ")}, ` +
+      `and no other drive of it is there: generation ${generation} is older than ${known}, which the journal knows.`,
+    "Connect the drives that it went on with, or resync the array from another site; antipode inspect reads the old content.",
   );
 }
 

@@ -1,8 +1,25 @@
 import { describe, expect, it } from "vitest";
+import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import type { SimulatedDrive } from "../platform/memory/memory-world.ts";
 import { ArrayBench, GROUP, NAME, stamped } from "./array-fixture.ts";
 import { superblockCopy, TAIL_BLOCKS } from "./member-layout.ts";
+import type { GenerationMemory } from "./membership.ts";
+
+/** Of one array. */
+class Memory implements GenerationMemory {
+  generation = 0;
+  failure: OperatingError | undefined;
+
+  known(): number {
+    return this.generation;
+  }
+
+  async keep(_arrayUuid: Uint8Array, generation: number): Promise<void> {
+    if (this.failure !== undefined) throw this.failure;
+    this.generation = generation;
+  }
+}
 
 function put(drive: SimulatedDrive, at: number, bytes: string): void {
   const lba = Math.floor(at / BLOCK_BYTES);
@@ -149,6 +166,38 @@ describe("assembly", () => {
     await expect(bench.assemble([bench.drives[1], bench.drives[0]])).rejects.toMatchObject(
       code("raid.too-few", "/dev/b is stale"),
     );
+  });
+
+  it.each(["missing from the start", "lost while it writes"])(
+    "is not started by a member alone that it went on without, %s",
+    async (how) => {
+      const bench = await stopped(2, 1);
+      const memory = new Memory();
+      await bench.assemble(how === "lost while it writes" ? bench.drives : [bench.drives[0]], { memory });
+      if (how === "lost while it writes") bench.drives[1].inject({ on: "write", action: "fail", times: 1 });
+      await bench.write(0, stamped(0, 64, 2));
+      expect(memory.generation).toBeGreaterThan(0);
+      await bench.stop();
+      await expect(bench.assemble([bench.drives[1]], { memory })).rejects.toMatchObject(
+        code("raid.left-behind", "/dev/b", `older than ${memory.generation}`),
+      );
+      await bench.assemble([bench.drives[0]], { memory });
+      expect(Buffer.compare(await bench.read(0, 64), stamped(0, 64, 2))).toBe(0);
+      await bench.stop();
+      await bench.assemble(bench.drives, { memory });
+      expect(bench.array.status.members[1].state).toBe("stale");
+    },
+  );
+
+  it("reports nothing done that a member missed before its loss is kept outside of the drives", async () => {
+    const bench = await stopped(2, 1);
+    const memory = new Memory();
+    memory.failure = new OperatingError("journal.failed", "It failed.", "Replace it.");
+    await bench.assemble(bench.drives, { memory });
+    await bench.write(0, stamped(0, 1, 2));
+    bench.drives[1].vanish();
+    await expect(bench.write(0, stamped(0, 1, 3))).rejects.toMatchObject(code("journal.failed"));
+    expect(bench.array.status.state).toBe("failed");
   });
 
   it("takes back a member that was only away while nothing was written", async () => {

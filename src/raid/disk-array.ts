@@ -48,6 +48,7 @@ export type { AssembleOptions } from "./assemble.ts";
 export type { CreateOptions } from "./create.ts";
 export type { ArrayEvent, ArrayState, ArrayStatus, MemberState, MemberStatus, ScrubReport } from "./events.ts";
 export type { ArrayLevel } from "./geometry.ts";
+export type { GenerationMemory } from "./membership.ts";
 
 export class DiskArray {
   onEvent: (event: ArrayEvent) => void;
@@ -74,7 +75,7 @@ export class DiskArray {
    * Assembles an array from its drives, in any order. The drives stay the caller's to close, after the array.
    *
    * Rejects with `raid.foreign`, `raid.other-group`, `raid.other-array`, `raid.duplicate-drive`,
-   * `raid.duplicate-slot`, `raid.split`, `raid.blank` (all of them), `raid.too-few`, `raid.dirty-degraded`, and
+   * `raid.duplicate-slot`, `raid.split`, `raid.blank` (all of them), `raid.left-behind`, `raid.too-few`, `raid.dirty-degraded`, and
    * read-only with `raid.log-pending`. Blank, unreadable and stale drives are left out as long as enough remain.
    */
   static async assemble(world: World, drives: readonly Drive[], options: AssembleOptions): Promise<DiskArray> {
@@ -96,7 +97,7 @@ export class DiskArray {
   private constructor(world: World, found: Found, options: AssembleOptions, emit: (event: ArrayEvent) => void) {
     const { geometry, superblock, members, recovering } = found;
     this.onEvent = options.onEvent ?? (() => {});
-    this.#membership = new Membership(world, geometry, members, superblock, recovering, emit);
+    this.#membership = new Membership(world, geometry, members, superblock, recovering, options.memory, emit);
     this.#core = new ArrayCore({
       world,
       name: superblock.name,

@@ -31,6 +31,17 @@ import {
 /** What a change of the superblock may change; the rest follows from the members. */
 type Change = Partial<Pick<Superblock, "clean" | "unsettled" | "session" | "volumes">>;
 
+/**
+ * Where a generation of an array is kept outside of its drives, from the loss of a member on. A member that was left behind
+ * does not know that others went on without it: only this tells, where it comes back alone.
+ */
+export interface GenerationMemory {
+  /** The generation that was kept of the array last; 0 where none was. */
+  known(arrayUuid: Uint8Array): number;
+  /** Durable when it resolves. Rejects with an `OperatingError`. */
+  keep(arrayUuid: Uint8Array, generation: number): Promise<void>;
+}
+
 /** How far the member is that is being rebuilt; there is one at a time. */
 type Progress = { readonly rebuilt: number } | "complete";
 
@@ -38,6 +49,7 @@ export class Membership {
   readonly members: Member[];
   readonly #world: World;
   readonly #geometry: Geometry;
+  readonly #memory: GenerationMemory | undefined;
   readonly #emit: (event: ArrayEvent) => void;
   #superblock: Superblock;
   #recovering: boolean;
@@ -59,6 +71,7 @@ export class Membership {
     members: Member[],
     superblock: Superblock,
     recovering: boolean,
+    memory: GenerationMemory | undefined,
     emit: (event: ArrayEvent) => void,
   ) {
     this.#world = world;
@@ -66,6 +79,7 @@ export class Membership {
     this.members = members;
     this.#superblock = superblock;
     this.#recovering = recovering;
+    this.#memory = memory;
     this.#emit = emit;
   }
 
@@ -206,6 +220,8 @@ export class Membership {
     await this.#settling;
     await this.#opening;
     if (this.#superblock.clean || this.#failure !== undefined) return;
+    // A member that was away all the time has missed nothing, and is not left behind by this.
+    if (!this.#opened && this.members.some((member) => !member.attached && this.#holds(member.slot))) return;
     await this.flush();
     if (!this.#recovering) await this.change({ clean: true, unsettled: false });
   }
@@ -302,7 +318,7 @@ export class Membership {
         attached = this.#attached();
         const generation = this.#superblock.generation + 1;
         const before = this.#superblock.members;
-        const lost = this.members.some((member) => !member.attached && heldBlocks(before[member.slot]));
+        const lost = this.members.some((member) => !member.attached && this.#holds(member.slot));
         const next: Superblock = {
           ...this.#superblock,
           ...change,
@@ -312,6 +328,7 @@ export class Membership {
           members: this.members.map((member) => entryOf(member, before[member.slot], generation, progress)),
         };
         this.#superblock = { ...next, lineage: await this.#writeGeneration(next, buffer) };
+        await this.#remember();
         for (const member of this.members) if (progress !== undefined) advance(member, progress);
         // A member lost meanwhile is to be marked so as well.
       } while (this.#attached() !== attached);
@@ -320,9 +337,33 @@ export class Membership {
     }
   }
 
+  /**
+   * Keeps the generation in which a member was lost, before anything that it missed is reported done. Not before the
+   * superblocks say so: a crash in between must not leave a generation that no drive has.
+   */
+  async #remember(): Promise<void> {
+    const { arrayUuid, members } = this.#superblock;
+    const generation = Math.max(...members.map(({ since }) => since));
+    if (this.#memory === undefined || generation <= this.#memory.known(arrayUuid)) return;
+    try {
+      await this.#memory.keep(arrayUuid, generation);
+    } catch (error) {
+      if (error instanceof OperatingError && this.#failure === undefined) {
+        this.#failure = error;
+        this.#emit({ kind: "failed", reason: error.what });
+      }
+      throw error;
+    }
+  }
+
   /** Whether stripes may be in flight whose parity would not fit their data after a crash. */
   #mayTear(): boolean {
     return this.#geometry.parities > 0 && this.#opened;
+  }
+
+  /** Whether stripes may rely on the member of a slot, by the superblock. */
+  #holds(slot: number): boolean {
+    return heldBlocks(this.#superblock.members[slot]);
   }
 
   #attached(): number {

@@ -13,7 +13,7 @@ import { Journal } from "../journal/journal.ts";
 import { ReadCache } from "../journal/read-cache.ts";
 import type { Drive } from "../platform/drive.ts";
 import type { World } from "../platform/world.ts";
-import { type ArrayEvent, DiskArray } from "../raid/disk-array.ts";
+import { type ArrayEvent, DiskArray, type GenerationMemory } from "../raid/disk-array.ts";
 
 export interface Storage {
   readonly journalDrive: Drive;
@@ -48,12 +48,18 @@ export async function openStorage(world: World, config: Config, options: OpenOpt
     const { drive: journalDrive, isNew } = await openOrCreate(world, config.journal.device, config.journal.size);
     opened.push(journalDrive);
     const journal = await openOrFormat(world, config, journalDrive, isNew, drives, options.overwrite);
+    opened.push(journal);
+    const memory: GenerationMemory = {
+      known: (arrayUuid) => journal.arrayGeneration(arrayUuid),
+      keep: (arrayUuid, generation) => journal.keepArrayGeneration(arrayUuid, generation),
+    };
 
     const arrays = new Map<string, DiskArray>();
     for (const [name, section] of Object.entries(config.arrays)) {
       const members = section.drives.map((index) => drives[index]).filter((drive) => drive !== undefined);
       const { acceptDirtyDegraded } = options;
-      const array = await DiskArray.assemble(world, members, { name, group: config.group, acceptDirtyDegraded });
+      const { group } = config;
+      const array = await DiskArray.assemble(world, members, { name, group, acceptDirtyDegraded, memory });
       array.onEvent = (event) => options.onArrayEvent(name, event);
       arrays.set(name, array);
       opened.push(array);

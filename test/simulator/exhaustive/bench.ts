@@ -2,7 +2,7 @@
 
 import { BLOCK_BYTES, byteCount, lba } from "../../../src/base/units.ts";
 import type { AssembleOptions } from "../../../src/raid/assemble.ts";
-import { DiskArray } from "../../../src/raid/disk-array.ts";
+import { DiskArray, type GenerationMemory } from "../../../src/raid/disk-array.ts";
 import { type Geometry, geometryOf } from "../../../src/raid/geometry.ts";
 import { MEMBER_BLOCKS_MIN } from "../../../src/raid/member-layout.ts";
 import { CrashMachine, type Image, type Order } from "./crash-drive.ts";
@@ -20,7 +20,7 @@ export interface Bench {
   readonly geometry: Geometry;
   readonly members: number;
   readonly volumeBlocks: number;
-  /** Members, then a blank drive; closed and clean. */
+  /** Members, then a blank drive; closed and clean. The last drive is that of a journal, see `memoryOn`. */
   readonly start: Image;
   readonly content: readonly Page[];
 }
@@ -31,7 +31,7 @@ export function makeBench(level: 1 | 5): Bench {
   const geometry = geometryOf(level, members, CHUNK_BLOCKS);
   const volumeBlocks = STRIPES * geometry.stripeBlocks;
   const blank = new Array<Page>(MEMBER_BLOCKS_MIN).fill(ZERO);
-  const machine = new CrashMachine(new Array(members + 1).fill(blank), "first", "create");
+  const machine = new CrashMachine(new Array(members + 2).fill(blank), "first", "create");
   const drives = machine.drives.slice(0, members);
   const content = Array.from({ length: volumeBlocks }, (_, block) => stampedPage(BASE_STAMP, block));
   const make = async (): Promise<void> => {
@@ -61,8 +61,27 @@ export function assemble(
     group: GROUP,
     checksumCacheBytes: 1,
     checkpointBlocks: CHUNK_BLOCKS,
+    memory: memoryOn(machine),
     onEvent,
   });
+}
+
+/** The drives that an array may be on. */
+export function arrayDrives(machine: CrashMachine): CrashMachine["drives"] {
+  return machine.drives.slice(0, -1);
+}
+
+/** What the journal of a site keeps for the array, on a drive that a power cut may leave in doubt as any other. */
+function memoryOn(machine: CrashMachine): GenerationMemory {
+  const drive = machine.drives[machine.drives.length - 1];
+  return {
+    known: () => new DataView(drive.pages[0].bytes.buffer, drive.pages[0].bytes.byteOffset).getFloat64(0),
+    keep: async (_arrayUuid, generation) => {
+      const block = new Uint8Array(BLOCK_BYTES);
+      new DataView(block.buffer).setFloat64(0, generation);
+      await drive.write(lba(0), block, { fua: true });
+    },
+  };
 }
 
 export function bytesOf(pages: readonly Page[]): Uint8Array {

@@ -88,6 +88,8 @@ export function refusals(
     allowed.add("raid.too-few");
     // Where nothing but drives are there that were never taken in.
     allowed.add("raid.blank");
+    // Or only one that the others went on without.
+    allowed.add("raid.left-behind");
   }
   if (level === 5) {
     // A member that went together with the power takes what only it knew of the stripes in flight with it.

@@ -98,7 +98,7 @@ export function carryOut(
     case "flush":
       return request(life, async (array) => void (await array.volume(VOLUME)?.flush()), { flush: true, failing });
     case "scrub":
-      return request(life, scrub, { writes: true, failing });
+      return request(life, (array) => scrub(array, mayFail(life, failing)), { writes: true, failing });
     case "failing": {
       const { inner, drive } = operation;
       const { machine } = life;
@@ -153,9 +153,10 @@ export function carryOut(
   }
 }
 
-async function scrub(array: DiskArray): Promise<void> {
+/** @param tooFew whether rows may lack more than the array can do without */
+async function scrub(array: DiskArray, tooFew: boolean): Promise<void> {
   const { unrepairable } = await array.scrub();
-  if (unrepairable > 0) throw new Error(`scrub finds ${unrepairable} rows that it cannot repair`);
+  if (unrepairable > 0 && !tooFew) throw new Error(`scrub finds ${unrepairable} rows that it cannot repair`);
 }
 
 interface Meaning {

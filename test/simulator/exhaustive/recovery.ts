@@ -6,7 +6,7 @@
 import { isOperatingError } from "../../../src/base/operating-error.ts";
 import { BLOCK_BYTES, lba } from "../../../src/base/units.ts";
 import type { DiskArray } from "../../../src/raid/disk-array.ts";
-import { assemble, type Bench, bytesOf, machineWith, VOLUME } from "./bench.ts";
+import { arrayDrives, assemble, type Bench, bytesOf, machineWith, VOLUME } from "./bench.ts";
 import type { CrashMachine, Image } from "./crash-drive.ts";
 import { contentOf, type Effect, type Expectation, refusals, versionsOf } from "./expectation.ts";
 import { faultOf } from "./media.ts";
@@ -89,7 +89,7 @@ export function expectDegradedReads(bench: Bench, image: Image, expectation: Exp
   const content = contentOf(expectation);
   for (const { drive } of expectation.slots) {
     const machine = machineWith(image, life);
-    const others = machine.drives.filter((_, other) => other !== drive);
+    const others = arrayDrives(machine).filter((_, other) => other !== drive);
     const array = machine.run(assemble(machine, others));
     try {
       expectContent(bench, machine, array, content);

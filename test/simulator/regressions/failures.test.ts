@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { lba } from "../../../src/base/units.ts";
-import { DEADLINE, SimulatedSystem, stamped } from "../system.ts";
+import { DEADLINE, SimulatedSystem, stamped, stampOf } from "../system.ts";
 
 const LEGS = { legs: [["boulder"], ["pueblo"]] };
 
@@ -45,6 +45,29 @@ describe("a site whose array fails", () => {
     await system.universe.run(() => system.controller.state.kind === "failed", { deadline: DEADLINE });
     await expect(volume.write(lba(2), stamped(2))).rejects.toMatchObject({ name: "OperatingError" });
     await expect(volume.read(lba(1), stamped(0))).rejects.toMatchObject({ name: "OperatingError" });
+  });
+});
+
+describe("a site whose mirrored pair went on with one of its drives", () => {
+  it("does not start from the other one alone", async () => {
+    const system = new SimulatedSystem(8, { ...LEGS, array: { level: 1, drives: 2, chunk: "16KiB" } });
+    await system.start();
+    const { universe } = system;
+    const volume = system.volume();
+    await universe.result(volume.write(lba(1), stamped(1)), { deadline: DEADLINE });
+    await system.settle();
+    const [left, went] = system.drivesOf("boulder").map((path) => universe.machine("boulder").drive(path));
+    left.vanish();
+    await universe.result(volume.write(lba(1), stamped(2)), { deadline: DEADLINE });
+    await system.settle();
+    system.crash("boulder");
+    left.reappear();
+    went.vanish();
+    await expect(system.boot("boulder")).rejects.toMatchObject({ code: "raid.left-behind" });
+    universe.machine("boulder").kill();
+    went.reappear();
+    await system.boot("boulder");
+    expect(stampOf(await system.stored("boulder"), 1)).toBe(2);
   });
 });
 

@@ -1,4 +1,5 @@
 import type { Arithmetic } from "./arithmetic.ts";
+import type { Batteries } from "./battery.ts";
 import type { Clock } from "./clock.ts";
 import type { Drives } from "./drive.ts";
 import type { Memory } from "./memory.ts";
@@ -18,4 +19,5 @@ export interface World {
   readonly memory: Memory;
   readonly arithmetic: Arithmetic;
   readonly watchdogs: Watchdogs;
+  readonly batteries: Batteries;
 }

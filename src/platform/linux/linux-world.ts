@@ -3,6 +3,7 @@
 import { plainArithmetic } from "../plain-arithmetic.ts";
 import type { World } from "../world.ts";
 import { isalArithmetic } from "./isal-arithmetic.ts";
+import { linuxBatteries } from "./linux-batteries.ts";
 import { linuxClock } from "./linux-clock.ts";
 import { type LinuxDrives, linuxDrives } from "./linux-drives.ts";
 import { linuxMemory } from "./linux-memory.ts";
@@ -28,14 +29,16 @@ export function linuxWorld(options: LinuxWorldOptions = {}): LinuxWorld {
   const clock = linuxClock();
   const memory = linuxMemory();
   const accelerated = isal ? isalArithmetic(memory) : undefined;
+  const network = linuxNetwork(clock);
   return {
     clock,
     random: linuxRandom(),
     drives: linuxDrives(clock, memory, { uring }),
-    network: linuxNetwork(clock),
+    network,
     memory,
     arithmetic: accelerated ?? plainArithmetic,
     watchdogs: linuxWatchdogs(),
+    batteries: linuxBatteries(clock, network),
     accelerated: accelerated !== undefined,
   };
 }

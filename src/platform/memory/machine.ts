@@ -11,7 +11,7 @@ import { assert } from "../../base/assert.ts";
 import type { ByteCount, Millis } from "../../base/units.ts";
 import type { Arithmetic } from "../arithmetic.ts";
 import type { World } from "../world.ts";
-import { Battery } from "./battery.ts";
+import { Battery, SimulatedBatteries } from "./battery.ts";
 import type { DriveSettings } from "./drive-settings.ts";
 import { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
@@ -43,8 +43,8 @@ export interface SimulatedWorld extends World {
 
 export class Machine implements Host {
   readonly time: MachineTime;
-  /** Of the write caches of its drives. */
-  readonly battery = new Battery();
+  /** Of the write caches of its drives. Its processes know it as `BAT0`. */
+  readonly battery: Battery;
   /** Called after a watchdog has reset the machine: it is down until it is restarted. */
   onReset: () => void = () => {};
   readonly #drives = new Map<string, SimulatedDrive>();
@@ -64,6 +64,7 @@ export class Machine implements Host {
     private readonly arithmetic: Arithmetic,
   ) {
     this.time = new MachineTime(scheduler);
+    this.battery = new Battery(() => scheduler.now);
     network.addHost(this);
     this.#start();
   }
@@ -214,6 +215,7 @@ export class Machine implements Host {
       memory: new SimulatedMemory(),
       arithmetic: this.arithmetic,
       watchdogs: new SimulatedWatchdogs(process, this.#watchdogs),
+      batteries: new SimulatedBatteries(process, clock, this.battery),
     };
     this.#process = process;
     this.#clock = clock;

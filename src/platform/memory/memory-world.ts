@@ -25,7 +25,7 @@ import { SeededRandom } from "./seeded-random.ts";
 import type { SimulatedDrive } from "./simulated-drive.ts";
 import { SimulatedNetwork } from "./simulated-network.ts";
 
-export type { Battery } from "./battery.ts";
+export type { Battery, GaugeFault } from "./battery.ts";
 export type { Fault, FaultHit, FaultOptions } from "./drive-fault.ts";
 export type { CutShape, DriveSnapshot } from "./drive-media.ts";
 export type { DriveOperation, DriveSettings } from "./drive-settings.ts";

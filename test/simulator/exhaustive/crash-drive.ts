@@ -94,6 +94,7 @@ export class CrashMachine {
       memory,
       arithmetic,
       watchdogs: { open: absent },
+      batteries: { read: absent },
     };
   }
 

@@ -20,6 +20,7 @@ const PACKAGES = [
   { name: "tgt", for: "test", use: "Debian's iSCSI target, which the benchmark compares with" },
   { name: "qemu-system-x86", for: "test", use: "QEMU: the machine that starts firmware" },
   { name: "ovmf", for: "test", use: "UEFI for QEMU" },
+  { name: "nut-server", for: "test", use: "upsd and dummy-ups: a UPS for the tests of batteries" },
   { name: "openssl", for: "test", use: "a certificate for the tests of TLS" },
   { name: "systemd-boot-efi", for: "test", use: "systemd-boot: what chooses the slot that is started" },
   {

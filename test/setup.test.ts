@@ -21,7 +21,7 @@ const IMAGE_PACKAGES = [
 ];
 /** In the order of the list, which is the order in which they are installed. */
 const TEST_PACKAGES = [
-  ...["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "qemu-system-x86", "ovmf"],
+  ...["libisal2", "libiscsi-bin", "qemu-utils", "qemu-block-extra", "tgt", "qemu-system-x86", "ovmf", "nut-server"],
   ...["openssl", "systemd-boot-efi", ...IMAGE_PACKAGES.slice(1)],
 ];
 const allBut = (...missing: readonly string[]) => TEST_PACKAGES.filter((name) => !missing.includes(name));

@@ -91,6 +91,12 @@ function logEvent(log: pino.Logger, event: SiteEvent): void {
       log.info({ device, identity, timeoutMs: timeout }, `watchdog ${state === "starting" ? "armed" : state}`);
       return;
     }
+    case "battery": {
+      const { source, standing } = event.battery;
+      if (standing.kind === "bad") log.error({ code: "journal.battery" }, `battery ${source}: ${standing.why}`);
+      else log.info(`battery ${source}: ${standing.kind}`);
+      return;
+    }
     case "session":
       log.info(event.text);
   }

@@ -74,6 +74,7 @@ export function checkConsistency(known: Known, given: ReadonlySet<string>, findi
   checkRole(known, given, findings);
   checkStorage(known, given, findings);
   checkDrives(known, findings);
+  checkBattery(known, findings);
   checkArrays(known, findings);
   checkVolumes(known, findings);
   checkSites(known, findings);
@@ -119,6 +120,14 @@ function checkDrives({ drives, journal, watchdog }: Known, { add, samePath }: Fi
   const isJournal = journal !== undefined && samePath(journal.device) === samePath(watchdog.device);
   const other = isJournal ? "the journal's" : users.get(samePath(watchdog.device));
   if (other !== undefined) add(["watchdog", "device"], `${watchdog.device} is also ${other}; name a watchdog`);
+}
+
+function checkBattery({ journal }: Known, { add }: Findings): void {
+  if (journal?.battery === undefined) return;
+  const given = Object.values(journal.battery).filter((source) => source !== undefined).length;
+  const path = ["journal", "battery"];
+  if (given === 0) add(path, "is empty: give nut or sysfs, or leave it out where there is no battery");
+  if (given > 1) add(path, "has nut and sysfs: a journal has one battery, which is read in one way");
 }
 
 function checkArrays({ drives, arrays }: Known, { add, samePath }: Findings): void {

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { formatAddress } from "../platform/network.ts";
-import { iqnFault, iscsiNameFault, isName, parseHostPort } from "./names.ts";
+import { iqnFault, iscsiNameFault, isName, parseHostPort, parseNutName, parseSupplyName } from "./names.ts";
 import { nearest } from "./nearest.ts";
 import { resolvePath } from "./paths.ts";
 
@@ -115,4 +115,28 @@ describe("paths", () => {
       }),
     );
   });
+});
+
+describe("names of batteries", () => {
+  it.each([
+    ["ups@127.0.0.1", { ups: "ups", host: "127.0.0.1", port: 3493 }],
+    ["smart-ups_2@nut.example:3500", { ups: "smart-ups_2", host: "nut.example", port: 3500 }],
+    ["ups@[fd00::1]", { ups: "ups", host: "fd00::1", port: 3493 }],
+    ["ups@[fd00::1]:1", { ups: "ups", host: "fd00::1", port: 1 }],
+  ])("%j is a UPS of a NUT server", (text, expected) =>
+    expect(parseNutName(text)).toEqual({ kind: "nut", ...expected }),
+  );
+
+  it.each(["ups", "@host", "ups@", "u ps@host", "ups@host:0", "ups@host:70000", "ups\n@host", "ups@a b"])(
+    "%j is none",
+    (text) => expect(parseNutName(text)).toBeUndefined(),
+  );
+
+  it.each(["BAT0", "ups_hidraw0", "sbs-5-000b"])("%j is one of the kernel's", (name) =>
+    expect(parseSupplyName(name)).toEqual({ kind: "sysfs", name }),
+  );
+
+  it.each(["", ".", "..", "../net", "a/b", "BAT0\n"])("%j is none of the kernel's", (name) =>
+    expect(parseSupplyName(name)).toBeUndefined(),
+  );
 });

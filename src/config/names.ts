@@ -1,5 +1,6 @@
 /** The names that a configuration holds: of sites and volumes, of iSCSI nodes, and of network addresses. */
 
+import type { BatterySource } from "../platform/battery.ts";
 import type { Address } from "../platform/network.ts";
 
 /** Of sites, groups, arrays and volumes: they stand in file names, on the console and in superblocks. */
@@ -61,4 +62,23 @@ export function parseHostPort(text: string): HostPort | undefined {
   if (match === null) return undefined;
   const port = Number(match[3]);
   return port > 65535 ? undefined : { host: match[1] ?? match[2], port };
+}
+
+/** What IANA gives NUT (RFC 9271). */
+const NUT_PORT = 3493;
+
+/**
+ * @param text `ups@host` or `ups@host:port`, with an IPv6 host in brackets, as NUT's own programs take it
+ * @returns undefined if it is no such name
+ */
+export function parseNutName(text: string): BatterySource | undefined {
+  const [, ups, place] = /^([A-Za-z0-9][A-Za-z0-9._-]{0,63})@(.+)$/.exec(text) ?? [];
+  if (ups === undefined) return undefined;
+  const server = parseHostPort(place) ?? parseHostPort(`${place}:${NUT_PORT}`);
+  return server === undefined || server.port === 0 ? undefined : { kind: "nut", ups, ...server };
+}
+
+/** @returns undefined for what can be no name of a power supply of the kernel's */
+export function parseSupplyName(text: string): BatterySource | undefined {
+  return /^[A-Za-z0-9][A-Za-z0-9._:-]{0,63}$/.test(text) ? { kind: "sysfs", name: text } : undefined;
 }

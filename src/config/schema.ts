@@ -6,7 +6,16 @@
 import * as z from "zod";
 import { BLOCK_BYTES, type ByteCount, byteCount, GiB, KiB, MiB, type Millis, millis } from "../base/units.ts";
 import { parseIp, parseIpPrefix } from "./ip.ts";
-import { type HostPort, iqnFault, iscsiNameFault, isName, NAME_RULE, parseHostPort } from "./names.ts";
+import {
+  type HostPort,
+  iqnFault,
+  iscsiNameFault,
+  isName,
+  NAME_RULE,
+  parseHostPort,
+  parseNutName,
+  parseSupplyName,
+} from "./names.ts";
 import { formatDuration, formatSize, parseDuration, parseSize } from "./quantity.ts";
 
 export const CHUNK_DEFAULT = byteCount(64 * KiB);
@@ -185,12 +194,18 @@ const volume = section("a section with size and lun", {
   blockSize: oneOf(512, 4096).default(512),
 });
 
+const battery = section("a section with nut or sysfs; leave it out where there is no battery", {
+  nut: text("a UPS and its NUT server such as ups@127.0.0.1", parseNutName).optional(),
+  sysfs: text("a name that is in /sys/class/power_supply such as BAT0", parseSupplyName).optional(),
+});
+
 const journal = section("a section with device", {
   device: path,
   size: size("1GiB", JOURNAL_SIZE_MIN).optional(),
   window: size("64MiB", WINDOW_MIN, MEMORY_MAX).default(WINDOW_DEFAULT),
   cache: size("128MiB", CACHE_MIN, MEMORY_MAX).default(CACHE_DEFAULT),
   acknowledge: oneOf("journalled").default("journalled"),
+  battery: battery.optional(),
 });
 
 function iscsiName(expected: string, faultOf: (input: string) => string | undefined) {
@@ -334,7 +349,6 @@ export type Sections = { readonly [Key in keyof typeof sections]: z.output<(type
 /** Keys of the design that this version does not have yet, so that nobody looks for a slip of the pen. `*` is any name. */
 export const NOT_YET: Readonly<Record<string, string>> = {
   "arrays.*.spares": "hot spares",
-  "journal.battery": "a battery that is watched",
   "target.chap": "CHAP authentication",
   "link.tls": "TLS between sites",
   pair: "a paired backup appliance that takes over",

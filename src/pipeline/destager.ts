@@ -56,6 +56,7 @@ export class Destager {
   #stored: Sequence;
   #target: Sequence;
   #running: Promise<void> | undefined;
+  readonly #mayGather: () => boolean;
   #timer: Timer | undefined;
   #closed = false;
   #failed = false;
@@ -63,6 +64,7 @@ export class Destager {
   /**
    * @param elsewhere   where requests are read that the journal can't give back
    * @param gatherBytes requests gather no longer once the journal holds this much
+   * @param mayGather   whether they may gather at all now; who takes that back calls `hurry`
    */
   constructor(
     world: World,
@@ -71,6 +73,7 @@ export class Destager {
     volumes: ReadonlyMap<VolumeId, BlockDevice>,
     elsewhere: ReadonlyMap<VolumeId, BlockDevice>,
     gatherBytes: number,
+    mayGather: () => boolean,
   ) {
     this.#world = world;
     this.#journal = journal;
@@ -78,6 +81,7 @@ export class Destager {
     this.#volumes = volumes;
     this.#elsewhere = elsewhere;
     this.#gatherBytes = gatherBytes;
+    this.#mayGather = mayGather;
     this.#buffer = world.memory.allocate(BATCH_BYTES);
     this.#stored = journal.retired;
     this.#target = journal.retired;
@@ -87,12 +91,17 @@ export class Destager {
     return this.#stored;
   }
 
+  /** Whether there is something to be stored, and nothing of it is being stored. */
+  get isGathering(): boolean {
+    return this.#stored < this.#target && this.#running === undefined && !this.#failed;
+  }
+
   /** Everything up to `upTo` may be stored now. */
   storeUpTo(upTo: Sequence): void {
     if (upTo <= this.#target) return;
     this.#target = upTo;
     if (this.#running !== undefined) return;
-    if (this.#journal.usedBytes > this.#gatherBytes) this.#start();
+    if (this.#journal.usedBytes > this.#gatherBytes || !this.#mayGather()) this.#start();
     else this.#timer ??= this.#world.clock.after(GATHER_DELAY, () => this.#start());
   }
 
@@ -111,10 +120,8 @@ export class Destager {
   #start(): void {
     this.#timer?.cancel();
     this.#timer = undefined;
-    if (this.#closed || this.#failed) return;
-    this.#running ??= this.#run().finally(() => {
-      this.#running = undefined;
-    });
+    if (this.#closed || this.#failed || this.#running !== undefined || this.#stored >= this.#target) return;
+    this.#running = this.#run();
   }
 
   async #run(): Promise<void> {
@@ -127,6 +134,9 @@ export class Destager {
       if (!(error instanceof OperatingError)) throw error;
       this.#failed = true;
       this.onFailed(error);
+    } finally {
+      // Together with the last look at the target: a target that is set after that starts anew.
+      this.#running = undefined;
     }
   }
 

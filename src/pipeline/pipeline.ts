@@ -43,6 +43,8 @@ export interface PipelineOptions {
   readonly stores: boolean;
   /** Requests gather for storing until the journal holds this much: what is stored then is still in memory. */
   readonly gatherBytes: number;
+  /** Whether they may gather at all, asked each time. They may unless told otherwise. */
+  readonly mayGather?: () => boolean;
 }
 
 /** Retirement is made durable at least this often, so that a restart replays little. */
@@ -84,12 +86,12 @@ export class Pipeline {
     this.#committed = options.journal.retired;
     this.#replayEnd = options.journal.appended;
     this.#replayed = this.#replayEnd === options.journal.retired;
-    const { journal, cache, volumes, elsewhere = NOWHERE, gatherBytes } = options;
+    const { journal, cache, volumes, elsewhere = NOWHERE, gatherBytes, mayGather = () => true } = options;
     this.#reader = new Reader(world.arithmetic, journal, cache, volumes, elsewhere);
     this.#reader.onRescued = (volume, lba) => this.onRescued(volume, lba);
     this.#reader.onJournalMissed = (error) => this.onJournalMissed(error);
     if (options.stores) {
-      this.#destager = new Destager(world, journal, cache, volumes, elsewhere, gatherBytes);
+      this.#destager = new Destager(world, journal, cache, volumes, elsewhere, gatherBytes, mayGather);
       this.#destager.onJournalMissed = (error) => this.onJournalMissed(error);
       this.#destager.onStored = () => {
         this.#progress();
@@ -120,6 +122,10 @@ export class Pipeline {
   get stored(): Sequence {
     return this.#destager?.stored ?? this.#committed;
   }
+  /** Whether there is something to be stored that waits for more, and nothing is being stored. */
+  get isGathering(): boolean {
+    return this.#destager?.isGathering ?? false;
+  }
   /** Room for data write requests in the journal. */
   get freeBytes(): number {
     return Math.max(0, this.#journal.capacityBytes - this.#journal.usedBytes);
@@ -144,6 +150,11 @@ export class Pipeline {
     // What could be stored must not gather while somebody waits for its room.
     if (!hasRoom) this.#destager?.hurry();
     return hasRoom;
+  }
+
+  /** What may be stored waits for no more. */
+  hurry(): void {
+    this.#destager?.hurry();
   }
 
   /** Takes the next request in sequence; its data is copied. `hasRoom` must have said yes. */

@@ -6,6 +6,7 @@ import type { LinkState } from "../link/link-state.ts";
 import type { ControllerState } from "../mirror/mirror-controller.ts";
 import type { ArrayEvent } from "../raid/disk-array.ts";
 import type { GuardView } from "../watchdog/watchdog-guard.ts";
+import type { BatteryView } from "./battery-watch.ts";
 
 export type SiteEvent =
   | { readonly kind: "controller"; readonly state: ControllerState }
@@ -16,5 +17,7 @@ export type SiteEvent =
   | { readonly kind: "cut"; readonly first: Sequence; readonly last: Sequence }
   /** The watchdog was armed, or let go of. */
   | { readonly kind: "watchdog"; readonly guard: GuardView }
+  /** The journal's battery is known good now, or no longer. */
+  | { readonly kind: "battery"; readonly battery: BatteryView }
   | { readonly kind: "alarm"; readonly error: OperatingError }
   | { readonly kind: "session"; readonly text: string };

@@ -4,7 +4,7 @@ import { GiB, KiB, MiB, TiB } from "../base/units.ts";
 import type { BlockList, VolumeRepair } from "../mirror/repair.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
 import type { ScrubReport } from "../raid/disk-array.ts";
-import type { ArrayStatus, ForwardStatus, JournalStatus, SiteStatus, WatchdogStatus } from "./status.ts";
+import type { ArrayStatus, BatteryStatus, ForwardStatus, JournalStatus, SiteStatus, WatchdogStatus } from "./status.ts";
 
 export function renderStatus(status: SiteStatus): string {
   const lines = [
@@ -13,6 +13,7 @@ export function renderStatus(status: SiteStatus): string {
     `epoch     ${status.epoch}, up ${duration(status.uptimeMs)}`,
     `journal   ${usage(status.journal.usedBytes, status.journal.capacityBytes)}`,
   ];
+  if (status.journal.battery !== undefined) lines.push(`battery   ${batteryLine(status.journal.battery)}`);
   if (status.watchdog !== undefined) lines.push(...watchdogLines(status.watchdog));
   for (const array of status.arrays) {
     const used = usage(array.allocatedBytes, array.capacityBytes);
@@ -36,6 +37,12 @@ export function renderStatus(status: SiteStatus): string {
   return text(lines);
 }
 
+function batteryLine({ source, state, reason, chargePercent, readingAgeMs }: BatteryStatus): string {
+  if (state === "unknown") return `${source}: not known yet`;
+  const read = readingAgeMs === undefined ? "" : `, read ${duration(readingAgeMs)} ago`;
+  return state === "good" ? `${source}: good, ${chargePercent} % charged${read}` : `${source}: BAD, ${reason}`;
+}
+
 function watchdogLines(watchdog: WatchdogStatus): readonly string[] {
   const { identity, device, state, timeoutMs, sinceFedMs, causedLastBoot } = watchdog;
   const fed = `timeout ${duration(timeoutMs)}, fed ${duration(sinceFedMs)} ago`;
@@ -57,6 +64,7 @@ export function renderJournal(journal: JournalStatus): string {
     `stored     ${journal.stored}`,
     `retired    ${journal.retired}`,
   ];
+  if (journal.battery !== undefined) lines.push(`battery    ${batteryLine(journal.battery)}`);
   if (journal.tornTail !== undefined) {
     const { bytes, position, firstSequence } = journal.tornTail;
     lines.push(

@@ -20,6 +20,7 @@ import type { World } from "../platform/world.ts";
 import { dataPathCanary } from "../watchdog/canary.ts";
 import { WatchdogGuard } from "../watchdog/watchdog-guard.ts";
 import { Alarms } from "./alarms.ts";
+import { BatteryWatch } from "./battery-watch.ts";
 import type { SiteEvent } from "./events.ts";
 import { HostPort } from "./host-port.ts";
 import { openStorage, type Storage } from "./storage.ts";
@@ -51,6 +52,8 @@ export class Site {
     readonly alarms: Alarms,
     /** Holds the machine's watchdog, where one is configured. */
     readonly guard: WatchdogGuard | undefined,
+    /** Watches the journal's battery, where one is configured. */
+    readonly battery: BatteryWatch | undefined,
     onEvent: (event: SiteEvent) => void,
   ) {
     this.#onEvent = onEvent;
@@ -91,16 +94,24 @@ export class Site {
       acceptDirtyDegraded: options.acceptDirtyDegraded ?? false,
       onArrayEvent: (array, event) => onEvent({ kind: "array", array, event }),
     });
+    const battery = watchBattery(world, config);
     try {
       const built =
         config.role === "primary"
-          ? openPrimary(world, config, storage, alarms, onEvent)
-          : await openFed(world, config, storage, alarms, onEvent);
+          ? openPrimary(world, config, storage, battery, alarms, onEvent)
+          : await openFed(world, config, storage, battery, alarms, onEvent);
       for (const error of storage.missing) alarms.raise(error);
       built.pipeline.onJournalMissed = (error) => alarms.raise(journalMissed(config, error));
       redoneWhenReplayed(built.pipeline, storage);
       guard?.watch(dataPathCanary(built.pipeline, storage.journal));
-      return new Site(world, config, storage, built, alarms, guard, onEvent);
+      if (battery !== undefined) {
+        battery.onChange = (view) => {
+          if (view.standing.kind !== "good") built.pipeline.hurry();
+          onEvent({ kind: "battery", battery: view });
+        };
+        battery.start();
+      }
+      return new Site(world, config, storage, built, alarms, guard, battery, onEvent);
     } catch (error) {
       await storage.close();
       throw error;
@@ -128,6 +139,7 @@ export class Site {
   }
 
   async #close(): Promise<void> {
+    this.battery?.stop();
     if (this.feed.kind === "hosts") {
       const closed = this.feed.port.close();
       this.feed.controller.stop();
@@ -153,12 +165,13 @@ function openPrimary(
   world: World,
   config: PrimaryConfig,
   storage: Storage,
+  battery: BatteryWatch | undefined,
   alarms: Alarms,
   onEvent: (event: SiteEvent) => void,
 ): Built {
   // A primary without legs has no other site to read from, which a check of its placement warns of.
   const remotes = config.mirror.legs.length > 0 ? remoteVolumes(config) : NO_VOLUMES;
-  const pipeline = openPipeline(world, config, storage, remotes);
+  const pipeline = openPipeline(world, config, storage, battery, remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
   controller.onFailed = (error) => alarms.raise(error);
@@ -189,13 +202,14 @@ async function openFed(
   world: World,
   config: Exclude<Config, PrimaryConfig>,
   storage: Storage,
+  battery: BatteryWatch | undefined,
   alarms: Alarms,
   onEvent: (event: SiteEvent) => void,
 ): Promise<Built> {
   const stores = storage.volumes.size > 0;
   // What has left the journal of a relay point is at the next site.
   const remotes = config.role === "relay" ? remoteVolumes(config) : NO_VOLUMES;
-  const pipeline = openPipeline(world, config, storage, remotes);
+  const pipeline = openPipeline(world, config, storage, battery, remotes);
   pipeline.onFailed = (error) => alarms.raise(error);
   const downstream = new Downstream(world, {
     site: config.site.name,
@@ -267,6 +281,7 @@ function openPipeline(
   world: World,
   config: Config,
   storage: Storage,
+  battery: BatteryWatch | undefined,
   remotes: ReadonlyMap<VolumeId, BlockDevice>,
 ): Pipeline {
   const stores = storage.volumes.size > 0;
@@ -277,7 +292,13 @@ function openPipeline(
     elsewhere: stores ? remotes : NO_VOLUMES,
     stores,
     gatherBytes: config.journal.window / 2,
+    mayGather: () => battery?.isGood ?? true,
   });
+}
+
+function watchBattery(world: World, { journal }: Config): BatteryWatch | undefined {
+  const source = journal.battery?.nut ?? journal.battery?.sysfs;
+  return source === undefined ? undefined : new BatteryWatch(world, source);
 }
 
 function journalMissed({ journal }: Config, cause: OperatingError): OperatingError {

@@ -10,6 +10,7 @@ import type { Site } from "./site.ts";
 import type {
   Alarm,
   ArrayStatus,
+  BatteryStatus,
   ForwardStatus,
   JournalStatus,
   SiteStatus,
@@ -49,7 +50,11 @@ export function snapshot(site: Site): SiteStatus {
         : undefined,
     forwards: forwards(site).map(({ sites, sender }) => forwardStatus(sites, sender, pipeline.appended)),
     upstreams: feed.kind === "link" ? feed.listener.peers.map(upstreamStatus) : [],
-    alarms: [...site.alarms.list, ...arrays.filter((array) => array.state !== "optimal").map(arrayAlarm)],
+    alarms: [
+      ...site.alarms.list,
+      ...arrays.filter((array) => array.state !== "optimal").map(arrayAlarm),
+      ...batteryAlarms(site),
+    ],
   };
 }
 
@@ -151,8 +156,26 @@ function journalStatus(site: Site): JournalStatus {
     committed: site.pipeline.committed,
     stored: site.pipeline.stored,
     retired: journal.retired,
+    battery: batteryStatus(site),
     tornTail: journal.recovery.tornTail,
   };
+}
+
+function batteryStatus({ battery, world }: Site): BatteryStatus | undefined {
+  if (battery === undefined) return undefined;
+  const { source, standing, takenAt } = battery.view;
+  return {
+    source,
+    state: standing.kind,
+    reason: standing.kind === "bad" ? standing.why : undefined,
+    chargePercent: standing.kind === "good" ? standing.charge : undefined,
+    readingAgeMs: takenAt === undefined ? undefined : Math.round(elapsed(world.clock, takenAt)),
+  };
+}
+
+function batteryAlarms({ battery }: Site): readonly Alarm[] {
+  const error = battery?.alarm;
+  return error === undefined ? [] : [{ code: error.code, what: error.what, remedy: error.remedy }];
 }
 
 function watchdogStatus({ guard }: Site): WatchdogStatus | undefined {

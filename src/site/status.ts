@@ -19,8 +19,23 @@ export interface JournalStatus {
   readonly committed: number;
   readonly stored: number;
   readonly retired: number;
+  /** Absent where none is configured. */
+  readonly battery?: BatteryStatus;
   /** What the last start found, if it had to truncate a torn tail. */
   readonly tornTail?: { readonly position: number; readonly bytes: number; readonly firstSequence: number };
+}
+
+export interface BatteryStatus {
+  /** As the configuration has it. */
+  readonly source: string;
+  /** `good`, `bad`, or `unknown` until the first reading; only while it is good do requests gather in the journal. */
+  readonly state: string;
+  /** Why it is bad. */
+  readonly reason?: string;
+  /** Of a good one. */
+  readonly chargePercent?: number;
+  /** Since the last reading was taken, unless the last question had no answer. */
+  readonly readingAgeMs?: number;
 }
 
 export interface CacheStatus {

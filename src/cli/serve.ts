@@ -92,9 +92,9 @@ function logEvent(log: pino.Logger, event: SiteEvent): void {
       return;
     }
     case "battery": {
-      const { source, standing } = event.battery;
-      if (standing.kind === "bad") log.error({ code: "journal.battery" }, `battery ${source}: ${standing.why}`);
-      else log.info(`battery ${source}: ${standing.kind}`);
+      const { alarm, battery } = event;
+      if (alarm !== undefined) log.error({ code: alarm.code, remedy: alarm.remedy }, alarm.what);
+      else log.info(`battery ${battery.source}: ${battery.standing.kind}`);
       return;
     }
     case "session":

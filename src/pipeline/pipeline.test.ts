@@ -35,7 +35,7 @@ function write(at: number, block: number, value: number): DataWriteRequest {
   return { ...common, sequence: sequence(at), checksums: Uint32Array.of(crc32c(data)), data };
 }
 
-async function openPipeline(before: readonly DataWriteRequest[] = []) {
+async function openPipeline(before: readonly DataWriteRequest[] = [], mayGather?: () => boolean) {
   const universe = new MemoryUniverse(1);
   const journalDrive = universe.addDrive("denver", "/journal", 16 * MiB);
   const world = universe.world("denver");
@@ -57,6 +57,7 @@ async function openPipeline(before: readonly DataWriteRequest[] = []) {
     elsewhere: new Map([[VOLUME, other]]),
     stores: true,
     gatherBytes: MiB,
+    mayGather,
   });
   const read = async (block: number) => {
     const into = new Uint8Array(BLOCK_BYTES);
@@ -155,6 +156,33 @@ it("stores each block once, as its last write or unmap of the batch left it", as
   pipeline.commit(sequence(6));
   await universe.run(() => pipeline.stored === 6);
   expect([4, 5, 6, 7, 8].map((block) => device.content[block * BLOCK_BYTES])).toEqual([9, 0, 4, 5, 9]);
+});
+
+it("lets requests gather only while they may, and stores what has gathered when it is told to hurry", async () => {
+  let mayGather = true;
+  const { universe, pipeline } = await openPipeline([], () => mayGather);
+  let at = 0;
+  const storedAfter = async (meanwhile: () => void) => {
+    const start = universe.now;
+    pipeline.accept(write(++at, 5, at));
+    await universe.run(() => pipeline.durable === at);
+    pipeline.commit(sequence(at));
+    const { isGathering } = pipeline;
+    meanwhile();
+    await universe.run(() => pipeline.stored === at);
+    expect(pipeline.isGathering).toBe(false);
+    return { isGathering, time: universe.now - start };
+  };
+  const gathered = await storedAfter(() => {});
+  expect(gathered.isGathering).toBe(true);
+  expect(gathered.time).toBeGreaterThanOrEqual(1000);
+  const hurried = await storedAfter(() => pipeline.hurry());
+  expect(hurried.isGathering).toBe(true);
+  expect(hurried.time).toBeLessThan(100);
+  mayGather = false;
+  const atOnce = await storedAfter(() => {});
+  expect(atOnce.isGathering).toBe(false);
+  expect(atOnce.time).toBeLessThan(100);
 });
 
 it("says that all is replayed when everything that opening found is stored, and not before", async () => {

@@ -70,13 +70,16 @@ describe("a battery that is watched", () => {
   });
 
   it("is bad when its last reading is too old, however often that is repeated", async () => {
-    const { universe, battery, watch } = setUp();
+    const { universe, battery, watch, changes } = setUp();
     watch.start();
     await universe.advance(SECOND);
     battery.failGauge("repeats");
-    await universe.advance(FRESH_MAX - 2 * SECOND);
-    expect(watch.isGood).toBe(true);
-    await universe.advance(2 * SECOND);
+    await universe.advance(FRESH_MAX - SECOND);
+    expect([watch.isGood, changes]).toEqual([true, ["good"]]);
+    // Told at that moment, not with the next answer.
+    await universe.advance(4);
+    expect([watch.isGood, changes]).toEqual([false, ["good", "bad"]]);
+    await universe.advance(SECOND);
     expect(watch.view.standing).toEqual({ kind: "bad", why: "its last reading is 7 s old" });
   });
 

@@ -13,7 +13,7 @@ import { assert } from "../base/assert.ts";
 import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { type Instant, millis } from "../base/units.ts";
 import { type BatteryReading, type BatterySource, formatSource } from "../platform/battery.ts";
-import type { Timer } from "../platform/clock.ts";
+import { elapsed, type Timer } from "../platform/clock.ts";
 import type { World } from "../platform/world.ts";
 
 /** From an answer, or from giving it up, to the next question. */
@@ -56,6 +56,8 @@ export class BatteryWatch {
   /** The standing that was told last. */
   #told: Standing["kind"] = "unknown";
   #timer: Timer | undefined;
+  /** Tells of a reading that has become too old; whether it has is looked up. */
+  #expiry: Timer | undefined;
   #asking: AbortController | undefined;
 
   constructor(world: Pick<World, "clock" | "batteries">, source: BatterySource) {
@@ -72,6 +74,7 @@ export class BatteryWatch {
 
   stop(): void {
     this.#timer?.cancel();
+    this.#expiry?.cancel();
     this.#asking?.abort();
     this.#asking = undefined;
   }
@@ -118,6 +121,16 @@ export class BatteryWatch {
     this.#timer?.cancel();
     this.#timer = this.#world.clock.after(READ_INTERVAL, () => this.#ask());
     this.#latest = latest;
+    this.#expiry?.cancel();
+    if (latest.kind === "read") {
+      const left = FRESH_MAX - elapsed(this.#world.clock, latest.reading.takenAt);
+      // Just past the end, since at the end the reading still counts.
+      this.#expiry = left < 0 ? undefined : this.#world.clock.after(millis(left + 1), () => this.#tell());
+    }
+    this.#tell();
+  }
+
+  #tell(): void {
     const { view } = this;
     if (view.standing.kind === this.#told) return;
     this.#told = view.standing.kind;

@@ -18,6 +18,6 @@ export type SiteEvent =
   /** The watchdog was armed, or let go of. */
   | { readonly kind: "watchdog"; readonly guard: GuardView }
   /** The journal's battery is known good now, or no longer. */
-  | { readonly kind: "battery"; readonly battery: BatteryView }
+  | { readonly kind: "battery"; readonly battery: BatteryView; readonly alarm: OperatingError | undefined }
   | { readonly kind: "alarm"; readonly error: OperatingError }
   | { readonly kind: "session"; readonly text: string };

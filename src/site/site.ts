@@ -107,7 +107,7 @@ export class Site {
       if (battery !== undefined) {
         battery.onChange = (view) => {
           if (view.standing.kind !== "good") built.pipeline.hurry();
-          onEvent({ kind: "battery", battery: view });
+          onEvent({ kind: "battery", battery: view, alarm: battery.alarm });
         };
         battery.start();
       }

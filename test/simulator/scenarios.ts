@@ -2,6 +2,7 @@
 
 import { MiB } from "../../src/base/units.ts";
 import type { SeededRandom } from "../../src/platform/memory/memory-world.ts";
+import { BATTERY_FAULTS } from "./faults/battery-faults.ts";
 import { ARRAY_FAULTS, JOURNAL_DAMAGE, JOURNAL_FAULTS, MEMBER_LOSSES } from "./faults/drive-faults.ts";
 import type { Fault } from "./faults/fault.ts";
 import { NETWORK_FAULTS, WIRE_FAULTS } from "./faults/network-faults.ts";
@@ -172,6 +173,18 @@ export const SCENARIOS: readonly Scenario[] = [
     faults: PAUSES,
     pause: 15_000,
     unrest: 90_000,
+    hosts: 2,
+    depth: 2,
+    isLight: true,
+  },
+  {
+    ...COMMON,
+    name: "batteries",
+    what: "Journals whose drives have batteries, which fail and flap, and gauges that fail as well, at sites that end and come back.",
+    draw: (random) => ({ ...fiveSites(random), journalDrive: { cache: "battery" } }),
+    faults: [...SITE_FAULTS, ...BATTERY_FAULTS, ...BATTERY_FAULTS],
+    pause: 5000,
+    unrest: 40_000,
     hosts: 2,
     depth: 2,
     isLight: true,

@@ -245,13 +245,18 @@ export class SimulatedSystem {
     return {
       site: { name },
       group: "prod",
-      journal: { device: "/journal", window: "4MiB", cache: "1MiB" },
+      journal: { device: "/journal", window: "4MiB", cache: "1MiB", ...this.#battery },
       control: { socket: `/run/${name}.sock` },
       ...(this.topology.watchdog === undefined
         ? {}
         : { watchdog: { device: WATCHDOG, timeout: this.topology.watchdog } }),
       ...this.#storage(name),
     };
+  }
+
+  /** What the journals' drives lose without their battery is watched. */
+  get #battery(): Record<string, unknown> {
+    return this.topology.journalDrive?.cache === "battery" ? { battery: { sysfs: "BAT0" } } : {};
   }
 
   #role(name: string): Record<string, unknown> {

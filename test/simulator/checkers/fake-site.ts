@@ -42,7 +42,9 @@ class FakeJournal {
 
 export class FakeSite implements WatchedSite {
   readonly journal = new FakeJournal();
-  readonly pipeline = { committed: sequence(0), stored: sequence(0) };
+  readonly pipeline = { committed: sequence(0), stored: sequence(0), isGathering: false };
+  battery: WatchedSite["battery"];
+  isStopped = false;
   config: Config;
   controller: WatchedSite["controller"];
   forwards: Forwarding[] = [];

@@ -10,9 +10,11 @@ import type { Journal, RequestHead } from "../../../src/journal/journal.ts";
 import type { LinkSender } from "../../../src/link/link-sender.ts";
 import type { MirrorController } from "../../../src/mirror/mirror-controller.ts";
 import type { Pipeline } from "../../../src/pipeline/pipeline.ts";
-import type { MemoryUniverse, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
+import { SimulatedBatteries } from "../../../src/platform/memory/battery.ts";
+import type { Machine, MemoryUniverse, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { SimulatedMemory } from "../../../src/platform/memory/simulated-memory.ts";
 import type { Site } from "../../../src/site/site.ts";
+import { snapshot } from "../../../src/site/snapshot.ts";
 
 /** What checkers need of a simulated system. */
 export interface WatchedSystem {
@@ -34,6 +36,17 @@ export interface AnsweredRead {
   readonly committed: number;
 }
 
+/** The battery of a site that watches one. Virtual milliseconds. */
+export interface WatchedBattery {
+  /** Since when whoever asks learns that it is good; undefined while nobody does. */
+  readonly goodSince: number | undefined;
+  /** When the newest good reading was measured that this process was given, and whether its last answer was one. */
+  readonly goodAt: number | undefined;
+  readonly isLastGood: boolean | undefined;
+  /** Whether the site's status has the alarm. */
+  readonly isAlarmShown: boolean;
+}
+
 /** One process of a site. */
 export interface WatchedSite {
   readonly name: string;
@@ -52,7 +65,10 @@ export interface WatchedSite {
     | "newest"
     | "failure"
   >;
-  readonly pipeline: Pick<Pipeline, "committed" | "stored">;
+  readonly pipeline: Pick<Pipeline, "committed" | "stored" | "isGathering">;
+  readonly battery?: WatchedBattery;
+  /** Whether the process is stopped, and does nothing until it goes on. */
+  readonly isStopped: boolean;
   /** Of a primary. */
   readonly controller?: Pick<MirrorController, "state" | "epoch" | "unacknowledged" | "waiting">;
   readonly forwards: readonly Forwarding[];
@@ -144,14 +160,14 @@ function* watch({ universe, sites }: WatchedSystem, known: WeakMap<Site, Watched
     if (!hasProcess || machine.world !== site.world) continue;
     let watched = known.get(site);
     if (watched === undefined) {
-      watched = watchedSite(name, site, machine.findDrive(site.config.journal.device));
+      watched = watchedSite(name, site, machine);
       known.set(site, watched);
     }
     yield watched;
   }
 }
 
-function watchedSite(name: string, site: Site, journalDrive: SimulatedDrive | undefined): WatchedSite {
+function watchedSite(name: string, site: Site, machine: Machine): WatchedSite {
   const { config, storage, pipeline, feed, world } = site;
   return {
     name,
@@ -162,7 +178,11 @@ function watchedSite(name: string, site: Site, journalDrive: SimulatedDrive | un
     forwards: forwardsOf(site),
     watchAdmitted: feed.kind === "hosts" ? (take) => watchAdmitted(feed.controller, take) : undefined,
     watchReads: feed.kind === "hosts" ? (take) => watchReads(feed.controller, take) : undefined,
-    journalDrive,
+    journalDrive: machine.findDrive(config.journal.device),
+    battery: batteryOf(site, machine),
+    get isStopped() {
+      return machine.state === "stopped";
+    },
     get cachedBytes() {
       return storage.cache.blocks * BLOCK_BYTES;
     },
@@ -172,6 +192,25 @@ function watchedSite(name: string, site: Site, journalDrive: SimulatedDrive | un
     get sessions() {
       if (feed.kind !== "hosts" || feed.port.portals.length === 0) return undefined;
       return feed.port.heldSessions;
+    },
+  };
+}
+
+function batteryOf(site: Site, { battery }: Machine): WatchedBattery | undefined {
+  const { batteries } = site.world;
+  if (site.battery === undefined || !(batteries instanceof SimulatedBatteries)) return undefined;
+  return {
+    get goodSince() {
+      return battery.goodSince;
+    },
+    get goodAt() {
+      return batteries.goodAt;
+    },
+    get isLastGood() {
+      return batteries.isLastGood;
+    },
+    get isAlarmShown() {
+      return snapshot(site).alarms.some(({ code }) => code === "journal.battery");
     },
   };
 }

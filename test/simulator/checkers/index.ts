@@ -8,6 +8,7 @@
  */
 
 import { AtRest } from "./at-rest.ts";
+import { Batteries } from "./batteries.ts";
 import { Bounds } from "./bounds.ts";
 import type { Checker, Violation } from "./checker.ts";
 import { type Damage, NO_DAMAGE } from "./damage.ts";
@@ -44,6 +45,7 @@ export class Checkers {
       new Reads(this.#fleet, this.#record),
       new Manners(this.#fleet),
       new Bounds(this.#fleet, () => system.universe.network.connections),
+      new Batteries(this.#fleet, () => system.universe.now),
     ];
     this.#takeover = new TakeoverSets(system, this.#fleet, this.#record, this.#obligations, damage);
     this.#atRest = new AtRest(system, this.#record, (drive) => damage.isDamaged(drive));

@@ -11,6 +11,7 @@ import { BLOCK_BYTES } from "../../../src/base/units.ts";
 import type { Fault as DriveFault, FaultOptions, SimulatedDrive } from "../../../src/platform/memory/memory-world.ts";
 import { dataBlock } from "../../../src/raid/member-layout.ts";
 import { runCommand } from "../../../src/site/commands.ts";
+import { BATTERY_FAULTS } from "./battery-faults.ts";
 import type { Claim } from "./budget.ts";
 import { anySite, duration, type Fault, type Scene } from "./fault.ts";
 
@@ -347,42 +348,6 @@ export const ARRAY_FAULTS: readonly Fault[] = [
   ...MEMBER_LOSSES,
 ];
 
-/**
- * Inside the budget the power stays while a battery does not hold: what the product does then is tried, which is
- * nothing in this version, for it watches no battery. Beyond it a power cut may take what the cache held.
- */
-function failBattery({ system, budget, lasting }: Scene, name: string, length: number): void {
-  const { battery } = system.universe.machine(name);
-  battery.fail();
-  lasting(length, () => {
-    battery.recover();
-    budget.batteryRecovered(name);
-  });
-}
-
-/** Whether there is a cache in the journals' drives that a battery keeps. */
-function hasBattery({ system }: Scene): boolean {
-  return system.topology.journalDrive?.cache === "battery";
-}
-
-function flapBattery(scene: Scene, name: string, length: number): void {
-  const { system, random } = scene;
-  const { battery } = system.universe.machine(name);
-  let isOver = false;
-  const flap = () => {
-    if (isOver) return;
-    if (battery.holds) battery.fail();
-    else battery.recover();
-    system.universe.after(random.below(300), flap);
-  };
-  failBattery(scene, name, length);
-  flap();
-  scene.lasting(length, () => {
-    isOver = true;
-    battery.recover();
-  });
-}
-
 export const JOURNAL_FAULTS: readonly Fault[] = [
   journalFailure("read"),
   journalFailure("write"),
@@ -423,28 +388,7 @@ export const JOURNAL_FAULTS: readonly Fault[] = [
       return struck.name;
     },
   },
-  {
-    name: "a battery fails",
-    weight: 1,
-    strike: (scene) => {
-      const name = anySite(scene);
-      if (!hasBattery(scene) || !scene.budget.failBattery(name)) return undefined;
-      const length = duration(scene.random, 8000);
-      failBattery(scene, name, length);
-      return name;
-    },
-  },
-  {
-    name: "a battery flaps",
-    weight: 1,
-    strike: (scene) => {
-      const name = anySite(scene);
-      if (!hasBattery(scene) || !scene.budget.failBattery(name)) return undefined;
-      const length = duration(scene.random, 4000);
-      flapBattery(scene, name, length);
-      return name;
-    },
-  },
+  ...BATTERY_FAULTS,
 ];
 
 function journalDamage(

@@ -16,7 +16,6 @@ import type { Parameters } from "./negotiation.ts";
 import { DataOut } from "./pdu.ts";
 import type { Replies } from "./replies.ts";
 import { Plan } from "./scsi/command.ts";
-import { comparePiece } from "./scsi/sbc.ts";
 import { Senses, Status } from "./scsi/sense.ts";
 import type { Task } from "./task.ts";
 
@@ -58,7 +57,7 @@ export class DataOutTransfers {
    */
   expect(task: Task, immediate: number): boolean {
     const length = task.expectedDataTransferLength;
-    if (task.plan === Plan.Write || task.plan === Plan.Compare) {
+    if (task.plan === Plan.Write || task.plan === Plan.Pieces) {
       const { blockSize } = unitOf(task);
       const bytes = task.writes ? Math.min(length, task.transferBytes) : 0;
       task.wanted = bytes - (bytes % blockSize);
@@ -73,7 +72,10 @@ export class DataOutTransfers {
       return true;
     }
     const { blockSize } = unitOf(task);
-    const unsolicited = Math.min(Math.ceil(task.unsolicitedEnd / blockSize) * blockSize, task.wanted);
+    const unsolicited =
+      task.plan === Plan.Collect
+        ? task.wanted
+        : Math.min(Math.ceil(task.unsolicitedEnd / blockSize) * blockSize, task.wanted);
     if (this.#bytesHeld + bufferBytes(unsolicited) > this.#budget) {
       task.wanted = 0;
       task.transferBytes = 0;
@@ -89,6 +91,8 @@ export class DataOutTransfers {
   start(task: Task): void {
     if (task.unsolicitedOpen || task.ending) return;
     if (task.wanted === 0) {
+      // Without its data such a command can't be carried out, nor in part.
+      if (task.plan === Plan.Collect && task.transferBytes > 0) task.fail(Senses.InvalidFieldInCdb);
       this.#owner.finish(task);
       return;
     }
@@ -281,8 +285,8 @@ export class DataOutTransfers {
         if (unit.writesAtOnce) return unit.device.write(lba, data, task.fua ? FUA : undefined);
         return unit.device.write(lba, data, { fua: task.fua, signal: task.signal });
       }
-      case Plan.Compare:
-        return comparePiece(unit, task, lba, data, start);
+      case Plan.Pieces:
+        return task.piece?.(unit, task, lba, data, start);
       default:
         return task.consume?.(unit, task, data);
     }
@@ -306,7 +310,7 @@ export class DataOutTransfers {
         this.#give(buffer);
         task.inFlight--;
         if (task.aborted || task.ending) this.#owner.settle(task);
-        else this.#owner.fail(task, error, gated);
+        else this.#owner.fail(task, error, gated || task.writing);
         this.resumeWaiting();
         this.#owner.outputAdded();
       },

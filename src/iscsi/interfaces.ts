@@ -26,6 +26,13 @@ export interface BlockDevice {
   flush(signal?: AbortSignal): Pending;
   /** The blocks read as zeros afterwards. */
   unmap(lba: number, blocks: number, signal?: AbortSignal): Pending;
+  /**
+   * A write of at most this many blocks is there whole or not at all after any failure, wherever it begins, and other
+   * writes come before or after it as a whole. 0 unless given.
+   */
+  readonly atomicBlocksMax?: number;
+  /** How much of what was read last the device keeps in memory. 0 unless given. */
+  readonly cacheBytes?: number;
 }
 
 /** A TCP endpoint, or a Unix socket on this machine. */

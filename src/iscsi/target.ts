@@ -79,18 +79,9 @@ export class Target {
   async removeLun(lun: number): Promise<void> {
     const unit = this.device.remove(lun);
     if (unit === undefined) return;
-    const sessions = this.#server.sessionsOf(this.name);
-    for (const session of sessions) session.lunsChanged(this.device);
-    await Promise.all(
-      sessions.map(
-        (session) =>
-          new Promise<void>((resolve) => {
-            const { tasks } = session;
-            if (tasks === undefined) resolve();
-            else tasks.abort(tasks.tasksOf(lun), resolve, Status.TaskAborted);
-          }),
-      ),
-    );
+    for (const session of this.#server.sessionsOf(this.name)) session.lunsChanged(this.device);
+    await this.#server.abortTasks(this.name, lun);
+    await unit.background.end();
   }
 
   /** Takes over the device's present number of blocks and tells every initiator that it changed. */
@@ -232,6 +223,8 @@ export class TargetServer implements ConnectionHost {
       connection.closeAfterFlush("the target is closing");
     }
     await Promise.all(quiet);
+    const units = [...this.#targets.values()].flatMap((target) => target.device.units());
+    await Promise.all(units.map((unit) => unit.background.end()));
     this.buffers.trim();
     this.chunks.trim();
   }
@@ -373,6 +366,20 @@ export class TargetServer implements ConnectionHost {
   loginFailed(connection: TargetConnection, initiatorName: string, status: number): void {
     this.#counters.loginsFailed++;
     this.emit({ type: "login-failed", remote: connection.transport.remote, initiatorName, status });
+  }
+
+  /** Aborts all tasks of a LUN; resolves when its device has nothing left to do for them. */
+  async abortTasks(targetName: string, lun: number): Promise<void> {
+    await Promise.all(
+      this.sessionsOf(targetName).map(
+        (session) =>
+          new Promise<void>((resolve) => {
+            const { tasks } = session;
+            if (tasks === undefined) return resolve();
+            tasks.abort(tasks.tasksOf(lun), resolve, Status.TaskAborted);
+          }),
+      ),
+    );
   }
 
   #announce(targetName: string, unit: LogicalUnit, sense: Sense, except?: Nexus): void {

@@ -177,7 +177,7 @@ export class TaskSet implements TaskOwner {
     try {
       pending = task.work?.(unit, task);
     } catch (error) {
-      this.fail(task, error, true);
+      this.fail(task, error, task.writing);
       return;
     }
     if (pending === undefined) {
@@ -195,7 +195,7 @@ export class TaskSet implements TaskOwner {
       (error) => {
         task.inFlight--;
         if (task.aborted) this.settle(task);
-        else this.fail(task, error, true);
+        else this.fail(task, error, task.writing);
         this.#events.outputAdded();
       },
     );

@@ -22,17 +22,27 @@ const NO_DATA = new Uint8Array(0);
 export class MirroredVolume implements BlockDevice {
   readonly #service: VolumeService;
   readonly #volume: VolumeId;
+  /**
+   * A write of this many blocks is one data write request wherever it begins, and a request is journalled, sent,
+   * cut and replayed whole.
+   */
+  readonly atomicBlocksMax: number;
 
-  /** @param bytes size of the volume, a multiple of 4096 */
+  /**
+   * @param bytes size of the volume, a multiple of 4096
+   * @param cacheBytes of the site's read cache, which all of its volumes share
+   */
   constructor(
     service: VolumeService,
     volume: VolumeId,
     bytes: number,
     readonly blockSize: 512 | 4096,
+    readonly cacheBytes = 0,
   ) {
     this.#service = service;
     this.#volume = volume;
     this.blockCount = bytes / blockSize;
+    this.atomicBlocksMax = (REQUEST_BYTES_MAX - (BLOCK_BYTES - blockSize)) / blockSize;
   }
 
   readonly blockCount: number;

@@ -40,7 +40,7 @@ export class HostPort {
       name: config.target.iqn,
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
         lun,
-        device: new MirroredVolume(controller, id, size, blockSize),
+        device: new MirroredVolume(controller, id, size, blockSize, config.journal.cache),
         identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
       })),
       admits: initiators === undefined ? undefined : (name) => initiators.includes(name),

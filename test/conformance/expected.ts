@@ -8,20 +8,17 @@ import type { Expectations } from "./suite-result.ts";
 const NO_RESERVATIONS = "the target has no persistent reservations";
 const NO_RESERVE_6 = "the target has no RESERVE (6), which SPC-3 made obsolete";
 const NO_COPY = "the target has no EXTENDED COPY";
-const NO_WRITE_AND_VERIFY = "the target has no WRITE AND VERIFY; every write is durable once it is acknowledged";
 const NOT_REMOVABLE = "the LUN's medium is not removable";
 
 export const EXPECTED: Expectations = {
   failures: {
     "GetLBAStatus.UnmapSingle":
-      "the target reports every block as mapped: it does not know at the LUN what the drives have given back",
+      "with 8 logical blocks in a physical one the test asks for LBA i + 1 and wants a descriptor that begins at i + 8; SBC-3 " +
+      "has the first descriptor begin where the command asks. With blocks of 4096 bytes the two are the same, and it passes",
   },
   skips: {
     "ExtendedCopy.*": NO_COPY,
     "ReceiveCopyResults.*": NO_COPY,
-    "OrWrite.*": "the target has no ORWRITE",
-    "Prefetch10.*": "the target has no PRE-FETCH",
-    "Prefetch16.*": "the target has no PRE-FETCH",
     "PreventAllow.*": NOT_REMOVABLE,
     "StartStopUnit.Simple": NOT_REMOVABLE,
     "PrinReadKeys.*": NO_RESERVATIONS,
@@ -32,19 +29,10 @@ export const EXPECTED: Expectations = {
     "ProutClear.*": NO_RESERVATIONS,
     "ProutPreempt.*": NO_RESERVATIONS,
     "Reserve6.*": NO_RESERVE_6,
-    "ReadDefectData10.*": "the LUN has no medium of its own, so no list of defects",
-    "ReadDefectData12.*": "the LUN has no medium of its own, so no list of defects",
     "ReadOnly.*": "the LUN is not write-protected; iscsi-swp is tested on its own",
     "Sanitize.*": "the target has no SANITIZE",
-    "WriteAtomic16.*": "the target has no WRITE ATOMIC",
     "WriteSame10.ZeroBlocks": "0 blocks, which means all to the end, is refused: VPD page B0h sets WSNZ",
     "WriteSame16.ZeroBlocks": "0 blocks, which means all to the end, is refused: VPD page B0h sets WSNZ",
-    "WriteVerify10.*": NO_WRITE_AND_VERIFY,
-    "WriteVerify12.*": NO_WRITE_AND_VERIFY,
-    "WriteVerify16.*": NO_WRITE_AND_VERIFY,
-    "iSCSIResiduals.WriteVerify10Residuals": NO_WRITE_AND_VERIFY,
-    "iSCSIResiduals.WriteVerify12Residuals": NO_WRITE_AND_VERIFY,
-    "iSCSIResiduals.WriteVerify16Residuals": NO_WRITE_AND_VERIFY,
   },
 };
 

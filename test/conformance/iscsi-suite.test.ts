@@ -23,6 +23,10 @@ const SUITES_4096 = [
   "ALL.WriteSame10",
   "ALL.WriteSame16",
   "ALL.CompareAndWrite",
+  "ALL.GetLBAStatus",
+  "ALL.OrWrite",
+  "ALL.WriteAtomic16",
+  "ALL.WriteVerify16",
   "ALL.iSCSIResiduals",
 ];
 

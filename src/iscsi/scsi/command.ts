@@ -17,14 +17,23 @@ export const Plan = {
   Read: 2,
   /** Take `blocks` and write them at `lba`. */
   Write: 3,
-  /** Take `blocks` and compare them with what is at `lba`. */
-  Compare: 4,
+  /** Take `blocks` and run `piece` on each piece of them as it comes. */
+  Pieces: 4,
   /** Take `transferBytes` whole, then run `consume`. */
   Collect: 5,
   /** Run `work`. */
   Work: 6,
 } as const;
 
+/** Work on blocks that the initiator sends. May reject with `CheckCondition`; pieces may be worked on side by side. */
+export type Piece = (
+  unit: LogicalUnit,
+  command: Command,
+  lba: number,
+  data: Uint8Array,
+  /** Where in the transfer the piece begins, in bytes. */
+  offset: number,
+) => Promise<void>;
 /** Work that needs the whole parameter data. May throw or reject with `CheckCondition`. */
 export type Consume = (unit: LogicalUnit, command: Command, data: Uint8Array) => Pending;
 export type Work = (unit: LogicalUnit, command: Command) => Pending;
@@ -42,6 +51,9 @@ export class Command {
   transferBytes = 0;
   reply: Uint8Array | undefined;
   exact = false;
+  /** Whether an error of the device is to be taken for one of writing. */
+  writing = false;
+  piece: Piece | undefined;
   consume: Consume | undefined;
   work: Work | undefined;
   /** Reused while it was not aborted: made once the device turns out to need time. */
@@ -67,6 +79,8 @@ export class Command {
     this.fua = false;
     this.transferBytes = 0;
     this.reply = undefined;
+    this.writing = false;
+    this.piece = undefined;
     this.consume = undefined;
     this.work = undefined;
   }
@@ -79,7 +93,7 @@ export class Command {
   }
 
   /**
-   * Takes `bytes` from the initiator, then runs `consume` on them.
+   * Takes `bytes` from the initiator, at most PIECE_BYTES_MAX, then runs `consume` on them.
    *
    * @param exact whether it is an error for the initiator to send more
    */
@@ -90,9 +104,10 @@ export class Command {
     this.consume = consume;
   }
 
-  run(work: Work): void {
+  run(work: Work, writing = true): void {
     this.plan = Plan.Work;
     this.work = work;
+    this.writing = writing;
   }
 
   /** Replies with `data`, cut to the allocation length of the CDB. */

@@ -3,31 +3,23 @@
  * It knows nothing of iSCSI.
  */
 
+import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
+import { type Definition, type Handler, LBA4, LBA8, type Row } from "./definition.ts";
 import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
+import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type UnitHost } from "./unit.ts";
-
-type Handler = (command: Command, unit: LogicalUnit, nexus: Nexus) => void;
-
-interface Definition {
-  readonly serviceAction?: number;
-  /** The CDB USAGE DATA of REPORT SUPPORTED OPERATION CODES: which bits mean something. Its length is the CDB's. */
-  readonly usage: readonly number[];
-  readonly run: Handler;
-}
 
 /** Opcodes of which each service action is a command of its own. */
 const WITH_SERVICE_ACTION = new Set([0x9e, 0xa3]);
 
-const LBA4 = [0xff, 0xff, 0xff, 0xff] as const;
-const LBA8 = [...LBA4, ...LBA4] as const;
-
 const modeSelect: Handler = (command, unit, nexus) =>
   spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
 
-const DEFINITIONS: readonly (readonly [opcode: number, definition: Definition])[] = [
+const DEFINITIONS: readonly Row[] = [
+  ...BLOCK_COMMANDS,
   [0x00, { usage: [0x00, 0, 0, 0, 0, 0x04], run: spc.testUnitReady }],
   [0x03, { usage: [0x03, 0x01, 0, 0, 0xff, 0x04], run: (command, _, nexus) => spc.requestSense(command, nexus) }],
   [0x08, { usage: [0x08, 0x1f, 0xff, 0xff, 0xff, 0x04], run: sbc.read }],
@@ -35,20 +27,16 @@ const DEFINITIONS: readonly (readonly [opcode: number, definition: Definition])[
   [0x12, { usage: [0x12, 0x01, 0xff, 0xff, 0xff, 0x04], run: spc.inquiry }],
   [0x15, { usage: [0x15, 0x11, 0, 0, 0xff, 0x04], run: modeSelect }],
   [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: spc.modeSense }],
-  [0x1b, { usage: [0x1b, 0x01, 0, 0x0f, 0xf7, 0x04], run: sbc.startStopUnit }],
   [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
   [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
   [0x2a, { usage: [0x2a, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.write }],
-  [0x2f, { usage: [0x2f, 0x12, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.verify }],
   [0x35, { usage: [0x35, 0x02, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.synchronizeCache }],
   [0x41, { usage: [0x41, 0x08, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.writeSame }],
   [0x42, { usage: [0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: sbc.unmap }],
   [0x55, { usage: [0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: modeSelect }],
   [0x5a, { usage: [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04], run: spc.modeSense }],
   [0x88, { usage: [0x88, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
-  [0x89, { usage: [0x89, 0x18, ...LBA8, 0, 0, 0, 0x01, 0, 0x04], run: sbc.compareAndWrite }],
   [0x8a, { usage: [0x8a, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.write }],
-  [0x8f, { usage: [0x8f, 0x12, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.verify }],
   [0x91, { usage: [0x91, 0x02, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.synchronizeCache }],
   [0x93, { usage: [0x93, 0x09, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.writeSame }],
   [
@@ -75,9 +63,16 @@ const DEFINITIONS: readonly (readonly [opcode: number, definition: Definition])[
       run: reportSupportedOperationCodes,
     },
   ],
+  [
+    0xa3,
+    {
+      serviceAction: 0x0d,
+      usage: [0xa3, 0x1f, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      run: reportSupportedTaskManagementFunctions,
+    },
+  ],
   [0xa8, { usage: [0xa8, 0x18, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
   [0xaa, { usage: [0xaa, 0x18, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.write }],
-  [0xaf, { usage: [0xaf, 0x12, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.verify }],
 ];
 
 /** Indexed by opcode; those with service actions have several. */
@@ -143,13 +138,13 @@ function decodeWithoutUnit(command: Command, nexus: Nexus, host: UnitHost): void
 }
 
 /** SPC-4 section 6.34. */
-function reportSupportedOperationCodes(command: Command): void {
+function reportSupportedOperationCodes(command: Command, unit: LogicalUnit): void {
   const { cdb, view } = command;
   const timeouts = (cdb[2] & 0x80) !== 0;
   const options = cdb[2] & 0x07;
   const allocation = view.getUint32(6);
   if (options === 0) {
-    command.answer(allCommands(timeouts), allocation);
+    command.answer(allCommands(unit, timeouts), allocation);
     return;
   }
   const opcode = cdb[3];
@@ -168,18 +163,20 @@ function reportSupportedOperationCodes(command: Command): void {
     command.fail(invalidCdbField(2));
     return;
   }
-  const found = has ? definitions.find((one) => one.serviceAction === serviceAction) : definitions[0];
+  const named = has ? definitions.find((one) => one.serviceAction === serviceAction) : definitions[0];
+  const found = named?.supportedBy?.(unit) === false ? undefined : named;
   command.answer(oneCommand(found, timeouts), allocation);
 }
 
 const TIMEOUTS_BYTES = 12;
 
-function allCommands(timeouts: boolean): Uint8Array {
+function allCommands(unit: LogicalUnit, timeouts: boolean): Uint8Array {
+  const rows = DEFINITIONS.filter(([, { supportedBy }]) => supportedBy?.(unit) !== false);
   const width = 8 + (timeouts ? TIMEOUTS_BYTES : 0);
-  const bytes = new Uint8Array(4 + width * DEFINITIONS.length);
+  const bytes = new Uint8Array(4 + width * rows.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, bytes.length - 4);
-  DEFINITIONS.forEach(([opcode, { serviceAction, usage }], index) => {
+  rows.forEach(([opcode, { serviceAction, usage }], index) => {
     const at = 4 + width * index;
     bytes[at] = opcode;
     view.setUint16(at + 2, serviceAction ?? 0);

@@ -8,6 +8,8 @@ import {
   UNMAP_DESCRIPTORS_MAX,
   WRITE_SAME_BYTES_MAX,
 } from "../limits.ts";
+import { atomicBlocksMax } from "./atomic.ts";
+import { compareAndWriteBlocksMax } from "./exclusive.ts";
 import type { Identity, LogicalUnit } from "./unit.ts";
 
 const STANDARD_BYTES = 74;
@@ -98,7 +100,7 @@ function blockLimits(unit: LogicalUnit): Uint8Array {
   const view = new DataView(bytes.buffer);
   const perPhysical = PHYSICAL_BLOCK_BYTES / unit.blockSize;
   bytes[0] = 0x01; // WSNZ: WRITE SAME wants a number of blocks
-  bytes[1] = 1; // MAXIMUM COMPARE AND WRITE LENGTH
+  bytes[1] = compareAndWriteBlocksMax(unit);
   view.setUint16(2, perPhysical); // OPTIMAL TRANSFER LENGTH GRANULARITY
   view.setUint32(4, TRANSFER_BYTES_MAX / unit.blockSize);
   view.setUint32(8, TRANSFER_BYTES_OPTIMAL / unit.blockSize);
@@ -107,6 +109,8 @@ function blockLimits(unit: LogicalUnit): Uint8Array {
   view.setUint32(24, perPhysical); // OPTIMAL UNMAP GRANULARITY
   view.setUint32(28, 0x80000000); // UGAVALID, aligned at block 0
   view.setUint32(36, WRITE_SAME_BYTES_MAX / unit.blockSize); // low half of MAXIMUM WRITE SAME LENGTH
+  // No alignment, no granularity, and no boundary within a transfer.
+  view.setUint32(40, atomicBlocksMax(unit));
   return bytes;
 }
 

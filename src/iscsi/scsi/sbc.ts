@@ -4,63 +4,15 @@ import type { Pending } from "../interfaces.ts";
 import {
   PHYSICAL_BLOCK_BYTES,
   PIECE_BYTES_MAX,
-  TRANSFER_BYTES_MAX,
   UNMAP_BLOCKS_MAX,
   UNMAP_DESCRIPTORS_MAX,
   WORK_TURN_BYTES,
   WRITE_SAME_BYTES_MAX,
 } from "../limits.ts";
 import { type Command, Plan } from "./command.ts";
+import { fits, locate, transfer } from "./extent.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
-
-/** Where a CDB of each length has its LBA, its number of blocks and, from 10 bytes on, its flags. */
-function locate(command: Command): void {
-  const { cdb, view } = command;
-  switch (cdb[0] >> 5) {
-    case 0:
-      command.lba = view.getUint32(0) & 0x1fffff;
-      command.blocks = cdb[4] === 0 ? 256 : cdb[4];
-      return;
-    case 4:
-      command.lba = view.getUint32(2) * 0x100000000 + view.getUint32(6);
-      command.blocks = view.getUint32(10);
-      break;
-    case 5:
-      command.lba = view.getUint32(2);
-      command.blocks = view.getUint32(6);
-      break;
-    default:
-      command.lba = view.getUint32(2);
-      command.blocks = view.getUint16(7);
-  }
-  command.fua = (cdb[1] & 0x08) !== 0;
-}
-
-/** @returns whether the command may go on; it has failed otherwise */
-function fits(command: Command, unit: LogicalUnit): boolean {
-  // Beyond 2^53 the sum is inexact but far out of range all the same.
-  if (command.lba + command.blocks <= unit.blockCount) return true;
-  command.fail(Senses.LbaOutOfRange);
-  return false;
-}
-
-function transfer(command: Command, unit: LogicalUnit, plan: number): void {
-  locate(command);
-  if (command.cdb[0] >> 5 !== 0 && command.cdb[1] >> 5 !== 0) {
-    command.fail(invalidCdbField(1));
-    return;
-  }
-  if (!fits(command, unit)) return;
-  const bytes = command.blocks * unit.blockSize;
-  if (bytes > TRANSFER_BYTES_MAX) {
-    command.fail(Senses.InvalidFieldInCdb);
-    return;
-  }
-  if (command.blocks === 0) return;
-  command.plan = plan;
-  command.transferBytes = bytes;
-}
 
 /** READ (6), (10), (12), (16). */
 export function read(command: Command, unit: LogicalUnit): void {
@@ -74,34 +26,6 @@ export function write(command: Command, unit: LogicalUnit): void {
     return;
   }
   transfer(command, unit, Plan.Write);
-}
-
-/** VERIFY (10), (12), (16): BYTCHK 00b reads the medium, 01b compares it with what the initiator sends. */
-export function verify(command: Command, unit: LogicalUnit): void {
-  const byteCheck = (command.cdb[1] >> 1) & 3;
-  if (byteCheck > 1) {
-    command.fail(invalidCdbField(1));
-    return;
-  }
-  transfer(command, unit, Plan.Compare);
-  if (byteCheck === 0 && command.plan === Plan.Compare) {
-    command.transferBytes = 0;
-    command.run(readMedium);
-  }
-}
-
-async function readMedium(unit: LogicalUnit, command: Command): Promise<void> {
-  const piece = Math.min(command.blocks * unit.blockSize, PIECE_BYTES_MAX);
-  const buffer = unit.host.buffers.take(piece);
-  try {
-    for (let done = 0; done < command.blocks; ) {
-      const blocks = Math.min(command.blocks - done, piece / unit.blockSize);
-      await unit.device.read(command.lba + done, buffer.subarray(0, blocks * unit.blockSize), command.signal);
-      done += blocks;
-    }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
 }
 
 /** SYNCHRONIZE CACHE (10), (16): the whole device, whatever range was named. IMMED needs no care: it may wait. */
@@ -134,12 +58,6 @@ export function readCapacity16(command: Command, unit: LogicalUnit): void {
   bytes[13] = Math.log2(PHYSICAL_BLOCK_BYTES / unit.blockSize);
   bytes[14] = 0xc0; // LBPME, LBPRZ
   command.answer(bytes, command.view.getUint32(10));
-}
-
-/** START STOP UNIT: there is no motor; both ways are done at once. */
-export function startStopUnit(command: Command): void {
-  const powerCondition = command.cdb[4] >> 4;
-  if (powerCondition !== 0 && powerCondition !== 1) command.fail(invalidCdbField(4));
 }
 
 /** WRITE SAME (10), (16): UNMAP with zeros gives the blocks back, anything else is written. */
@@ -184,7 +102,7 @@ function writeSameZeros(unit: LogicalUnit, command: Command): Pending {
 
 function fillBlocks(unit: LogicalUnit, command: Command, pattern: Uint8Array): Pending {
   if (wantsUnmap(command) && pattern.every((byte) => byte === 0)) {
-    return unit.device.unmap(command.lba, command.blocks, command.signal);
+    return unmapAll(unit, command, [[command.lba, command.blocks]]);
   }
   return writePattern(unit, command, pattern.slice());
 }
@@ -270,65 +188,6 @@ async function unmapAll(
   } finally {
     unit.endWrite();
   }
-}
-
-/** SBC-3 section 5.2, for one block: nothing else writes between the comparison and the write. */
-export function compareAndWrite(command: Command, unit: LogicalUnit): void {
-  if (unit.writeProtected) {
-    command.fail(Senses.WriteProtected);
-    return;
-  }
-  locate(command);
-  command.blocks = command.cdb[13];
-  if (command.cdb[1] >> 5 !== 0) {
-    command.fail(invalidCdbField(1));
-    return;
-  }
-  if (command.blocks > 1) {
-    command.fail(invalidCdbField(13));
-    return;
-  }
-  if (!fits(command, unit)) return;
-  command.collect(2 * command.blocks * unit.blockSize, compareThenWrite, true);
-}
-
-function compareThenWrite(unit: LogicalUnit, command: Command, data: Uint8Array): Pending {
-  return unit.exclusively(async () => {
-    const buffer = unit.host.buffers.take(unit.blockSize);
-    try {
-      const block = buffer.subarray(0, unit.blockSize);
-      await unit.device.read(command.lba, block, command.signal);
-      const at = differsAt(block, data.subarray(0, unit.blockSize));
-      if (at >= 0) throw new CheckCondition({ ...Senses.Miscompare, information: at });
-      await unit.device.write(command.lba, data.subarray(unit.blockSize), { fua: command.fua, signal: command.signal });
-    } finally {
-      unit.host.buffers.give(buffer);
-    }
-  });
-}
-
-/** Compares a piece of a VERIFY with the medium. */
-export async function comparePiece(
-  unit: LogicalUnit,
-  command: Command,
-  lba: number,
-  data: Uint8Array,
-  offset: number,
-): Promise<void> {
-  const buffer = unit.host.buffers.take(data.length);
-  try {
-    const there = buffer.subarray(0, data.length);
-    await unit.device.read(lba, there, command.signal);
-    const at = differsAt(there, data);
-    if (at >= 0) throw new CheckCondition({ ...Senses.Miscompare, information: offset + at });
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
-}
-
-function differsAt(a: Uint8Array, b: Uint8Array): number {
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return at;
-  return -1;
 }
 
 /** SBC-3 section 5.4: which blocks are mapped is not known here, so all of them are said to be. */

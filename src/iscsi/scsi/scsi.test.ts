@@ -1,43 +1,9 @@
 import { describe, expect, test } from "vitest";
 import { bench, Initiator, pattern, read10, same, write10 } from "../testing/initiator.ts";
+import { cdb16, host } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
 import { formatSense, Senses } from "./sense.ts";
 
-interface Outcome {
-  readonly status: number;
-  /** key/asc/ascq */
-  readonly sense: string;
-  readonly data: Uint8Array;
-}
-
-async function host(device = new RamDevice(4096), options: Parameters<typeof bench>[0] = {}) {
-  const world = bench({ device, ...options });
-  const initiator = await new Initiator(world).ready();
-  const run = async (cdb: readonly number[], options: Parameters<Initiator["command"]>[1] = {}): Promise<Outcome> => {
-    await initiator.send(initiator.command(cdb, options));
-    const [pdu] = initiator.receive();
-    const failed = pdu.opcode === 0x21 && pdu.data.length > 0;
-    const sense = pdu.data.subarray(2);
-    const fixed = failed && (sense[0] & 0x7f) < 0x72;
-    const at = fixed ? [2, 12, 13] : [1, 2, 3];
-    return {
-      status: pdu.header.getUint8(3),
-      sense: failed ? at.map((one) => (sense[one] & (one === 2 && fixed ? 0x0f : 0xff)).toString(16)).join("/") : "",
-      data: failed ? sense : pdu.data,
-    };
-  };
-  return { world, initiator, run, device };
-}
-
-const cdb16 = (opcode: number, lba: number, blocks: number, flags = 0) => [
-  opcode,
-  flags,
-  ...[0, 0, 0, 0].map((_, at) => (Math.floor(lba / 2 ** 32) >>> (24 - 8 * at)) & 255),
-  ...[24, 16, 8, 0].map((shift) => (lba >>> shift) & 255),
-  ...[24, 16, 8, 0].map((shift) => (blocks >>> shift) & 255),
-  0,
-  0,
-];
 const ascii = (bytes: Uint8Array) => new TextDecoder().decode(bytes);
 
 describe("SPC", () => {
@@ -169,6 +135,7 @@ describe("SBC", () => {
     ["BYTCHK 10b", [0x2f, 0x04, 0, 0, 0, 0, 0, 0, 1, 0], "5/24/0"],
     ["an unknown service action", [0x9e, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "5/24/0"],
     ["WRITE SAME of nothing", [0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0], "5/24/0"],
+    ["WRITE SAME without its block", [0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0], "5/24/0"],
     ["UNMAP with ANCHOR", [0x42, 1, 0, 0, 0, 0, 0, 0, 24, 0], "5/24/0"],
   ])("%s", async (_, cdb, sense) => {
     const { run } = await host();

@@ -3,6 +3,7 @@
 export const Status = {
   Good: 0x00,
   CheckCondition: 0x02,
+  ConditionMet: 0x04,
   Busy: 0x08,
   ReservationConflict: 0x18,
   TaskSetFull: 0x28,

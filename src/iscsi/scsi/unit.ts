@@ -9,6 +9,7 @@
 import type { BufferPool } from "../buffers.ts";
 import type { BlockDevice, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
+import { Background } from "./background.ts";
 import { type Sense, Senses } from "./sense.ts";
 
 export interface Identity {
@@ -89,6 +90,7 @@ export class LogicalUnit {
   /** Whether the last read or write was done when the call returned: chooses the path of the next one. */
   readsAtOnce = true;
   writesAtOnce = true;
+  readonly background = new Background();
   #writes = 0;
   #exclusive = false;
   /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */

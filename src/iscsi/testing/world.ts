@@ -114,6 +114,8 @@ export class RamDevice implements BlockDevice {
   readonly gates: Gate[] = [];
   readonly calls: string[] = [];
   readonly signals: (AbortSignal | undefined)[] = [];
+  atomicBlocksMax: number | undefined;
+  cacheBytes: number | undefined;
 
   constructor(blocks: number, blockSize = 512) {
     this.blockSize = blockSize;

@@ -1,0 +1,60 @@
+/**
+ * PRE-FETCH (10), (16), SBC-3: has the device read blocks that it then keeps in memory.
+ *
+ * CONDITION MET says that all of the blocks fit into the device's cache, GOOD that they do not: of a device that names no
+ * cache, nothing is read. What is read goes nowhere but there.
+ */
+
+import type { Pending } from "../interfaces.ts";
+import { PIECE_BYTES_MAX } from "../limits.ts";
+import type { Command } from "./command.ts";
+import { fits, locate } from "./extent.ts";
+import { Status } from "./sense.ts";
+import type { LogicalUnit } from "./unit.ts";
+
+const IMMED = 0x02;
+
+export function prefetch(command: Command, unit: LogicalUnit): void {
+  const immediate = (command.cdb[1] & IMMED) !== 0;
+  locate(command);
+  command.fua = false;
+  if (!fits(command, unit)) return;
+  // 0 blocks are all up to the end.
+  if (command.blocks === 0) command.blocks = unit.blockCount - command.lba;
+  const room = Math.floor((unit.device.cacheBytes ?? 0) / unit.blockSize);
+  const all = command.blocks <= room;
+  const blocks = Math.min(command.blocks, room);
+  if (immediate) {
+    // One at a time: what comes while it is at work is told that there is no room.
+    if (unit.background.busy) return;
+    if (all) command.status = Status.ConditionMet;
+    const { lba } = command;
+    // A block that can't be read is told to who reads it.
+    unit.background.run((signal) => readThrough(unit, lba, blocks, signal).catch(() => {}));
+    return;
+  }
+  if (blocks === 0) {
+    if (all) command.status = Status.ConditionMet;
+    return;
+  }
+  command.run(async () => {
+    await readThrough(unit, command.lba, blocks, command.signal);
+    if (all) command.status = Status.ConditionMet;
+  }, false);
+}
+
+async function readThrough(unit: LogicalUnit, lba: number, blocks: number, signal: AbortSignal): Promise<void> {
+  const pieceBlocks = Math.min(blocks, PIECE_BYTES_MAX / unit.blockSize);
+  const buffer = unit.host.buffers.take(pieceBlocks * unit.blockSize);
+  try {
+    for (let done = 0; done < blocks; done += pieceBlocks) {
+      signal.throwIfAborted();
+      const piece = Math.min(blocks - done, pieceBlocks);
+      const pending: Pending = unit.device.read(lba + done, buffer.subarray(0, piece * unit.blockSize), signal);
+      if (pending !== undefined) await pending;
+      else await unit.yield();
+    }
+  } finally {
+    unit.host.buffers.give(buffer);
+  }
+}

@@ -1,0 +1,146 @@
+/**
+ * VERIFY and WRITE AND VERIFY, SBC-3: blocks are read back, and compared where BYTCHK says so.
+ *
+ * What is read back comes from the device as every read does; whether that reaches its medium is the device's matter.
+ */
+
+import type { Pending } from "../interfaces.ts";
+import { PIECE_BYTES_MAX } from "../limits.ts";
+import { type Command, Plan } from "./command.ts";
+import { transfer } from "./extent.ts";
+import { CheckCondition, invalidCdbField, Senses } from "./sense.ts";
+import type { LogicalUnit } from "./unit.ts";
+
+/** BYTCHK. */
+const ByteCheck = {
+  /** Read the blocks. */
+  None: 0,
+  /** Compare them with as many that the initiator sends. */
+  All: 1,
+  /** Compare each of them with one that the initiator sends. */
+  One: 3,
+} as const;
+
+function byteCheckOf(command: Command): number {
+  return (command.cdb[1] >> 1) & 3;
+}
+
+/** VERIFY (10), (12), (16). */
+export function verify(command: Command, unit: LogicalUnit): void {
+  const byteCheck = byteCheckOf(command);
+  if (byteCheck === 2) {
+    command.fail(invalidCdbField(1));
+    return;
+  }
+  transfer(command, unit, Plan.Pieces);
+  // VERIFY has no FUA.
+  command.fua = false;
+  if (command.plan !== Plan.Pieces) return;
+  switch (byteCheck) {
+    case ByteCheck.None:
+      command.transferBytes = 0;
+      command.run(readAll, false);
+      return;
+    case ByteCheck.One:
+      command.collect(unit.blockSize, compareEach);
+      return;
+    default:
+      command.piece = comparePiece;
+      return;
+  }
+}
+
+/** WRITE AND VERIFY (10), (12), (16). */
+export function writeAndVerify(command: Command, unit: LogicalUnit): void {
+  if (unit.writeProtected) {
+    command.fail(Senses.WriteProtected);
+    return;
+  }
+  if (byteCheckOf(command) > ByteCheck.All) {
+    command.fail(invalidCdbField(1));
+    return;
+  }
+  transfer(command, unit, Plan.Pieces);
+  command.fua = true;
+  command.writing = true;
+  command.piece = writeThenVerify;
+}
+
+async function writeThenVerify(
+  unit: LogicalUnit,
+  command: Command,
+  lba: number,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
+  await unit.writeTurn();
+  try {
+    await unit.device.write(lba, data, { fua: true, signal: command.signal });
+  } finally {
+    unit.endWrite();
+  }
+  if (byteCheckOf(command) === ByteCheck.All) await comparePiece(unit, command, lba, data, offset);
+  else await readPieces(unit, command, lba, data.length, () => {});
+}
+
+async function comparePiece(
+  unit: LogicalUnit,
+  command: Command,
+  lba: number,
+  data: Uint8Array,
+  offset: number,
+): Promise<void> {
+  await readPieces(unit, command, lba, data.length, (there) => {
+    const at = differsAt(there, data);
+    if (at >= 0) throw miscompare(offset + at);
+  });
+}
+
+function readAll(unit: LogicalUnit, command: Command): Pending {
+  return readPieces(unit, command, command.lba, command.blocks * unit.blockSize, () => {});
+}
+
+/** INFORMATION counts from the first block that was to be verified, since the block that was sent has each offset often. */
+function compareEach(unit: LogicalUnit, command: Command, block: Uint8Array): Pending {
+  return readPieces(unit, command, command.lba, command.blocks * unit.blockSize, (there, offset) => {
+    for (let from = 0; from < there.length; from += block.length) {
+      const at = differsAt(there.subarray(from, from + block.length), block);
+      if (at >= 0) throw miscompare(offset + from + at);
+    }
+  });
+}
+
+/** Reads `bytes` from `lba` on, a buffer at a time, and shows `look` each of them with its offset. */
+async function readPieces(
+  unit: LogicalUnit,
+  command: Command,
+  lba: number,
+  bytes: number,
+  look: (there: Uint8Array, offset: number) => void,
+): Promise<void> {
+  const buffer = unit.host.buffers.take(Math.min(bytes, PIECE_BYTES_MAX));
+  try {
+    for (let offset = 0; offset < bytes; ) {
+      const there = buffer.subarray(0, Math.min(bytes - offset, PIECE_BYTES_MAX));
+      const pending = unit.device.read(lba + offset / unit.blockSize, there, command.signal);
+      if (pending !== undefined) await pending;
+      // A device that is done at once would keep everybody else waiting for the whole range.
+      else if (offset > 0) await unit.yield();
+      look(there, offset);
+      offset += there.length;
+      command.signal.throwIfAborted();
+    }
+  } finally {
+    unit.host.buffers.give(buffer);
+  }
+}
+
+export function miscompare(at: number): CheckCondition {
+  return new CheckCondition({ ...Senses.Miscompare, information: at });
+}
+
+/** @returns the first place where they differ, or -1 */
+export function differsAt(a: Uint8Array, b: Uint8Array): number {
+  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return at;
+  return -1;
+}

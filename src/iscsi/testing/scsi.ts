@@ -1,0 +1,60 @@
+/** SCSI commands through the scripted initiator: a CDB in, its status, sense and data out. */
+
+import { FIRST_BURST_BYTES_MAX, RECV_SEGMENT_BYTES_MAX } from "../limits.ts";
+import { bench, Initiator, type Pdu } from "./initiator.ts";
+import { RamDevice } from "./world.ts";
+
+const R2T = 0x31;
+
+export interface Outcome {
+  readonly status: number;
+  /** key/asc/ascq */
+  readonly sense: string;
+  readonly data: Uint8Array;
+}
+
+/** An initiator that is logged in, and how it runs a command and reads its outcome. */
+export async function host(device = new RamDevice(4096), options: Parameters<typeof bench>[0] = {}) {
+  const world = bench({ device, ...options });
+  const initiator = await new Initiator(world).ready();
+  /** Sends what an R2T asks for. */
+  const answer = async ({ header }: Pdu, data: Uint8Array): Promise<void> => {
+    const [itt, ttt, start, length] = [16, 20, 40, 44].map((at) => header.getUint32(at));
+    for (let at = 0, dataSN = 0; at < length; at += RECV_SEGMENT_BYTES_MAX, dataSN++) {
+      const end = Math.min(length, at + RECV_SEGMENT_BYTES_MAX);
+      const part = data.slice(start + at, start + end);
+      await initiator.send(initiator.dataOut(itt, ttt, dataSN, start + at, part, end === length));
+    }
+  };
+  const run = async (cdb: readonly number[], options: Parameters<Initiator["command"]>[1] = {}): Promise<Outcome> => {
+    const { data } = options;
+    const asked = data !== undefined && data.length > FIRST_BURST_BYTES_MAX;
+    await initiator.send(initiator.command(cdb, asked ? { ...options, data: undefined } : options));
+    let pdu = initiator.receive()[0];
+    while (asked && pdu.opcode === R2T) {
+      await answer(pdu, data);
+      pdu = initiator.receive()[0];
+    }
+    const failed = pdu.opcode === 0x21 && pdu.data.length > 0;
+    const sense = pdu.data.subarray(2);
+    const fixed = failed && (sense[0] & 0x7f) < 0x72;
+    const at = fixed ? [2, 12, 13] : [1, 2, 3];
+    return {
+      status: pdu.header.getUint8(3),
+      sense: failed ? at.map((one) => (sense[one] & (one === 2 && fixed ? 0x0f : 0xff)).toString(16)).join("/") : "",
+      data: failed ? sense : pdu.data,
+    };
+  };
+  return { world, initiator, run, device };
+}
+
+/** A CDB of 16 bytes with an LBA at 2 and a number of blocks at 10. */
+export const cdb16 = (opcode: number, lba: number, blocks: number, flags = 0) => [
+  opcode,
+  flags,
+  ...[0, 0, 0, 0].map((_, at) => (Math.floor(lba / 2 ** 32) >>> (24 - 8 * at)) & 255),
+  ...[24, 16, 8, 0].map((shift) => (lba >>> shift) & 255),
+  ...[24, 16, 8, 0].map((shift) => (blocks >>> shift) & 255),
+  0,
+  0,
+];

@@ -31,6 +31,11 @@ export interface BlockDevice {
    * writes come before or after it as a whole. 0 unless given.
    */
   readonly atomicBlocksMax?: number;
+  /**
+   * Whether what is written to a block takes the place of what it held, so that overwriting every block leaves nothing of
+   * the old content. SANITIZE is there only then. False unless given.
+   */
+  readonly overwritesInPlace?: boolean;
   /** How much of what was read last the device keeps in memory. 0 unless given. */
   readonly cacheBytes?: number;
 }

@@ -13,6 +13,7 @@ import type { Address, Connection, Crc32c, Listener, Memory, Network, Random, Ti
 import { CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
 import type { LoginIdentity } from "./login.ts";
 import { ChunkPool } from "./output.ts";
+import type { Command } from "./scsi/command.ts";
 import { mediumError, ScsiDevice } from "./scsi/device.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
@@ -141,6 +142,8 @@ export class TargetServer implements ConnectionHost {
       buffers: this.buffers,
       timers: this.timers,
       senseFor: spec.senseFor ?? mediumError,
+      abortTasks: (unit, except) => this.abortTasks(spec.name, unit.lun, except),
+      deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
       announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
     });
     const target = new Target(spec, this, device);
@@ -368,15 +371,16 @@ export class TargetServer implements ConnectionHost {
     this.emit({ type: "login-failed", remote: connection.transport.remote, initiatorName, status });
   }
 
-  /** Aborts all tasks of a LUN; resolves when its device has nothing left to do for them. */
-  async abortTasks(targetName: string, lun: number): Promise<void> {
+  /** Aborts all tasks of a LUN but `except`; resolves when its device has nothing left to do for them. */
+  async abortTasks(targetName: string, lun: number, except?: Command): Promise<void> {
     await Promise.all(
       this.sessionsOf(targetName).map(
         (session) =>
           new Promise<void>((resolve) => {
             const { tasks } = session;
             if (tasks === undefined) return resolve();
-            tasks.abort(tasks.tasksOf(lun), resolve, Status.TaskAborted);
+            const others = tasks.tasksOf(lun).filter((task) => task !== except);
+            tasks.abort(others, resolve, Status.TaskAborted);
           }),
       ),
     );

@@ -20,6 +20,8 @@ const REQUEST_BYTES_MAX = REQUEST_BLOCKS_MAX * BLOCK_BYTES;
 const NO_DATA = new Uint8Array(0);
 
 export class MirroredVolume implements BlockDevice {
+  /** Arrays store a block where it was; what a journal still has of its old content goes as its log comes round. */
+  readonly overwritesInPlace = true;
   readonly #service: VolumeService;
   readonly #volume: VolumeId;
   /**

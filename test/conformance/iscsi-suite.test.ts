@@ -1,7 +1,7 @@
 /** The whole of libiscsi's conformance suite, with its destructive tests, against one site over files. */
 
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EXPECTED, EXPECTED_SKIPS_4096 } from "./expected.ts";
+import { EXPECTED, EXPECTED_OF_SANITIZE, EXPECTED_SKIPS_4096 } from "./expected.ts";
 import { alone, put, urlOf } from "./sites.ts";
 import { parseSuite, type SuiteResult, surprises } from "./suite-result.ts";
 import { freePorts, type Running, Workbench } from "./workbench.ts";
@@ -30,6 +30,13 @@ const SUITES_4096 = [
   "ALL.iSCSIResiduals",
 ];
 
+/** The LUN's address is given twice for the tests of two paths. */
+async function runSuite(bench: Workbench, url: string, tests: string, ...more: string[]): Promise<SuiteResult> {
+  const args = ["--dataloss", "--verbose", ...more, `--test=${tests}`, url, url];
+  const { text } = await bench.run("iscsi-test-cu", args, { deadlineMs: 115_000 });
+  return parseSuite(text);
+}
+
 describe.each([512, 4096] as const)("iscsi-test-cu with blocks of %i bytes", (blockSize) => {
   let bench: Workbench;
   let site: Running;
@@ -43,12 +50,7 @@ describe.each([512, 4096] as const)("iscsi-test-cu with blocks of %i bytes", (bl
   });
   afterAll(() => bench.close());
 
-  /** The LUN's address is given twice for the tests of two paths. */
-  async function run(tests: string): Promise<SuiteResult> {
-    const args = ["--dataloss", "--verbose", `--test=${tests}`, url, url];
-    const { text } = await bench.run("iscsi-test-cu", args, { deadlineMs: 115_000 });
-    return parseSuite(text);
-  }
+  const run = (tests: string): Promise<SuiteResult> => runSuite(bench, url, tests);
 
   if (blockSize === 512) {
     it("passes, fails and skips what it is expected to", async () => {
@@ -77,5 +79,22 @@ describe.each([512, 4096] as const)("iscsi-test-cu with blocks of %i bytes", (bl
   it("leaves a site that stops in order", async () => {
     expect(await site.stop()).toBe(0);
     expect(site.text).not.toContain("a bug stopped");
+  });
+});
+
+describe("iscsi-test-cu with SANITIZE allowed", () => {
+  let bench: Workbench;
+
+  beforeAll(() => {
+    bench = new Workbench();
+  });
+  afterAll(() => bench.close());
+
+  it("passes, fails and skips what it is expected to", async () => {
+    const [port] = await freePorts(1);
+    const site = await bench.serve(put(bench, alone({ port, volumeMiB: 8 })));
+    const result = await runSuite(bench, urlOf(port), "ALL.Sanitize", "--allow-sanitize");
+    expect(surprises(result, EXPECTED_OF_SANITIZE)).toEqual([]);
+    expect(await site.stop()).toBe(0);
   });
 });

@@ -10,10 +10,10 @@ import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
 import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
-import { LogicalUnit, type LunSpec, type Nexus, type UnitHost } from "./unit.ts";
+import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
 
 /** Opcodes of which each service action is a command of its own. */
-const WITH_SERVICE_ACTION = new Set([0x9e, 0xa3]);
+const WITH_SERVICE_ACTION = new Set([0x48, 0x9e, 0xa3]);
 
 const modeSelect: Handler = (command, unit, nexus) =>
   spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
@@ -83,6 +83,7 @@ const COMMANDS: readonly (readonly Definition[])[] = Array.from({ length: 256 },
 const INQUIRY = 0x12;
 const REQUEST_SENSE = 0x03;
 const REPORT_LUNS = 0xa0;
+const SANITIZE = 0x48;
 const NACA = 0x04;
 
 /** Sets the command's plan from its CDB. */
@@ -98,6 +99,10 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
     return;
   }
+  if (unit.refusal !== undefined && !isCarriedOut(unit.refusal, opcode)) {
+    command.fail(unit.refusal.sense());
+    return;
+  }
   const definitions = COMMANDS[opcode];
   if (definitions.length === 0) {
     command.fail(Senses.InvalidOpcode);
@@ -107,7 +112,7 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
   if (definition.serviceAction !== undefined) {
     const found = definitions.find((one) => one.serviceAction === (cdb[1] & 0x1f));
     if (found === undefined) {
-      command.fail(invalidCdbField(1));
+      command.fail(definition.supportedBy?.(unit) === false ? Senses.InvalidOpcode : invalidCdbField(1));
       return;
     }
     definition = found;
@@ -117,6 +122,16 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     return;
   }
   definition.run(command, unit, nexus);
+}
+
+/** What a unit does though it refuses other commands: SBC-3 section 4.11.3. */
+function isCarriedOut(refusal: Refusal, opcode: number): boolean {
+  return (
+    opcode === INQUIRY ||
+    opcode === REPORT_LUNS ||
+    opcode === REQUEST_SENSE ||
+    (opcode === SANITIZE && refusal.mayBeSanitized)
+  );
 }
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */

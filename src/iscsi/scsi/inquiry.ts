@@ -10,6 +10,7 @@ import {
 } from "../limits.ts";
 import { atomicBlocksMax } from "./atomic.ts";
 import { compareAndWriteBlocksMax } from "./exclusive.ts";
+import { isSanitizable } from "./sanitize.ts";
 import type { Identity, LogicalUnit } from "./unit.ts";
 
 const STANDARD_BYTES = 74;
@@ -114,9 +115,10 @@ function blockLimits(unit: LogicalUnit): Uint8Array {
   return bytes;
 }
 
-function blockDeviceCharacteristics(): Uint8Array {
+function blockDeviceCharacteristics(unit: LogicalUnit): Uint8Array {
   const bytes = new Uint8Array(60);
   bytes[1] = 0x01; // non-rotating medium
+  if (isSanitizable(unit)) bytes[3] = 0x40; // WABEREQ: after a BLOCK ERASE, reads succeed
   return bytes;
 }
 

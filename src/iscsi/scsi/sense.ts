@@ -33,6 +33,8 @@ export interface Sense {
   readonly information?: number;
   /** SENSE KEY SPECIFIC: the byte of the CDB or of the parameter list that is in error. */
   readonly field?: { readonly inCdb: boolean; readonly byte: number };
+  /** SENSE KEY SPECIFIC: how much of what the unit is busy with is done, in 65536ths. */
+  readonly progress?: number;
 }
 
 const sense = (key: number, asc: number, ascq: number): Sense => Object.freeze({ key, asc, ascq });
@@ -42,6 +44,8 @@ export const Senses = {
   NotReady: sense(SenseKey.NotReady, 0x04, 0x00),
   StoppedUnit: sense(SenseKey.NotReady, 0x04, 0x02),
   UnrecoveredRead: sense(SenseKey.MediumError, 0x11, 0x00),
+  SanitizeInProgress: sense(SenseKey.NotReady, 0x04, 0x1b),
+  SanitizeFailed: sense(SenseKey.MediumError, 0x31, 0x03),
   WriteError: sense(SenseKey.MediumError, 0x0c, 0x00),
   InternalTargetFailure: sense(SenseKey.HardwareError, 0x44, 0x00),
   InvalidOpcode: sense(SenseKey.IllegalRequest, 0x20, 0x00),
@@ -105,6 +109,10 @@ function fixedSense(sense: Sense): Uint8Array {
     bytes[15] = 0x80 | (sense.field.inCdb ? 0x40 : 0);
     view.setUint16(16, sense.field.byte);
   }
+  if (sense.progress !== undefined) {
+    bytes[15] = 0x80;
+    view.setUint16(16, sense.progress);
+  }
   return bytes;
 }
 
@@ -118,6 +126,9 @@ function descriptorSense(sense: Sense): Uint8Array {
   if (sense.field !== undefined) {
     const { inCdb, byte } = sense.field;
     descriptors.push(new Uint8Array([0x02, 0x06, 0, 0, 0x80 | (inCdb ? 0x40 : 0), byte >> 8, byte & 0xff, 0]));
+  }
+  if (sense.progress !== undefined) {
+    descriptors.push(new Uint8Array([0x02, 0x06, 0, 0, 0x80, sense.progress >> 8, sense.progress & 0xff, 0]));
   }
   const length = descriptors.reduce((sum, one) => sum + one.length, 0);
   const bytes = new Uint8Array(8 + length);

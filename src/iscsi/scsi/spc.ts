@@ -30,10 +30,12 @@ export function inquiry(command: Command, unit: LogicalUnit | undefined): void {
   command.answer(data, allocation);
 }
 
-/** SPC-4 section 6.37: the pending unit attention, if there is one; it counts as reported. */
+/** SPC-4 section 6.37: the pending unit attention, which counts as reported, else what the unit is busy with. */
 export function requestSense(command: Command, nexus: Nexus): void {
   const descriptor = (command.cdb[1] & 1) !== 0;
-  const sense = nexus.unit === undefined ? Senses.LunNotSupported : (nexus.attentions.shift() ?? Senses.None);
+  const { unit } = nexus;
+  const sense =
+    unit === undefined ? Senses.LunNotSupported : (nexus.attentions.shift() ?? unit.refusal?.sense() ?? Senses.None);
   command.answer(formatSense(sense, descriptor), command.cdb[4]);
 }
 

@@ -10,6 +10,7 @@ import type { BufferPool } from "../buffers.ts";
 import type { BlockDevice, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { Background } from "./background.ts";
+import type { Command } from "./command.ts";
 import { type Sense, Senses } from "./sense.ts";
 
 export interface Identity {
@@ -41,8 +42,21 @@ export interface UnitHost {
   readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
   /** LUNs that the target has, ascending. */
   readonly luns: () => readonly number[];
+  /** Aborts every task of the unit but `except`; resolves when its device has nothing left to do for them. */
+  readonly abortTasks: (unit: LogicalUnit, except: Command) => Promise<void>;
+  /** Work that no command waits for has failed. */
+  readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
+}
+
+/** Why a unit carries out no commands but those that report on it. */
+export interface Refusal {
+  readonly sense: () => Sense;
+  /** Whether a SANITIZE may begin all the same. */
+  readonly mayBeSanitized: boolean;
+  /** Whether SANITIZE's EXIT FAILURE MODE ends it. */
+  readonly mayBeLifted: boolean;
 }
 
 const UNIT_ATTENTIONS_MAX = 8;
@@ -91,6 +105,7 @@ export class LogicalUnit {
   readsAtOnce = true;
   writesAtOnce = true;
   readonly background = new Background();
+  refusal: Refusal | undefined;
   #writes = 0;
   #exclusive = false;
   /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */

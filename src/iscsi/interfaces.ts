@@ -40,6 +40,21 @@ export interface BlockDevice {
   readonly cacheBytes?: number;
 }
 
+/** What outlives the target of a unit's persistent reservations. */
+export interface KeptReservations {
+  readonly registrations: readonly { readonly port: string; readonly key: bigint }[];
+  /** `type` as SPC-4 numbers it; `holder` is one of the registered ports, or absent where all of them hold it. */
+  readonly reservation: { readonly type: number; readonly holder: string | undefined } | undefined;
+}
+
+/** Keeps a unit's persistent reservations while the target is not running (APTPL). */
+export interface ReservationStore {
+  /** What was kept when the unit is added. */
+  readonly kept: KeptReservations | undefined;
+  /** Resolves when it is durable; without an argument nothing is kept any more. One call at a time. */
+  save(kept: KeptReservations | undefined): Promise<void>;
+}
+
 /** A TCP endpoint, or a Unix socket on this machine. */
 export type Address = { readonly host: string; readonly port: number } | { readonly path: string };
 

@@ -59,4 +59,8 @@ export const UNMAP_BLOCKS_MAX = 0x100000;
 export const UNMAP_DESCRIPTORS_MAX = 256;
 /** Work of one command on a device that completes at once, before other work has its turn. */
 export const WORK_TURN_BYTES = 2 * MiB;
+/** Registrations of a unit: as many as sessions. */
+export const REGISTRATIONS_MAX = SESSIONS_MAX;
+/** Parameter data of PERSISTENT RESERVE OUT: a TransportID of the longest name for each registration. */
+export const RESERVE_LIST_BYTES_MAX = REGISTRATIONS_MAX * 256;
 export const PHYSICAL_BLOCK_BYTES = 4 * KiB;

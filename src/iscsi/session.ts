@@ -27,6 +27,7 @@ import { BHS_BYTES, before, DataOut, LOGOUT_CID_OFFSET, Request, readLun, TaskMa
 import { Replies } from "./replies.ts";
 import type { ScsiDevice } from "./scsi/device.ts";
 import { type Sense, Senses } from "./scsi/sense.ts";
+import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import type { Task } from "./task.ts";
 import { TaskSet, type TaskSetEvents } from "./task-set.ts";
@@ -66,6 +67,8 @@ export interface SessionSpec {
 
 export class Session {
   readonly identity: LoginIdentity;
+  /** The SCSI name of the initiator's port. */
+  readonly initiatorPort: string;
   readonly tsih: number;
   readonly replies: Replies;
   readonly tasks: TaskSet | undefined;
@@ -87,6 +90,7 @@ export class Session {
 
   constructor(spec: SessionSpec, host: SessionHost) {
     this.identity = spec.identity;
+    this.initiatorPort = portName(spec.identity.initiatorName, spec.identity.isid);
     this.tsih = spec.tsih;
     this.#host = host;
     this.#parameters = spec.parameters;
@@ -98,6 +102,7 @@ export class Session {
         this.replies,
         spec.parameters,
         spec.device,
+        this.initiatorPort,
         spec.buffers,
         {
           outputAdded: () => host.outputAdded(),

@@ -145,6 +145,11 @@ export class TargetServer implements ConnectionHost {
       abortTasks: (unit, except) => this.abortTasks(spec.name, unit.lun, except),
       deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
       announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
+      initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
+      attend: (unit, sense, ports) => {
+        for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
+      },
+      abort: (unit, ports, by, done) => abortTasks(this.#sessionsOfPorts(spec.name, ports), unit, by, done),
     });
     const target = new Target(spec, this, device);
     this.#targets.set(spec.name, target);
@@ -311,6 +316,9 @@ export class TargetServer implements ConnectionHost {
 
   quiet(session: Session): void {
     this.#sessions.delete(session.tsih);
+    for (const unit of this.deviceOf(session.identity.targetName)?.units() ?? []) {
+      unit.reservations.nexusLost(session.initiatorPort);
+    }
     add(this.#counters, session);
     for (const waiting of [...this.#waiting]) {
       if (waiting.session !== session) continue;
@@ -338,6 +346,7 @@ export class TargetServer implements ConnectionHost {
       left--;
       if (left === 0) done();
     };
+    for (const each of units) each.reservations.reset();
     for (const session of this.sessionsOf(by.identity.targetName)) {
       const { tasks } = session;
       if (tasks === undefined) continue;
@@ -386,12 +395,32 @@ export class TargetServer implements ConnectionHost {
     );
   }
 
+  #sessionsOfPorts(targetName: string, initiatorPorts: ReadonlySet<string>): Session[] {
+    return this.sessionsOf(targetName).filter(({ initiatorPort }) => initiatorPorts.has(initiatorPort));
+  }
+
   #announce(targetName: string, unit: LogicalUnit, sense: Sense, except?: Nexus): void {
     for (const session of this.sessionsOf(targetName)) {
       if (except !== undefined && session.tasks?.nexusOf(unit.lun) === except) continue;
       session.attention(unit, sense);
     }
   }
+}
+
+/** Aborts a unit's tasks on behalf of the task `by`, which goes on. */
+function abortTasks(sessions: readonly Session[], unit: LogicalUnit, by: Command, done: () => void): void {
+  let left = 1;
+  const one = () => {
+    left--;
+    if (left === 0) done();
+  };
+  for (const { tasks } of sessions) {
+    if (tasks === undefined) continue;
+    left++;
+    const others = tasks.tasksOf(unit.lun).filter((task) => task !== by);
+    tasks.abort(others, one, Status.TaskAborted);
+  }
+  one();
 }
 
 function add(sum: Counters, session: Session): void {

@@ -40,6 +40,7 @@ export class TaskSet implements TaskOwner {
   readonly #replies: Replies;
   readonly #parameters: Parameters;
   readonly #device: ScsiDevice;
+  readonly #initiatorPort: string;
   readonly #events: TaskSetEvents;
   readonly #tasks = new Map<number, Task>();
   readonly #pool: Task[] = [];
@@ -56,6 +57,7 @@ export class TaskSet implements TaskOwner {
     replies: Replies,
     parameters: Parameters,
     device: ScsiDevice,
+    initiatorPort: string,
     buffers: BufferPool,
     events: TaskSetEvents,
     writeBudget?: number,
@@ -63,6 +65,7 @@ export class TaskSet implements TaskOwner {
     this.#replies = replies;
     this.#parameters = parameters;
     this.#device = device;
+    this.#initiatorPort = initiatorPort;
     this.#events = events;
     this.dataIn = new DataInTransfers(this, replies, parameters, buffers);
     this.dataOut = new DataOutTransfers(this, replies, parameters, buffers, writeBudget);
@@ -112,6 +115,8 @@ export class TaskSet implements TaskOwner {
     if (this.#tasks.size > TASKS_MAX) task.status = Status.TaskSetFull;
     else decode(task, nexus, this.#device.host);
     if (writes) this.#unasked(task, bytes, dataAt, dataBytes, final);
+    // Without its parameter list a command is not carried out, so it must not seem to be.
+    else if (task.plan === Plan.Collect && task.transferBytes > 0) task.fail(Senses.InvalidFieldInCdb);
     this.#begin(task, nexus, flags & CommandFlag.AttributeMask);
     return 0;
   }
@@ -363,7 +368,7 @@ export class TaskSet implements TaskOwner {
     if (this.#lastNexus?.lun === lun) return this.#lastNexus;
     let nexus = this.#nexuses.get(lun);
     if (nexus === undefined) {
-      nexus = new Nexus(lun, lun < 0 ? undefined : this.#device.unit(lun));
+      nexus = new Nexus(lun, lun < 0 ? undefined : this.#device.unit(lun), this.#initiatorPort);
       if (this.#nexuses.size < NEXUSES_MAX) this.#nexuses.set(lun, nexus);
     }
     this.#lastNexus = nexus;

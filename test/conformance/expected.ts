@@ -5,8 +5,6 @@
 
 import type { Expectations } from "./suite-result.ts";
 
-const NO_RESERVATIONS = "the target has no persistent reservations";
-const NO_RESERVE_6 = "the target has no RESERVE (6), which SPC-3 made obsolete";
 const NO_COPY = "the target has no EXTENDED COPY";
 const NO_KEY = "the target does not encrypt, so it has no key to throw away";
 const NOT_REMOVABLE = "the LUN's medium is not removable";
@@ -22,14 +20,6 @@ export const EXPECTED: Expectations = {
     "ReceiveCopyResults.*": NO_COPY,
     "PreventAllow.*": NOT_REMOVABLE,
     "StartStopUnit.Simple": NOT_REMOVABLE,
-    "PrinReadKeys.*": NO_RESERVATIONS,
-    "PrinServiceactionRange.*": NO_RESERVATIONS,
-    "PrinReportCapabilities.*": NO_RESERVATIONS,
-    "ProutRegister.*": NO_RESERVATIONS,
-    "ProutReserve.*": NO_RESERVATIONS,
-    "ProutClear.*": NO_RESERVATIONS,
-    "ProutPreempt.*": NO_RESERVATIONS,
-    "Reserve6.*": NO_RESERVE_6,
     "ReadOnly.*": "the LUN is not write-protected; iscsi-swp is tested on its own",
     "Sanitize.*": "it empties the LUN, and is run on its own",
     "WriteSame10.ZeroBlocks": "0 blocks, which means all to the end, is refused: VPD page B0h sets WSNZ",
@@ -59,6 +49,5 @@ export const EXPECTED_OF_SANITIZE: Expectations = {
   skips: {
     "Sanitize.CryptoErase": NO_KEY,
     "Sanitize.Readonly": `its part that is about CRYPTOGRAPHIC ERASE: ${NO_KEY}`,
-    "Sanitize.Reservations": NO_RESERVATIONS,
   },
 };

@@ -92,6 +92,12 @@ export class Command {
     this.transferBytes = 0;
   }
 
+  conflict(): void {
+    this.plan = Plan.Done;
+    this.status = Status.ReservationConflict;
+    this.transferBytes = 0;
+  }
+
   /**
    * Takes `bytes` from the initiator, at most PIECE_BYTES_MAX, then runs `consume` on them.
    *

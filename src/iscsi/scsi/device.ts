@@ -3,9 +3,11 @@
  * It knows nothing of iSCSI.
  */
 
+import { type AccessRule, accessOf } from "./access.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
 import { type Definition, type Handler, LBA4, LBA8, type Row } from "./definition.ts";
+import * as pr from "./persistent-reserve.ts";
 import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
@@ -13,10 +15,15 @@ import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
 
 /** Opcodes of which each service action is a command of its own. */
-const WITH_SERVICE_ACTION = new Set([0x48, 0x9e, 0xa3]);
+const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x9e, 0xa3]);
 
 const modeSelect: Handler = (command, unit, nexus) =>
   spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
+
+const RESERVE_IN = [0x5e, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04] as const;
+/** Without SCOPE and TYPE, and with them. */
+const RESERVE_OUT = [0x5f, 0x1f, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x04] as const;
+const RESERVE_OUT_TYPE = [0x5f, 0x1f, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x04] as const;
 
 const DEFINITIONS: readonly Row[] = [
   ...BLOCK_COMMANDS,
@@ -26,6 +33,8 @@ const DEFINITIONS: readonly Row[] = [
   [0x0a, { usage: [0x0a, 0x1f, 0xff, 0xff, 0xff, 0x04], run: sbc.write }],
   [0x12, { usage: [0x12, 0x01, 0xff, 0xff, 0xff, 0x04], run: spc.inquiry }],
   [0x15, { usage: [0x15, 0x11, 0, 0, 0xff, 0x04], run: modeSelect }],
+  [0x16, { usage: [0x16, 0, 0, 0, 0, 0x04], run: pr.reserve }],
+  [0x17, { usage: [0x17, 0, 0, 0, 0, 0x04], run: pr.release }],
   [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: spc.modeSense }],
   [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
   [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
@@ -34,7 +43,21 @@ const DEFINITIONS: readonly Row[] = [
   [0x41, { usage: [0x41, 0x08, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.writeSame }],
   [0x42, { usage: [0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: sbc.unmap }],
   [0x55, { usage: [0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: modeSelect }],
+  [0x56, { usage: [0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0x04], run: pr.reserve }],
+  [0x57, { usage: [0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0x04], run: pr.release }],
   [0x5a, { usage: [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04], run: spc.modeSense }],
+  [0x5e, { serviceAction: 0x00, usage: RESERVE_IN, run: pr.readKeys }],
+  [0x5e, { serviceAction: 0x01, usage: RESERVE_IN, run: pr.readReservation }],
+  [0x5e, { serviceAction: 0x02, usage: RESERVE_IN, run: pr.reportCapabilities }],
+  [0x5e, { serviceAction: 0x03, usage: RESERVE_IN, run: pr.readFullStatus }],
+  [0x5f, { serviceAction: 0x00, usage: RESERVE_OUT, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x01, usage: RESERVE_OUT_TYPE, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x02, usage: RESERVE_OUT_TYPE, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x03, usage: RESERVE_OUT, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x04, usage: RESERVE_OUT_TYPE, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x05, usage: RESERVE_OUT_TYPE, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x06, usage: RESERVE_OUT, run: pr.reserveOut }],
+  [0x5f, { serviceAction: 0x07, usage: RESERVE_OUT, run: pr.reserveOut }],
   [0x88, { usage: [0x88, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
   [0x8a, { usage: [0x8a, 0x18, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.write }],
   [0x91, { usage: [0x91, 0x02, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.synchronizeCache }],
@@ -76,8 +99,13 @@ const DEFINITIONS: readonly Row[] = [
 ];
 
 /** Indexed by opcode; those with service actions have several. */
-const COMMANDS: readonly (readonly Definition[])[] = Array.from({ length: 256 }, (_, opcode) =>
-  DEFINITIONS.filter(([code]) => code === opcode).map(([, definition]) => definition),
+const COMMANDS: readonly (readonly (Definition & { readonly access: AccessRule })[])[] = Array.from(
+  { length: 256 },
+  (_, opcode) =>
+    DEFINITIONS.filter(([code]) => code === opcode).map(([, definition]) => ({
+      ...definition,
+      access: accessOf(opcode, definition.serviceAction),
+    })),
 );
 
 const INQUIRY = 0x12;
@@ -96,7 +124,7 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     return;
   }
   if (nexus.attentions.length > 0 && opcode !== INQUIRY && opcode !== REPORT_LUNS && opcode !== REQUEST_SENSE) {
-    command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
+    reportAttention(command, unit, nexus);
     return;
   }
   if (unit.refusal !== undefined && !isCarriedOut(unit.refusal, opcode)) {
@@ -121,6 +149,10 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     command.fail(invalidCdbField(definition.usage.length - 1));
     return;
   }
+  if (unit.reservations.held && conflicts(definition.access, command, unit, nexus)) {
+    command.conflict();
+    return;
+  }
   definition.run(command, unit, nexus);
 }
 
@@ -132,6 +164,27 @@ function isCarriedOut(refusal: Refusal, opcode: number): boolean {
     opcode === REQUEST_SENSE ||
     (opcode === SANITIZE && refusal.mayBeSanitized)
   );
+}
+
+const RESET_OCCURRED = 0x29;
+
+/** A conflict is reported ahead of unit attentions other than those of a reset, SAM-5 section 5.3.3. */
+function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const { cdb } = command;
+  if (unit.reservations.held && nexus.attentions[0].asc !== RESET_OCCURRED) {
+    const definition = COMMANDS[cdb[0]].find(
+      ({ serviceAction }) => serviceAction === undefined || serviceAction === (cdb[1] & 0x1f),
+    );
+    if (definition !== undefined && conflicts(definition.access, command, unit, nexus)) {
+      command.conflict();
+      return;
+    }
+  }
+  command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
+}
+
+function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {
+  return reservations.conflicts(nexus.initiatorPort, typeof access === "number" ? access : access(cdb));
 }
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */

@@ -75,11 +75,11 @@ describe("SPC", () => {
       const { sense } = await run(cdb, { read: 512 });
       expect(sense === "5/20/0", `opcode ${opcode.toString(16)}`).toBe(!supported.has(opcode));
     }
-    const one = (await run([0xa3, 0x0c, 1, 0x16, 0, 0, 0, 0, 0, 255, 0, 0], { read: 255 })).data;
+    const one = (await run([0xa3, 0x0c, 1, 0x7f, 0, 0, 0, 0, 0, 255, 0, 0], { read: 255 })).data;
     expect(one[1] & 7).toBe(1);
   });
 
-  test.each([0x16, 0x17, 0x5e, 0x5f, 0x7f, 0x83])("opcode %i is refused as such", async (opcode) => {
+  test.each([0x7f, 0x83])("opcode %i is refused as such", async (opcode) => {
     const { run } = await host();
     expect((await run([opcode, 0, 0, 0, 0, 0])).sense).toBe("5/20/0");
   });

@@ -7,11 +7,12 @@
  */
 
 import type { BufferPool } from "../buffers.ts";
-import type { BlockDevice, Timers } from "../interfaces.ts";
+import type { BlockDevice, ReservationStore, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
 import { type Sense, Senses } from "./sense.ts";
+import { UnitReservations } from "./unit-reservations.ts";
 
 export interface Identity {
   /** T10 vendor identification, at most 8 ASCII characters. */
@@ -32,6 +33,8 @@ export interface LunSpec {
   readonly device: BlockDevice;
   readonly identity: Identity;
   readonly readOnly?: boolean;
+  /** Without it, no reservation outlives the target, and initiators are told so. */
+  readonly reservations?: ReservationStore;
 }
 
 /** What a unit needs of its surroundings. */
@@ -48,6 +51,12 @@ export interface UnitHost {
   readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
+  /** SCSI names of the initiator ports that have a session. */
+  readonly initiatorPorts: () => readonly string[];
+  /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
+  readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
+  /** Aborts the tasks of these initiator ports but `by`; `done` once they have ended. */
+  readonly abort: (unit: LogicalUnit, initiatorPorts: ReadonlySet<string>, by: Command, done: () => void) => void;
 }
 
 /** Why a unit carries out no commands but those that report on it. */
@@ -65,13 +74,16 @@ const UNIT_ATTENTIONS_MAX = 8;
 export class Nexus {
   readonly lun: number;
   unit: LogicalUnit | undefined;
+  /** The SCSI name of the initiator's port. */
+  readonly initiatorPort: string;
   readonly attentions: Sense[] = [];
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
 
-  constructor(lun: number, unit: LogicalUnit | undefined) {
+  constructor(lun: number, unit: LogicalUnit | undefined, initiatorPort: string) {
     this.lun = lun;
+    this.initiatorPort = initiatorPort;
     this.unit = unit;
     if (unit !== undefined) this.attentions.push(Senses.PowerOn);
   }
@@ -98,6 +110,7 @@ export class LogicalUnit {
   /** What hosts were told; `resized` takes over what the device has now. */
   blockCount: number;
   readonly readOnly: boolean;
+  readonly reservations: UnitReservations;
   /** Software write protect and descriptor sense, as set by MODE SELECT. */
   swp = false;
   dSense = false;
@@ -125,6 +138,7 @@ export class LogicalUnit {
     this.blockSize = device.blockSize;
     this.blockCount = device.blockCount;
     this.readOnly = spec.readOnly ?? false;
+    this.reservations = new UnitReservations(spec.reservations);
   }
 
   get writeProtected(): boolean {

@@ -104,7 +104,11 @@ export class Initiator {
   itt = 1;
   #unread = new Uint8Array(0);
 
-  constructor(to: Bench) {
+  /** @param port the initiator's name, and the first four bytes of its ISID, of which the others are 0 */
+  constructor(
+    to: Bench,
+    readonly port: { readonly name: string; readonly isid: number } = { name: INITIATOR, isid: 0x80123456 },
+  ) {
     this.#bench = to;
     this.connection = to.server.accept(this.transport);
   }
@@ -155,8 +159,8 @@ export class Initiator {
       build(0x03, {
         immediate: true,
         flags: 0x87,
-        words: { 8: 0x80123456, 24: this.cmdSN },
-        data: text(`InitiatorName=${INITIATOR}`, `TargetName=${TARGET}`, "SessionType=Normal", ...keys),
+        words: { 8: this.port.isid, 24: this.cmdSN },
+        data: text(`InitiatorName=${this.port.name}`, `TargetName=${TARGET}`, "SessionType=Normal", ...keys),
       }),
     );
     return this.receive()[0];

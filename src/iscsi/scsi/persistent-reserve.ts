@@ -1,0 +1,194 @@
+/**
+ * PERSISTENT RESERVE IN and OUT, SPC-4 sections 6.15 and 6.16, and RESERVE and RELEASE (6) and (10) of SPC-2: their CDBs
+ * and parameter data. What they do is in reservations.ts.
+ */
+
+import type { Pending } from "../interfaces.ts";
+import { RESERVE_LIST_BYTES_MAX } from "../limits.ts";
+import type { Command } from "./command.ts";
+import { holds, isType, type Outcome, ReservationType, ReserveOut, type ReserveRequest } from "./reservations.ts";
+import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
+import { formatTransportId, isPortOf, parseTransportId } from "./transport-id.ts";
+import type { LogicalUnit, Nexus } from "./unit.ts";
+
+/** RELATIVE TARGET PORT IDENTIFIER of the one port that the unit is reached through. */
+const TARGET_PORT = 1;
+const HEADER_BYTES = 8;
+/** Of READ FULL STATUS, before the TransportID. */
+const DESCRIPTOR_BYTES = 24;
+
+export function readKeys(command: Command, unit: LogicalUnit): void {
+  const { registrations } = unit.reservations.state;
+  const { bytes, view } = parameterData(unit, 8 * registrations.length);
+  registrations.forEach(({ key }, index) => {
+    view.setBigUint64(HEADER_BYTES + 8 * index, key);
+  });
+  answer(command, unit, bytes);
+}
+
+export function readReservation(command: Command, unit: LogicalUnit): void {
+  const { state } = unit.reservations;
+  const { reservation } = state;
+  const { bytes, view } = parameterData(unit, reservation === undefined ? 0 : 16);
+  if (reservation !== undefined) {
+    // 0 where all registrants hold it.
+    const holder = state.registrations.find(({ port }) => port === reservation.holder);
+    view.setBigUint64(HEADER_BYTES, holder?.key ?? 0n);
+    bytes[HEADER_BYTES + 13] = reservation.type;
+  }
+  answer(command, unit, bytes);
+}
+
+export function reportCapabilities(command: Command, unit: LogicalUnit): void {
+  const { canPersist, state } = unit.reservations;
+  const bytes = new Uint8Array(8);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(0, bytes.length);
+  bytes[2] = 0x1c | (canPersist ? 0x01 : 0); // CRH, SIP_C, ATP_C, PTPL_C
+  bytes[3] = 0xb0 | (state.persists ? 0x01 : 0); // TMV, ALLOW COMMANDS 011b, PTPL_A
+  const bitOf = (type: number) => (type < 8 ? 1 << (type + 8) : 1 << (type - 8));
+  view.setUint16(
+    4,
+    Object.values(ReservationType).reduce((mask, type) => mask | bitOf(type), 0),
+  );
+  answer(command, unit, bytes);
+}
+
+export function readFullStatus(command: Command, unit: LogicalUnit): void {
+  const { registrations, reservation } = unit.reservations.state;
+  const ids = registrations.map(({ port }) => formatTransportId(port));
+  const { bytes, view } = parameterData(
+    unit,
+    ids.reduce((sum, id) => sum + DESCRIPTOR_BYTES + id.length, 0),
+  );
+  let at = HEADER_BYTES;
+  registrations.forEach(({ port, key }, index) => {
+    view.setBigUint64(at, key);
+    if (reservation !== undefined && holds(reservation, port)) {
+      bytes[at + 12] = 0x01; // R_HOLDER
+      bytes[at + 13] = reservation.type;
+    }
+    view.setUint16(at + 18, TARGET_PORT);
+    view.setUint32(at + 20, ids[index].length);
+    bytes.set(ids[index], at + DESCRIPTOR_BYTES);
+    at += DESCRIPTOR_BYTES + ids[index].length;
+  });
+  answer(command, unit, bytes);
+}
+
+/** PRGENERATION and ADDITIONAL LENGTH, with room for as many bytes. */
+function parameterData(unit: LogicalUnit, length: number): { readonly bytes: Uint8Array; readonly view: DataView } {
+  const bytes = new Uint8Array(HEADER_BYTES + length);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(0, unit.reservations.state.generation);
+  view.setUint32(4, length);
+  return { bytes, view };
+}
+
+function answer(command: Command, unit: LogicalUnit, bytes: Uint8Array): void {
+  if (unit.reservations.isReserved) command.conflict();
+  else command.answer(bytes, command.view.getUint16(7));
+}
+
+const LIST_BYTES = 24;
+
+/** Any service action of PERSISTENT RESERVE OUT. */
+export function reserveOut(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const { cdb, view } = command;
+  const action = cdb[1] & 0x1f;
+  const length = view.getUint32(5);
+  const reserves = action === ReserveOut.Reserve || action === ReserveOut.Release;
+  const preempts = action === ReserveOut.Preempt || action === ReserveOut.PreemptAndAbort;
+  if (unit.reservations.isReserved) command.conflict();
+  else if ((reserves || preempts) && cdb[2] >> 4 !== 0) command.fail(invalidCdbField(2));
+  else if (reserves && !isType(cdb[2] & 0x0f)) command.fail(invalidCdbField(2));
+  else if (length < LIST_BYTES || length > RESERVE_LIST_BYTES_MAX) command.fail(Senses.ParameterListLength);
+  else
+    command.collect(length, (_, __, data) => carryOut(command, unit, parse(command, unit, nexus.initiatorPort, data)));
+}
+
+function parse(command: Command, unit: LogicalUnit, port: string, data: Uint8Array): ReserveRequest {
+  const action = command.cdb[1] & 0x1f;
+  const view = new DataView(data.buffer, data.byteOffset, data.length);
+  const moves = action === ReserveOut.RegisterAndMove;
+  const registers = action === ReserveOut.Register || action === ReserveOut.RegisterAndIgnoreExistingKey;
+  const flagsAt = moves ? 17 : 20;
+  const persists = (moves || registers) && (data[flagsAt] & 0x01) !== 0;
+  if (persists && !unit.reservations.canPersist) throw new CheckCondition(invalidParameter(flagsAt));
+  const names = registers && (data[flagsAt] & 0x08) !== 0;
+  if (names && action !== ReserveOut.Register) throw new CheckCondition(invalidParameter(flagsAt));
+  if (!moves && !names && data.length !== LIST_BYTES) throw new CheckCondition(Senses.ParameterListLength);
+  // ALL_TG_PT asks for no more than is done without it: there is one target port.
+  return {
+    action,
+    port,
+    type: command.cdb[2] & 0x0f,
+    key: view.getBigUint64(0),
+    actionKey: view.getBigUint64(8),
+    persists,
+    others: names ? namedPorts(unit, data, view) : undefined,
+    destination: moves ? destination(data, view) : "",
+    unregister: moves && (data[flagsAt] & 0x02) !== 0,
+  };
+}
+
+/** The initiator ports of SPEC_I_PT. */
+function namedPorts(unit: LogicalUnit, data: Uint8Array, view: DataView): readonly string[] {
+  if (data.length < LIST_BYTES + 4 || view.getUint32(LIST_BYTES) !== data.length - LIST_BYTES - 4) {
+    throw new CheckCondition(Senses.ParameterListLength);
+  }
+  const ports: string[] = [];
+  for (let at = LIST_BYTES + 4; at < data.length; ) {
+    const { id, end } = parseTransportId(data, at);
+    if ("port" in id) ports.push(id.port);
+    else ports.push(...unit.host.initiatorPorts().filter((port) => isPortOf(port, id.initiatorName)));
+    at = end;
+  }
+  return ports;
+}
+
+/** Where REGISTER AND MOVE moves to: one initiator port, at our target port. */
+function destination(data: Uint8Array, view: DataView): string {
+  if (view.getUint32(20) !== data.length - LIST_BYTES) throw new CheckCondition(Senses.ParameterListLength);
+  if (view.getUint16(18) !== TARGET_PORT) throw new CheckCondition(invalidParameter(18));
+  const { id, end } = parseTransportId(data, LIST_BYTES);
+  if (end !== data.length) throw new CheckCondition(invalidParameter(20));
+  if (!("port" in id)) throw new CheckCondition(invalidParameter(LIST_BYTES));
+  return id.port;
+}
+
+function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest): Pending {
+  const outcome = unit.reservations.change(request);
+  if (outcome instanceof Promise) return outcome.then((late) => conclude(command, unit, request, late));
+  return conclude(command, unit, request, outcome);
+}
+
+function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, outcome: Outcome): Pending {
+  if (outcome.is === "refused") throw new CheckCondition(outcome.sense);
+  if (outcome.is === "conflict") {
+    command.conflict();
+    return undefined;
+  }
+  const told = new Map<Sense, Set<string>>();
+  for (const { port, sense } of outcome.attentions) told.set(sense, (told.get(sense) ?? new Set()).add(port));
+  for (const [sense, ports] of told) unit.host.attend(unit, sense, ports);
+  if (request.action !== ReserveOut.PreemptAndAbort || outcome.preempted.length === 0) return undefined;
+  return new Promise((resolve) => unit.host.abort(unit, new Set(outcome.preempted), command, resolve));
+}
+
+/** RESERVE (6), (10): the whole unit, for the nexus itself. */
+export function reserve(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  if (!isPlain(command)) command.fail(invalidCdbField(1));
+  else if (!unit.reservations.reserve(nexus.initiatorPort)) command.conflict();
+}
+
+/** RELEASE (6), (10). */
+export function release(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  if (!isPlain(command)) command.fail(invalidCdbField(1));
+  else if (!unit.reservations.release(nexus.initiatorPort)) command.conflict();
+}
+
+/** Neither for a third party nor of extents, which are obsolete. */
+function isPlain({ cdb }: Command): boolean {
+  return (cdb[1] & 0x1f) === 0;
+}

@@ -1,0 +1,272 @@
+/**
+ * Persistent reservations of one logical unit (SPC-4 section 5.13), pure: a request and a state give the next state, and
+ * whom it concerns.
+ *
+ * Invariants: an initiator port is registered at most once; a reservation is there only while a registrant holds it; a
+ * request that is refused, or meets a conflict, changes nothing. An I_T nexus is named by its initiator port alone, since
+ * the unit is reached through one target port.
+ */
+
+import { REGISTRATIONS_MAX } from "../limits.ts";
+import { invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
+
+/** The service actions of PERSISTENT RESERVE OUT. */
+export const ReserveOut = {
+  Register: 0x00,
+  Reserve: 0x01,
+  Release: 0x02,
+  Clear: 0x03,
+  Preempt: 0x04,
+  PreemptAndAbort: 0x05,
+  RegisterAndIgnoreExistingKey: 0x06,
+  RegisterAndMove: 0x07,
+} as const;
+
+export const ReservationType = {
+  WriteExclusive: 1,
+  ExclusiveAccess: 3,
+  WriteExclusiveRegistrantsOnly: 5,
+  ExclusiveAccessRegistrantsOnly: 6,
+  WriteExclusiveAllRegistrants: 7,
+  ExclusiveAccessAllRegistrants: 8,
+} as const;
+
+export const isType = (type: number): boolean => type === 1 || type === 3 || (type >= 5 && type <= 8);
+/** Reading is exclusive as well as writing. */
+export const coversReads = (type: number): boolean => type === 3 || type === 6 || type === 8;
+/** Every registrant may use the unit, or is the holder even. */
+export const isForRegistrants = (type: number): boolean => type >= 5;
+export const isOfAllRegistrants = (type: number): boolean => type >= 7;
+
+export interface Registration {
+  /** The SCSI name of the initiator port: for iSCSI `NAME,i,0xISID`. */
+  readonly port: string;
+  /** Not 0. */
+  readonly key: bigint;
+}
+
+export interface Reservation {
+  /** One of `ReservationType`. */
+  readonly type: number;
+  /** The initiator port that holds it; `undefined` where all registrants do. */
+  readonly holder: string | undefined;
+}
+
+export interface ReservationState {
+  /** In the order in which they were made. */
+  readonly registrations: readonly Registration[];
+  readonly reservation: Reservation | undefined;
+  /** PRGENERATION: 32 bits, from 0 at each start of the target. */
+  readonly generation: number;
+  /** Whether it outlives the target (APTPL). */
+  readonly persists: boolean;
+}
+
+export const NOTHING_RESERVED: ReservationState = {
+  registrations: [],
+  reservation: undefined,
+  generation: 0,
+  persists: false,
+};
+
+export interface ReserveRequest {
+  /** One of `ReserveOut`. */
+  readonly action: number;
+  /** The initiator port that asks. */
+  readonly port: string;
+  readonly type: number;
+  readonly key: bigint;
+  /** SERVICE ACTION RESERVATION KEY. */
+  readonly actionKey: bigint;
+  readonly persists: boolean;
+  /** Initiator ports that SPEC_I_PT named; `undefined` where it is 0. */
+  readonly others: readonly string[] | undefined;
+  /** Where REGISTER AND MOVE moves the reservation to. */
+  readonly destination: string;
+  readonly unregister: boolean;
+}
+
+export interface Attention {
+  readonly port: string;
+  readonly sense: Sense;
+}
+
+export type Outcome =
+  | { readonly is: "conflict" }
+  | { readonly is: "refused"; readonly sense: Sense }
+  | {
+      readonly is: "done";
+      readonly state: ReservationState;
+      readonly attentions: readonly Attention[];
+      /** Ports whose tasks PREEMPT AND ABORT aborts. */
+      readonly preempted: readonly string[];
+    };
+
+export const CONFLICT: Outcome = { is: "conflict" };
+
+function refused(sense: Sense): Outcome {
+  return { is: "refused", sense };
+}
+
+function done(
+  state: ReservationState,
+  attentions: readonly Attention[] = [],
+  preempted: readonly string[] = [],
+): Outcome {
+  return { is: "done", state, attentions, preempted };
+}
+
+export function keyOf({ registrations }: ReservationState, port: string): bigint | undefined {
+  return registrations.find((one) => one.port === port)?.key;
+}
+
+/** Whether a registered port holds the reservation. */
+export function holds(reservation: Reservation, port: string): boolean {
+  return isOfAllRegistrants(reservation.type) || reservation.holder === port;
+}
+
+export function transition(state: ReservationState, request: ReserveRequest): Outcome {
+  const own = keyOf(state, request.port);
+  switch (request.action) {
+    case ReserveOut.Register:
+      if (request.key !== (own ?? 0n)) return CONFLICT;
+      return register(state, request, own);
+    case ReserveOut.RegisterAndIgnoreExistingKey:
+      return register(state, request, own);
+  }
+  if (own === undefined || own !== request.key) return CONFLICT;
+  switch (request.action) {
+    case ReserveOut.Reserve:
+      return reserve(state, request);
+    case ReserveOut.Release:
+      return release(state, request);
+    case ReserveOut.Clear:
+      return clear(state, request);
+    case ReserveOut.Preempt:
+    case ReserveOut.PreemptAndAbort:
+      return preempt(state, request);
+    case ReserveOut.RegisterAndMove:
+      return move(state, request);
+    default:
+      return refused(invalidCdbField(1));
+  }
+}
+
+/** Sections 5.13.7 and 5.13.11.3: a key of 0 unregisters. */
+function register(state: ReservationState, request: ReserveRequest, own: bigint | undefined): Outcome {
+  const { port, actionKey, others = [] } = request;
+  if (request.others !== undefined && (own !== undefined || actionKey === 0n)) return refused(Senses.InvalidFieldInCdb);
+  if (own === undefined && actionKey === 0n) return done(state);
+  const next = { ...state, generation: following(state), persists: request.persists };
+  if (actionKey === 0n) return unregister(next, port);
+  const fresh = new Set([port, ...others].filter((one) => keyOf(state, one) === undefined));
+  if (state.registrations.length + fresh.size > REGISTRATIONS_MAX) {
+    return refused(Senses.InsufficientRegistrationResources);
+  }
+  const changed = state.registrations.map((one) => (one.port === port ? { port, key: actionKey } : one));
+  const added = [...fresh].map((one) => ({ port: one, key: actionKey }));
+  return done({ ...next, registrations: [...changed, ...added] });
+}
+
+function unregister(state: ReservationState, port: string): Outcome {
+  const registrations = state.registrations.filter((one) => one.port !== port);
+  const { reservation } = state;
+  const released =
+    reservation !== undefined &&
+    (isOfAllRegistrants(reservation.type) ? registrations.length === 0 : reservation.holder === port);
+  if (!released) return done({ ...state, registrations });
+  const told = isForRegistrants(reservation.type) ? tell(registrations, Senses.ReservationsReleased) : [];
+  return done({ ...state, registrations, reservation: undefined }, told);
+}
+
+/** Section 5.13.9. */
+function reserve(state: ReservationState, { port, type }: ReserveRequest): Outcome {
+  const { reservation } = state;
+  if (reservation === undefined) return done({ ...state, reservation: heldBy(port, type) });
+  return holds(reservation, port) && reservation.type === type ? done(state) : CONFLICT;
+}
+
+/** Section 5.13.11.2.2. */
+function release(state: ReservationState, { port, type }: ReserveRequest): Outcome {
+  const { reservation, registrations } = state;
+  if (reservation === undefined || !holds(reservation, port)) return done(state);
+  if (reservation.type !== type) return refused(Senses.InvalidRelease);
+  const told = isForRegistrants(type) ? tell(registrations, Senses.ReservationsReleased, port) : [];
+  return done({ ...state, reservation: undefined }, told);
+}
+
+/** Section 5.13.11.2.6. */
+function clear(state: ReservationState, { port }: ReserveRequest): Outcome {
+  return done(
+    { ...state, registrations: [], reservation: undefined, generation: following(state) },
+    tell(state.registrations, Senses.ReservationsPreempted, port),
+  );
+}
+
+/** Sections 5.13.11.2.3 to 5.13.11.2.5. */
+function preempt(state: ReservationState, { port, type, actionKey }: ReserveRequest): Outcome {
+  const { registrations, reservation } = state;
+  const ofAll = reservation !== undefined && isOfAllRegistrants(reservation.type);
+  if (actionKey === 0n && !ofAll) return refused(invalidParameter(8));
+  const generation = following(state);
+  const holderKey = reservation?.holder === undefined ? undefined : keyOf(state, reservation.holder);
+  const takesOver = reservation !== undefined && (ofAll ? actionKey === 0n : holderKey === actionKey);
+  if (!takesOver) {
+    const victims = registrations.filter((one) => one.key === actionKey);
+    if (victims.length === 0) return CONFLICT;
+    const left = registrations.filter((one) => one.key !== actionKey);
+    return done(
+      { ...state, registrations: left, generation, reservation: left.length === 0 ? undefined : reservation },
+      tell(victims, Senses.RegistrationsPreempted, port),
+      portsOf(victims),
+    );
+  }
+  if (!isType(type)) return refused(invalidCdbField(2));
+  const isVictim = (one: Registration) => one.port !== port && (ofAll || one.key === actionKey);
+  const victims = registrations.filter(isVictim);
+  const left = registrations.filter((one) => !isVictim(one));
+  return done(
+    { ...state, registrations: left, generation, reservation: heldBy(port, type) },
+    [
+      ...tell(victims, Senses.RegistrationsPreempted),
+      ...(reservation.type === type ? [] : tell(left, Senses.ReservationsReleased, port)),
+    ],
+    portsOf(victims),
+  );
+}
+
+/** Section 5.13.8. */
+function move(state: ReservationState, request: ReserveRequest): Outcome {
+  const { registrations, reservation } = state;
+  const { port, actionKey, destination } = request;
+  if (reservation === undefined) return refused(Senses.InvalidFieldInCdb);
+  if (reservation.holder !== port) return CONFLICT;
+  if (actionKey === 0n) return refused(invalidParameter(8));
+  if (destination === port) return refused(invalidParameter(24));
+  const left = registrations.filter((one) => one.port !== destination && !(request.unregister && one.port === port));
+  if (left.length === REGISTRATIONS_MAX) return refused(Senses.InsufficientRegistrationResources);
+  return done({
+    registrations: [...left, { port: destination, key: actionKey }],
+    reservation: { type: reservation.type, holder: destination },
+    generation: following(state),
+    persists: request.persists,
+  });
+}
+
+function heldBy(port: string, type: number): Reservation {
+  return { type, holder: isOfAllRegistrants(type) ? undefined : port };
+}
+
+function following({ generation }: ReservationState): number {
+  return (generation + 1) >>> 0;
+}
+
+function tell(registrations: readonly Registration[], sense: Sense, except?: string): readonly Attention[] {
+  return portsOf(registrations)
+    .filter((port) => port !== except)
+    .map((port) => ({ port, sense }));
+}
+
+function portsOf(registrations: readonly Registration[]): readonly string[] {
+  return registrations.map(({ port }) => port);
+}

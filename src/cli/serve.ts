@@ -3,6 +3,7 @@
 import pino from "pino";
 import { isOperatingError } from "../base/operating-error.ts";
 import { makeFolder } from "../platform/linux/host-files.ts";
+import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxWorld } from "../platform/linux/linux-world.ts";
 import { listenForControl } from "../site/control-socket.ts";
 import type { SiteEvent } from "../site/events.ts";
@@ -21,6 +22,7 @@ export async function serve(
   const site = await Site.open(linuxWorld(), config, {
     overwrite: options.overwrite,
     acceptDirtyDegraded: options.acceptDirtyDegraded,
+    files: linuxFiles(),
     onEvent: (event) => logEvent(log, event),
   });
   try {

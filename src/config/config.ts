@@ -28,6 +28,7 @@ export type SiteConfig = Section<"site">;
 export type DriveConfig = Section<"drives">[number];
 export type RemoteSiteConfig = Section<"sites">[string];
 export type JournalConfig = Section<"journal">;
+/** `reservations` is a folder's path, resolved; without it no reservation of hosts outlives the site. */
 export type TargetConfig = Section<"target">;
 export type MirrorConfig = Section<"mirror">;
 export type RelayConfig = Section<"relay">;
@@ -250,7 +251,9 @@ function compose(
   const storage = { drives, arrays, volumes, journal };
   const common = { file, site, group, ...storage, sites, watchdog, management, control: { socket }, network };
   const link = known.link && { ...known.link, from: known.link.from ?? [] };
-  const { target, relay, mirror = { legs: [], onLegLoss: "suspend" } } = known;
+  const { relay, mirror = { legs: [], onLegLoss: "suspend" } } = known;
+  const reservations = known.target?.reservations && resolve(known.target.reservations);
+  const target = known.target && { ...known.target, reservations };
   switch (role) {
     case "primary":
       assert(target !== undefined, "a consistent primary has a target");

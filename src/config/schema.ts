@@ -222,6 +222,7 @@ const target = section("a section with iqn and listen", {
     "a list of initiators' iSCSI names",
     iscsiName("an initiator's iSCSI name such as iqn.1993-08.org.debian:01:db1", iscsiNameFault),
   ).optional(),
+  reservations: path.optional(),
 });
 
 const remoteSite = section("a section with address", {

@@ -2,8 +2,16 @@
 
 import { AssertionError } from "../base/assert.ts";
 import { isOperatingError } from "../base/operating-error.ts";
+import type { VolumeId } from "../base/units.ts";
 import type { PrimaryConfig } from "../config/config.ts";
-import { mediumError, type Sense, Senses, type TargetEvent, TargetServer } from "../iscsi/index.ts";
+import {
+  mediumError,
+  type ReservationStore,
+  type Sense,
+  Senses,
+  type TargetEvent,
+  TargetServer,
+} from "../iscsi/index.ts";
 import type { MirrorController } from "../mirror/mirror-controller.ts";
 import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
@@ -21,7 +29,14 @@ export class HostPort {
   readonly #server: TargetServer;
   readonly #listeners: Listener[] = [];
 
-  constructor(world: World, config: PrimaryConfig, controller: MirrorController, onEvent: (event: SiteEvent) => void) {
+  /** @param reservations where the reservations of each volume are kept; they end with the site where they are not */
+  constructor(
+    world: World,
+    config: PrimaryConfig,
+    controller: MirrorController,
+    reservations: ReadonlyMap<VolumeId, ReservationStore>,
+    onEvent: (event: SiteEvent) => void,
+  ) {
     this.#config = config;
     this.#server = new TargetServer({
       network: world.network,
@@ -42,6 +57,7 @@ export class HostPort {
         lun,
         device: new MirroredVolume(controller, id, size, blockSize, config.journal.cache),
         identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
+        reservations: reservations.get(id),
       })),
       admits: initiators === undefined ? undefined : (name) => initiators.includes(name),
       senseFor,

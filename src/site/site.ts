@@ -3,12 +3,14 @@
  * acknowledge. The role is configuration only; every role runs the same pipeline.
  */
 
+import { assert } from "../base/assert.ts";
 import type { BlockDevice } from "../base/block-device.ts";
 import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, type Instant, type VolumeId } from "../base/units.ts";
 import { Downstream } from "../cascade/downstream.ts";
 import { durableSource } from "../cascade/durable-source.ts";
 import type { Config, LinkConfig, PrimaryConfig } from "../config/config.ts";
+import type { ReservationStore } from "../iscsi/index.ts";
 import type { VolumeIdentity } from "../link/contract.ts";
 import { LinkListener } from "../link/link-listener.ts";
 import { LinkSender, type LinkSenderOptions } from "../link/link-sender.ts";
@@ -16,6 +18,7 @@ import type { Leg } from "../mirror/leg.ts";
 import { MirrorController } from "../mirror/mirror-controller.ts";
 import { RemoteVolume } from "../mirror/remote-volume.ts";
 import { Pipeline } from "../pipeline/pipeline.ts";
+import type { Files } from "../platform/files.ts";
 import type { World } from "../platform/world.ts";
 import { dataPathCanary } from "../watchdog/canary.ts";
 import { WatchdogGuard } from "../watchdog/watchdog-guard.ts";
@@ -23,6 +26,7 @@ import { Alarms } from "./alarms.ts";
 import { BatteryWatch } from "./battery-watch.ts";
 import type { SiteEvent } from "./events.ts";
 import { HostPort } from "./host-port.ts";
+import { openReservations } from "./reservation-files.ts";
 import { openStorage, type Storage } from "./storage.ts";
 
 /** What feeds the pipeline: hosts, through the mirror controller, or the site link. */
@@ -35,6 +39,8 @@ export interface SiteOptions {
   readonly overwrite?: boolean;
   /** Use a level 5 array that lost a member in a crash, although the stripes in flight then may be torn. */
   readonly acceptDirtyDegraded?: boolean;
+  /** Wanted where the configuration has files of its own, such as `target.reservations`. */
+  readonly files?: Files;
   readonly onEvent?: (event: SiteEvent) => void;
 }
 
@@ -98,7 +104,7 @@ export class Site {
     try {
       const built =
         config.role === "primary"
-          ? openPrimary(world, config, storage, battery, alarms, onEvent)
+          ? openPrimary(world, config, storage, battery, await reservationsOf(config, options.files), alarms, onEvent)
           : await openFed(world, config, storage, battery, alarms, onEvent);
       for (const error of storage.missing) alarms.raise(error);
       built.pipeline.onJournalMissed = (error) => alarms.raise(journalMissed(config, error));
@@ -161,11 +167,22 @@ interface Built {
   readonly feed: Feed;
 }
 
+async function reservationsOf(
+  { group, target, volumes }: PrimaryConfig,
+  files: Files | undefined,
+): Promise<ReadonlyMap<VolumeId, ReservationStore>> {
+  if (target.reservations === undefined) return new Map();
+  assert(files !== undefined, "a site that keeps reservations has files");
+  const ids = Object.values(volumes).map(({ id }) => id);
+  return openReservations(files, target.reservations, group, ids);
+}
+
 function openPrimary(
   world: World,
   config: PrimaryConfig,
   storage: Storage,
   battery: BatteryWatch | undefined,
+  reservations: ReadonlyMap<VolumeId, ReservationStore>,
   alarms: Alarms,
   onEvent: (event: SiteEvent) => void,
 ): Built {
@@ -195,7 +212,8 @@ function openPrimary(
     return leg;
   });
   for (const remote of remotes.values()) remote.legs = controller.legs;
-  return { pipeline, feed: { kind: "hosts", controller, port: new HostPort(world, config, controller, onEvent) } };
+  const port = new HostPort(world, config, controller, reservations, onEvent);
+  return { pipeline, feed: { kind: "hosts", controller, port } };
 }
 
 async function openFed(

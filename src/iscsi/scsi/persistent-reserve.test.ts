@@ -1,3 +1,4 @@
+import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import type { KeptReservations, ReservationStore } from "../interfaces.ts";
 import { type Bench, bench, build, concat, Initiator, pattern, read10, TARGET, write10 } from "../testing/initiator.ts";
@@ -435,6 +436,28 @@ describe("parameter lists", () => {
     expect(await b.keys()).toEqual([5n]);
     expect([(await b.writes()).status, (await a.writes()).status]).toEqual([0, CONFLICT]);
   });
+});
+
+test("any parameter list gets one answer, and the unit answers on", async () => {
+  const { a, b } = await hosts();
+  const bytes = fc.uint8Array({ minLength: 8, maxLength: 100 });
+  await fc.assert(
+    fc.asyncProperty(fc.nat(8), fc.nat(255), fc.nat(4), fc.nat(4), fc.nat(15), bytes, async (...drawn) => {
+      const [action, type, key, actionKey, flags, list] = drawn;
+      // Keys that others may have, and lengths that are nearly right, lead furthest.
+      if (list.length >= 24) {
+        list.fill(0, 0, 16);
+        list[7] = key;
+        list[15] = actionKey;
+        list[20] = flags;
+        list.fill(0, 24, 27);
+      }
+      const cdb = [0x5f, action, type, 0, 0, 0, 0, 0, list.length, 0];
+      expect([0, 2, CONFLICT]).toContain((await a.run(cdb, { write: list.length, data: list })).status);
+      expect((await b.reserveIn(3)).status).toBe(0);
+    }),
+    { seed: 1, numRuns: 300 },
+  );
 });
 
 describe("sessions", () => {

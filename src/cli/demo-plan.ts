@@ -55,7 +55,7 @@ export function demoSites(options: DemoOptions): readonly DemoSite[] {
   return [
     site(options, "denver", "the primary: hosts mount their LUNs here", {
       role: "primary",
-      target: { iqn: DEMO_IQN, listen: [`${HOST}:${port}`] },
+      target: { iqn: DEMO_IQN, listen: [`${HOST}:${port}`], reservations: "denver/reservations" },
       sites: addresses(port, ["springs", "boulder", "pueblo", "relay-east", "boston"]),
       mirror: { legs: [["springs"], ["boulder"], ["pueblo"], ["relay-east", "boston"]], onLegLoss: "suspend" },
     }),

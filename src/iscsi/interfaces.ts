@@ -51,7 +51,7 @@ export interface KeptReservations {
 export interface ReservationStore {
   /** What was kept when the unit is added. */
   readonly kept: KeptReservations | undefined;
-  /** Resolves when it is durable; without an argument nothing is kept any more. One call at a time. */
+  /** Resolves when it is durable; `undefined` means that nothing is kept any more. One call at a time. */
   save(kept: KeptReservations | undefined): Promise<void>;
 }
 

@@ -1,6 +1,6 @@
 /**
  * What a command does to a logical unit as far as reservations go: the tables of commands that are allowed in the presence
- * of reservations, of SPC-4 (section 5.13.1) and SBC-3 (section 4.17), with commands that this target may not have.
+ * of reservations, of SPC-4 (section 5.13.1) and SBC-3, with commands that this target may not have.
  *
  * Invariant: each command of the target has its place here; `accessOf` throws for one that has not, as the table of
  * commands is made.

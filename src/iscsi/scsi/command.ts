@@ -92,6 +92,7 @@ export class Command {
     this.transferBytes = 0;
   }
 
+  /** Ends it with RESERVATION CONFLICT. */
   conflict(): void {
     this.plan = Plan.Done;
     this.status = Status.ReservationConflict;

@@ -186,7 +186,7 @@ function reserve(state: ReservationState, { port, type }: ReserveRequest): Outco
   return holds(reservation, port) && reservation.type === type ? done(state) : CONFLICT;
 }
 
-/** Section 5.13.11.2.2. */
+/** Section 5.13.11.2. */
 function release(state: ReservationState, { port, type }: ReserveRequest): Outcome {
   const { reservation, registrations } = state;
   if (reservation === undefined || !holds(reservation, port)) return done(state);
@@ -195,7 +195,7 @@ function release(state: ReservationState, { port, type }: ReserveRequest): Outco
   return done({ ...state, reservation: undefined }, told);
 }
 
-/** Section 5.13.11.2.6. */
+/** Section 5.13.11.6. */
 function clear(state: ReservationState, { port }: ReserveRequest): Outcome {
   return done(
     { ...state, registrations: [], reservation: undefined, generation: following(state) },
@@ -203,7 +203,7 @@ function clear(state: ReservationState, { port }: ReserveRequest): Outcome {
   );
 }
 
-/** Sections 5.13.11.2.3 to 5.13.11.2.5. */
+/** Sections 5.13.11.4 and 5.13.11.5. */
 function preempt(state: ReservationState, { port, type, actionKey }: ReserveRequest): Outcome {
   const { registrations, reservation } = state;
   const ofAll = reservation !== undefined && isOfAllRegistrants(reservation.type);

@@ -15,6 +15,7 @@ import {
   renderJournal,
   renderMirror,
   renderRepair,
+  renderReservations,
   renderScrub,
   renderSessions,
   renderStatus,
@@ -84,6 +85,10 @@ export const COMMANDS: readonly Command[] = [
   show(["sessions"], "the initiators that are logged in", (site) => {
     const { target } = snapshot(site);
     return { value: target, text: renderSessions(target) };
+  }),
+  show(["reservations"], "which initiators are registered at a LUN, and who has reserved it", ({ feed }) => {
+    const reservations = feed.kind === "hosts" ? feed.port.reservations : undefined;
+    return { value: reservations, text: renderReservations(reservations) };
   }),
   {
     words: ["verify"],

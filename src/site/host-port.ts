@@ -9,6 +9,7 @@ import {
   type ReservationStore,
   type Sense,
   Senses,
+  type Target,
   type TargetEvent,
   TargetServer,
 } from "../iscsi/index.ts";
@@ -17,6 +18,7 @@ import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
 import type { SiteEvent } from "./events.ts";
+import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { lunNames } from "./lun-identity.ts";
 import type { SiteStatus } from "./status.ts";
 
@@ -27,6 +29,7 @@ const REVISION = "0001";
 export class HostPort {
   readonly #config: PrimaryConfig;
   readonly #server: TargetServer;
+  readonly #target: Target;
   readonly #listeners: Listener[] = [];
 
   /** @param reservations where the reservations of each volume are kept; they end with the site where they are not */
@@ -51,7 +54,7 @@ export class HostPort {
       },
     });
     const { initiators } = config.target;
-    this.#server.addTarget({
+    this.#target = this.#server.addTarget({
       name: config.target.iqn,
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
         lun,
@@ -87,6 +90,14 @@ export class HostPort {
   /** Sessions that still use memory, whether they have a connection or not. */
   get heldSessions(): number {
     return this.#server.heldSessions;
+  }
+
+  /** Of each volume. */
+  get reservations(): readonly ReservationStatus[] {
+    return Object.values(this.#config.volumes).flatMap(({ name, lun }) => {
+      const unit = this.#target.device.unit(lun);
+      return unit === undefined ? [] : [reservationStatus(name, unit)];
+    });
   }
 
   get status(): NonNullable<SiteStatus["target"]> {

@@ -4,7 +4,11 @@ import { GiB, KiB, MiB, TiB } from "../base/units.ts";
 import type { BlockList, VolumeRepair } from "../mirror/repair.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
 import type { ScrubReport } from "../raid/disk-array.ts";
+import type { ReservationStatus } from "./host-reservations.ts";
 import type { ArrayStatus, BatteryStatus, ForwardStatus, JournalStatus, SiteStatus, WatchdogStatus } from "./status.ts";
+
+/** A reservation key in hexadecimal. */
+const KEY_COLUMNS = 16;
 
 export function renderStatus(status: SiteStatus): string {
   const lines = [
@@ -119,6 +123,20 @@ export function renderSessions(target: SiteStatus["target"]): string {
   if (target === undefined) return "This site has no iSCSI target.\n";
   if (target.sessions.length === 0) return `No initiator is logged in to ${target.iqn}.\n`;
   return text(target.sessions.map(({ initiator, kind, remote }) => `${initiator} (${kind}) from ${remote}`));
+}
+
+export function renderReservations(reservations: readonly ReservationStatus[] | undefined): string {
+  if (reservations === undefined) return "This site has no iSCSI target.\n";
+  const lines: string[] = [];
+  for (const { volume, lun, reservation = "not reserved", persists, initiators } of reservations) {
+    const what = reservation === "reserve" ? "reserved by RESERVE" : reservation;
+    const kept = reservation === "not reserved" ? ", registrations kept over a restart" : ", kept over a restart";
+    lines.push(`${volume} (LUN ${lun}): ${what}${persists ? kept : ""}`);
+    for (const { port, key = "", holds } of initiators) {
+      lines.push(`  ${key.padEnd(KEY_COLUMNS)}  ${port}${holds ? ", holds it" : ""}`);
+    }
+  }
+  return text(lines);
 }
 
 export function renderVerify(verdicts: readonly VolumeVerdict[]): string {

@@ -56,6 +56,10 @@ describe("a site that keeps reservations", () => {
     expect(await writes(b)).toBe(CONFLICT);
     const { data } = await b.command([0x5e, 0x01, 0, 0, 0, 0, 0, 0, 24, 0], { read: 24 });
     expect([...data.subarray(8, 16)]).toEqual(KEY);
+    const { stdout } = await bench.antipode("ctl", "--dir", ".", "show", "reservations");
+    expect(stdout).toMatch(
+      /LUN 0\): write exclusive, kept over a restart\n {2}c001020304050607 .*antipode:a,i,0x.*, holds it\n/,
+    );
     const again = await login(A);
     expect(await writes(again)).toBe(0);
     expect((await again.command(reserveOut(0x03), { data: parameters(KEY, none) })).status).toBe(0);

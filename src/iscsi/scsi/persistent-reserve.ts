@@ -86,7 +86,7 @@ function parameterData(unit: LogicalUnit, length: number): { readonly bytes: Uin
 }
 
 function answer(command: Command, unit: LogicalUnit, bytes: Uint8Array): void {
-  if (unit.reservations.isReserved) command.conflict();
+  if (unit.reservations.reserver !== undefined) command.conflict();
   else command.answer(bytes, command.view.getUint16(7));
 }
 
@@ -99,7 +99,7 @@ export function reserveOut(command: Command, unit: LogicalUnit, nexus: Nexus): v
   const length = view.getUint32(5);
   const reserves = action === ReserveOut.Reserve || action === ReserveOut.Release;
   const preempts = action === ReserveOut.Preempt || action === ReserveOut.PreemptAndAbort;
-  if (unit.reservations.isReserved) command.conflict();
+  if (unit.reservations.reserver !== undefined) command.conflict();
   else if ((reserves || preempts) && cdb[2] >> 4 !== 0) command.fail(invalidCdbField(2));
   else if (reserves && !isType(cdb[2] & 0x0f)) command.fail(invalidCdbField(2));
   else if (length < LIST_BYTES || length > RESERVE_LIST_BYTES_MAX) command.fail(Senses.ParameterListLength);

@@ -29,7 +29,6 @@ export class UnitReservations {
   readonly #store: ReservationStore | undefined;
   #state: ReservationState = NOTHING_RESERVED;
   #registered: ReadonlySet<string> = new Set();
-  /** The port whose RESERVE holds the unit. */
   #reserver: string | undefined;
   /** The store may have something, if only of an attempt that failed. */
   #mayBeKept = false;
@@ -54,9 +53,9 @@ export class UnitReservations {
     return this.#store !== undefined;
   }
 
-  /** Whether a RESERVE holds the unit: then nobody may manage persistent reservations (SPC-2 section 5.5.1). */
-  get isReserved(): boolean {
-    return this.#reserver !== undefined;
+  /** The port whose RESERVE holds the unit: then nobody may manage persistent reservations (SPC-2 section 5.5.1). */
+  get reserver(): string | undefined {
+    return this.#reserver;
   }
 
   /** @param access one of `Access` */

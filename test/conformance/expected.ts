@@ -48,6 +48,7 @@ export const EXPECTED_OF_SANITIZE: Expectations = {
   },
   skips: {
     "Sanitize.CryptoErase": NO_KEY,
+    "Sanitize.Reservations": `its part that is about CRYPTOGRAPHIC ERASE: ${NO_KEY}`,
     "Sanitize.Readonly": `its part that is about CRYPTOGRAPHIC ERASE: ${NO_KEY}`,
   },
 };

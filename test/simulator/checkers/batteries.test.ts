@@ -71,6 +71,7 @@ describe("the invariant batteries", () => {
 
   it("is broken by what gathers on a reading that is too old", () => {
     expect(readGoodFor(LONG)).toBeUndefined();
+    battery.goodSince = undefined;
     battery.isAlarmShown = true;
     site.pipeline.isGathering = true;
     expect(lookFor(6000)).toBeUndefined();

@@ -14,6 +14,13 @@ export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Whether blocks hold something of their own; those that do not read as zeros. */
+export interface Allocation {
+  readonly mapped: boolean;
+  /** How many, from the one that was asked for on: at least 1, and not more than were asked for. */
+  readonly blocks: number;
+}
+
 /**
  * Buffers hold a whole number of blocks and stay untouched by the caller until the request completes.
  * Requests that overlap and are in flight together complete in any order. Failures reject with an `OperatingError`.
@@ -28,4 +35,6 @@ export interface BlockDevice {
   flush(signal?: AbortSignal): Pending;
   /** The blocks' content is no longer needed; they read as zeros afterwards. */
   unmap(lba: Lba, blocks: number, signal?: AbortSignal): Pending;
+  /** What the first of these blocks is, and how many are so, as far as it can be told in one go. */
+  allocation?(lba: Lba, blocks: number): Promise<Allocation>;
 }

@@ -15,6 +15,7 @@ import {
   text,
   write10,
 } from "./testing/initiator.ts";
+import { cdb16 } from "./testing/scsi.ts";
 import { RamDevice } from "./testing/world.ts";
 
 const RUNS = 150;
@@ -40,6 +41,15 @@ const oddPdu = fc
         write10(0, 300),
         read10(0, 65535),
         [0x41, 0, 0, 0, 0, 0, 0, 0, 4, 0],
+        [0x2e, 0x02, 0, 0, 0, 1, 0, 0, 2, 0],
+        [0x2f, 0x06, 0, 0, 0, 1, 0, 0, 2, 0],
+        [0x34, 0x02, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x48, 0x82, 0, 0, 0, 0, 0, 0, 0, 0],
+        [0x48, 0x21, 0, 0, 0, 0, 0, 0, 8, 0],
+        cdb16(0x8b, 1, 2),
+        cdb16(0x89, 1, 0).with(13, 1),
+        cdb16(0x9c, 1, 2),
+        cdb16(0x9e, 0, 255).with(1, 0x12),
       ),
       fc.array(fc.nat(255), { minLength: 16, maxLength: 16 }),
     ),
@@ -112,7 +122,11 @@ test("odd PDUs in full feature phase, however they are split", async () => {
       fc.array(fc.integer({ min: 1, max: 700 }), { maxLength: 4 }),
       fc.boolean(),
       async (pdus, sizes, held) => {
-        const world = bench({ device: new RamDevice(256) });
+        const device = new RamDevice(256);
+        device.atomicBlocksMax = 8;
+        device.cacheBytes = 8192;
+        device.overwritesInPlace = true;
+        const world = bench({ device });
         const initiator = await new Initiator(world).ready("InitialR2T=No");
         world.device.held = held;
         for (const part of split(concat(...pdus), sizes)) {

@@ -3,6 +3,7 @@
 export type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
 export type {
   Address,
+  Allocation,
   BlockDevice,
   Connection,
   ConnectionHandlers,

@@ -12,6 +12,13 @@ export interface WriteOptions {
   readonly signal?: AbortSignal;
 }
 
+/** Whether blocks hold something of their own; those that do not read as zeros. */
+export interface Allocation {
+  readonly mapped: boolean;
+  /** How many, from the one that was asked for on: at least 1, and not more than were asked for. */
+  readonly blocks: number;
+}
+
 /**
  * The storage behind a logical unit. Buffers hold whole blocks and stay untouched until the request completes.
  * A completed write is durable: the unit reports that it has no volatile cache.
@@ -26,6 +33,8 @@ export interface BlockDevice {
   flush(signal?: AbortSignal): Pending;
   /** The blocks read as zeros afterwards. */
   unmap(lba: number, blocks: number, signal?: AbortSignal): Pending;
+  /** What the first of these blocks is, and how many are so, as far as it can be told in one go. */
+  allocation?(lba: number, blocks: number, signal?: AbortSignal): Promise<Allocation>;
   /**
    * A write of at most this many blocks is there whole or not at all after any failure, wherever it begins, and other
    * writes come before or after it as a whole. 0 unless given.

@@ -57,6 +57,8 @@ export const TRANSFER_BYTES_OPTIMAL = 1 * MiB;
 export const WRITE_SAME_BYTES_MAX = 8 * MiB;
 export const UNMAP_BLOCKS_MAX = 0x100000;
 export const UNMAP_DESCRIPTORS_MAX = 256;
+/** What one GET LBA STATUS asks of its device. */
+export const LBA_STATUS_RUNS_MAX = 256;
 /** Work of one command on a device that completes at once, before other work has its turn. */
 export const WORK_TURN_BYTES = 2 * MiB;
 /** Registrations of a unit: as many as sessions. */

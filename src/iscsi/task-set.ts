@@ -194,6 +194,7 @@ export class TaskSet implements TaskOwner {
       () => {
         task.inFlight--;
         if (task.aborted) this.settle(task);
+        else if (task.plan === Plan.Reply) this.dataIn.reply(task, task.reply ?? NOTHING);
         else this.finish(task);
         this.#events.outputAdded();
       },

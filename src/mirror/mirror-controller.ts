@@ -10,7 +10,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { Pending } from "../base/block-device.ts";
+import type { Allocation, Pending } from "../base/block-device.ts";
 import { Condition } from "../base/condition.ts";
 import { type DataWriteRequest, REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { OperatingError } from "../base/operating-error.ts";
@@ -191,6 +191,11 @@ export class MirrorController implements VolumeService {
     if (this.#inDoubt(volume, first, into) !== undefined) return this.#readInDoubt(volume, first, into);
     const pending = this.#pipeline.read(volume, first, into);
     return pending === undefined ? undefined : this.#settle(pending, volume, first, into);
+  }
+
+  async allocation(volume: VolumeId, lba: number, blocks: number): Promise<Allocation> {
+    if (this.#state.kind !== "serving") throw this.#unavailable();
+    return await this.#pipeline.allocation(volume, asLba(lba), blocks);
   }
 
   /** Lets host writes wait while `body` runs: for comparing an extent that never comes to rest. */

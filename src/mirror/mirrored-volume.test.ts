@@ -11,6 +11,10 @@ describe.each([512, 4096] as const)("a volume with blocks of %i bytes", (blockSi
         writes.push(write);
       },
       read: () => undefined,
+      allocation: async (_: number, at: number, blocks: number) => ({
+        mapped: at < 4,
+        blocks: Math.min(blocks, at < 4 ? 4 - at : 100),
+      }),
     };
     return { volume: new MirroredVolume(service, volumeId(3), 64 * 1024 * 1024, blockSize), writes };
   }
@@ -21,6 +25,15 @@ describe.each([512, 4096] as const)("a volume with blocks of %i bytes", (blockSi
     for (let first = 0; first <= BLOCK_BYTES / blockSize; first++) await volume.write(lba(first), data);
     expect(writes).toHaveLength(BLOCK_BYTES / blockSize + 1);
     expect(new Set(writes.map(({ length }) => length))).toEqual(new Set([data.length]));
+  });
+
+  it("says of its own blocks which are mapped", async () => {
+    const { volume } = open();
+    const per = BLOCK_BYTES / blockSize;
+    expect(await volume.allocation(lba(0), volume.blockCount)).toEqual({ mapped: true, blocks: 4 * per });
+    expect(await volume.allocation(lba(4 * per - 1), 10 * per)).toEqual({ mapped: true, blocks: 1 });
+    expect(await volume.allocation(lba(4 * per), 1)).toEqual({ mapped: false, blocks: 1 });
+    expect(await volume.allocation(lba(5 * per - 1), 2)).toEqual({ mapped: false, blocks: 2 });
   });
 
   it("cuts one of more blocks somewhere", async () => {

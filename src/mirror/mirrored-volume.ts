@@ -4,7 +4,7 @@
  */
 
 import { allSettled } from "../base/all-settled.ts";
-import type { BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
+import type { Allocation, BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
 import { REQUEST_BLOCKS_MAX } from "../base/data-write-request.ts";
 import { BLOCK_BYTES, type Lba, type VolumeId } from "../base/units.ts";
 import type { HostWrite } from "./admission.ts";
@@ -14,6 +14,8 @@ export interface VolumeService {
   submit(write: HostWrite, signal?: AbortSignal): Promise<void>;
   /** Reads whole 4 KiB blocks that every in-sync site has ACKed. */
   read(volume: VolumeId, lba: number, into: Uint8Array, signal?: AbortSignal): Pending;
+  /** Whether whole 4 KiB blocks hold something of their own. */
+  allocation(volume: VolumeId, lba: number, blocks: number): Promise<Allocation>;
 }
 
 const REQUEST_BYTES_MAX = REQUEST_BLOCKS_MAX * BLOCK_BYTES;
@@ -89,6 +91,15 @@ export class MirroredVolume implements BlockDevice {
     }
     if (end > wholeEnd) parts.push(this.#submit(wholeEnd, new Uint8Array(end - wholeEnd), signal));
     return allSettled(parts);
+  }
+
+  async allocation(lba: Lba, blocks: number): Promise<Allocation> {
+    const start = lba * this.blockSize;
+    const first = Math.floor(start / BLOCK_BYTES);
+    const count = Math.ceil((start + blocks * this.blockSize) / BLOCK_BYTES) - first;
+    const found = await this.#service.allocation(this.#volume, first, count);
+    const end = Math.min((first + found.blocks) * BLOCK_BYTES, start + blocks * this.blockSize);
+    return { mapped: found.mapped, blocks: (end - start) / this.blockSize };
   }
 
   #submit(offset: number, data: Uint8Array, signal: AbortSignal | undefined): Promise<void> {

@@ -16,6 +16,7 @@ class Blocks implements BlockDevice {
   readonly blockSize = BLOCK_BYTES;
   readonly blockCount = 64;
   readonly content = new Uint8Array(64 * BLOCK_BYTES);
+  allocation: BlockDevice["allocation"];
 
   read(at: Lba, into: Uint8Array): undefined {
     into.set(this.content.subarray(at * BLOCK_BYTES, at * BLOCK_BYTES + into.length));
@@ -200,4 +201,23 @@ it("says that all is replayed when everything that opening found is stored, and 
   pipeline.commit(sequence(4));
   await universe.run(() => pipeline.stored === 4);
   expect([pipeline.isReplayed, told]).toEqual([true, 1]);
+});
+
+it("knows of blocks what the newest requests have made of them, and asks the array for the rest", async () => {
+  const { universe, pipeline, device } = await openPipeline();
+  const asked = (block: number, blocks: number) => universe.result(pipeline.allocation(VOLUME, lba(block), blocks));
+  // An array that can't tell has everything mapped.
+  expect(await asked(0, 8)).toEqual({ mapped: true, blocks: 8 });
+  device.allocation = async (at: Lba, blocks: number) => ({ mapped: at < 4, blocks: Math.min(blocks, 3) });
+  pipeline.accept(write(1, 5, 7));
+  const gone = { kind: "unmap", epoch: epoch(1), volume: VOLUME, lba: lba(6), blocks: 4 } as const;
+  pipeline.accept({ ...gone, sequence: sequence(2), checksums: new Uint32Array(0), data: new Uint8Array(0) });
+  pipeline.accept(write(3, 8, 7));
+  expect(await asked(0, 64)).toEqual({ mapped: true, blocks: 3 });
+  expect(await asked(4, 60)).toEqual({ mapped: false, blocks: 1 });
+  expect(await asked(5, 59)).toEqual({ mapped: true, blocks: 1 });
+  expect(await asked(6, 58)).toEqual({ mapped: false, blocks: 2 });
+  expect(await asked(8, 56)).toEqual({ mapped: true, blocks: 1 });
+  expect(await asked(9, 55)).toEqual({ mapped: false, blocks: 1 });
+  expect(await asked(10, 54)).toEqual({ mapped: false, blocks: 3 });
 });

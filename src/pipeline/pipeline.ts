@@ -12,7 +12,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { BlockDevice, Pending } from "../base/block-device.ts";
+import type { Allocation, BlockDevice, Pending } from "../base/block-device.ts";
 import type { DataWriteRequest } from "../base/data-write-request.ts";
 import type { OperatingError } from "../base/operating-error.ts";
 import { type Lba, millis, type Sequence, sequence, type VolumeId } from "../base/units.ts";
@@ -188,6 +188,11 @@ export class Pipeline {
   /** As `read`, but from journal and array, never from the read cache: for those who verify what is stored. */
   readStored(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
     return this.#reader.readStored(volume, lba, into);
+  }
+
+  /** Whether blocks hold something of their own, as the latest accepted requests have it. */
+  allocation(volume: VolumeId, lba: Lba, blocks: number): Promise<Allocation> {
+    return this.#reader.allocation(volume, lba, blocks);
   }
 
   /** The newest request in the journal that touches any of the blocks; 0 where there is none. */

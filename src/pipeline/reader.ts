@@ -7,7 +7,7 @@
  */
 
 import { assert } from "../base/assert.ts";
-import type { BlockDevice, Pending } from "../base/block-device.ts";
+import type { Allocation, BlockDevice, Pending } from "../base/block-device.ts";
 import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { lba as asLba, BLOCK_BYTES, type Lba, type Sequence, sequence, type VolumeId } from "../base/units.ts";
 import type { Journal } from "../journal/journal.ts";
@@ -16,6 +16,8 @@ import type { Arithmetic } from "../platform/arithmetic.ts";
 import { readOtherCopy } from "./other-copy.ts";
 
 const UNREADABLE = "raid.unreadable";
+/** Blocks that one question about allocation looks at. */
+const ALLOCATION_BLOCKS_MAX = 4096;
 const NOWHERE: ReadonlyMap<VolumeId, BlockDevice> = new Map();
 
 export class Reader {
@@ -52,6 +54,19 @@ export class Reader {
 
   async readStored(volume: VolumeId, lba: Lba, into: Uint8Array): Promise<void> {
     await this.#readBelow(volume, lba, into, NOWHERE);
+  }
+
+  /** What the journal says of blocks, and the array of those that it has no request for. */
+  async allocation(volume: VolumeId, lba: Lba, blocks: number): Promise<Allocation> {
+    const limit = Math.min(blocks, ALLOCATION_BLOCKS_MAX);
+    const from = this.#journal.newest(volume, lba);
+    let alike = 1;
+    while (alike < limit && this.#journal.newest(volume, asLba(lba + alike)) === from) alike++;
+    if (from !== 0) return { mapped: this.#journal.head(from)?.kind === "write", blocks: alike };
+    const device = this.#volumes.get(volume);
+    assert(device !== undefined, `volume ${volume} has a device to ask`);
+    // A site without storage does not know.
+    return (await device.allocation?.(lba, alike)) ?? { mapped: true, blocks: alike };
   }
 
   newest(volume: VolumeId, lba: Lba, blocks: number): Sequence {

@@ -4,7 +4,7 @@
  */
 
 import { AssertionError, assert } from "../base/assert.ts";
-import type { Pending } from "../base/block-device.ts";
+import type { Allocation, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, KiB, MiB } from "../base/units.ts";
 import type { World } from "../platform/world.ts";
@@ -64,6 +64,9 @@ export interface Rebuilt {
   /** Blocks that could not be had; they are marked unknown. */
   readonly unreadable: number;
 }
+
+/** Blocks that one question about allocation looks at. */
+const ALLOCATION_BLOCKS_MAX = 4096;
 
 /** Checksum frames that an operation holds, until `release`. */
 export class Pins {
@@ -301,6 +304,49 @@ export class ArrayCore {
     } finally {
       pins.release();
     }
+  }
+
+  /** What the block at an array's address is, and how many from it on, at most `count`, are alike. */
+  async allocation(first: number, count: number): Promise<Allocation> {
+    const { stripeBlocks, chunkBlocks } = this.geometry;
+    const limit = Math.min(count, ALLOCATION_BLOCKS_MAX);
+    let mapped = false;
+    let done = 0;
+    while (done < limit) {
+      const stripe = Math.floor((first + done) / stripeBlocks);
+      const within = (first + done) % stripeBlocks;
+      const row = within % chunkBlocks;
+      const run = Math.min(limit - done, chunkBlocks - row);
+      const alike = await this.#runInChunk(stripe, Math.floor(within / chunkBlocks), row, run);
+      if (done === 0) mapped = alike.mapped;
+      else if (alike.mapped !== mapped) break;
+      done += alike.blocks;
+      if (alike.blocks < run) break;
+    }
+    return { mapped, blocks: done };
+  }
+
+  /** The same of blocks of one chunk, from `row` on. A chunk that no member holds counts as mapped. */
+  async #runInChunk(stripe: number, chunk: number, row: number, count: number): Promise<Allocation> {
+    const index = stripe * this.geometry.chunkBlocks + row;
+    for (let copy = 0; copy < this.geometry.copies; copy++) {
+      const slot = this.geometry.dataMember(stripe, chunk, copy);
+      if (!this.members[slot].holds(index)) continue;
+      const run = runInZone(index, count);
+      const pins = new Pins(this.checksums);
+      try {
+        await pins.add(slot, index, run);
+        const { entries } = pins.frame(slot, zoneOf(index));
+        const at = index % ZONE_DATA_BLOCKS;
+        const mapped = entries[at] !== NEVER_WRITTEN;
+        let blocks = 1;
+        while (blocks < run && (entries[at + blocks] !== NEVER_WRITTEN) === mapped) blocks++;
+        return { mapped, blocks };
+      } finally {
+        pins.release();
+      }
+    }
+    return { mapped: true, blocks: count };
   }
 
   unreadable(extent: Extent, lba: number): OperatingError {

@@ -41,6 +41,29 @@ describe.each([
     expect(bench.array.status.state).toBe("optimal");
   });
 
+  it("knows which blocks were written, and which were given back", async () => {
+    const bench = await withVolume(members, level);
+    const extents = async () => {
+      const found: string[] = [];
+      for (let at = 0; at < V; ) {
+        const asked = await bench.run(bench.volume().allocation?.(lba(at), V - at));
+        const { mapped, blocks } = asked ?? { mapped: true, blocks: V };
+        expect(blocks).toBeGreaterThan(0);
+        found.push(`${mapped ? "mapped" : "free"} ${at}+${blocks}`);
+        at += blocks;
+      }
+      return found;
+    };
+    expect(await extents()).toEqual([`free 0+${V}`]);
+    await bench.write(3, stamped(3, 50, 1));
+    expect(await extents()).toEqual(["free 0+3", "mapped 3+50", `free 53+${V - 53}`]);
+    await bench.run(bench.volume().unmap(lba(10), 7));
+    expect(await extents()).toEqual(["free 0+3", "mapped 3+7", "free 10+7", "mapped 17+36", `free 53+${V - 53}`]);
+    await bench.stop();
+    await bench.assemble();
+    expect((await extents())[2]).toBe("free 10+7");
+  });
+
   it("has it after a close, in any order of drives", async () => {
     const bench = await withVolume(members, level);
     await bench.write(0, stamped(0, V, 1));

@@ -12,7 +12,7 @@
 
 import { allSettled } from "../base/all-settled.ts";
 import { assert } from "../base/assert.ts";
-import type { BlockDevice, Pending } from "../base/block-device.ts";
+import type { Allocation, BlockDevice, Pending } from "../base/block-device.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, byteCount } from "../base/units.ts";
 import type { Drive } from "../platform/drive.ts";
@@ -346,6 +346,19 @@ export class DiskArray {
     this.#assertOpen();
     if (this.#core.readOnly) return;
     await this.#membership.flush();
+  }
+
+  /** What blocks of a volume are, as their checksums have it: a write or unmap under way may change that at once. */
+  async allocation(first: number, count: number): Promise<Allocation> {
+    this.#assertOpen();
+    await this.#gate.enter();
+    try {
+      this.#assertOpen();
+      this.#membership.assertServing();
+      return await this.#core.allocation(first, count);
+    } finally {
+      this.#gate.leave();
+    }
   }
 
   #partEnd(first: number, stripes: number): number {

@@ -1,7 +1,7 @@
 /** A volume of an array: a run of its blocks, as a block device. */
 
 import { assert } from "../base/assert.ts";
-import type { BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
+import type { Allocation, BlockDevice, Pending, WriteOptions } from "../base/block-device.ts";
 import { BLOCK_BYTES, type Lba } from "../base/units.ts";
 import type { Extent } from "./core.ts";
 import type { VolumeEntry } from "./superblock.ts";
@@ -23,6 +23,7 @@ export interface ArrayRequest {
 export interface VolumeOwner {
   request(request: ArrayRequest): Pending;
   flush(): Pending;
+  allocation(first: number, count: number): Promise<Allocation>;
 }
 
 export class ArrayVolume implements BlockDevice {
@@ -51,6 +52,14 @@ export class ArrayVolume implements BlockDevice {
 
   unmap(lba: Lba, count: number, signal?: AbortSignal): Pending {
     return this.#request("unmap", lba, count, undefined, false, signal);
+  }
+
+  allocation(lba: Lba, count: number): Promise<Allocation> {
+    assert(
+      count > 0 && lba + count <= this.blockCount,
+      `blocks ${lba} to ${lba + count} of volume ${this.#extent.name}`,
+    );
+    return this.#array.allocation(this.#extent.first + lba, count);
   }
 
   #request(

@@ -41,7 +41,6 @@ export const EXPECTED_SKIPS_4096: Expectations["skips"] = {
 /** Of the suite Sanitize, where it is allowed. */
 export const EXPECTED_OF_SANITIZE: Expectations = {
   failures: {
-    "Sanitize.BlockErase": "the target reports every block as mapped, also after it has given all of them back",
     "Sanitize.Reset":
       "the test waits 3 seconds and then wants the operation to be still under way; no standard has it last that long, and " +
       "8 MiB are overwritten sooner. The same is tested with a device that is held up, in sanitize.test.ts",

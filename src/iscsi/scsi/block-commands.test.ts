@@ -330,6 +330,44 @@ describe("a medium that is always there", () => {
   });
 });
 
+describe("GET LBA STATUS", () => {
+  const status = (lba: number, allocation: number) => {
+    const cdb = cdb16(0x9e, lba, allocation);
+    cdb[1] = 0x12;
+    return cdb;
+  };
+  const extents = (data: Uint8Array) => {
+    const view = new DataView(data.buffer, data.byteOffset);
+    expect(view.getUint32(0)).toBe(data.length - 4);
+    const found: string[] = [];
+    for (let at = 8; at < data.length; at += 16) {
+      found.push(`${data[at + 12] === 0 ? "mapped" : "free"} ${view.getUint32(at + 4)}+${view.getUint32(at + 8)}`);
+    }
+    return found;
+  };
+
+  test("all is mapped on a device that does not know", async () => {
+    const { run } = await host();
+    expect(extents((await run(status(5, 24), { read: 24 })).data)).toEqual(["mapped 5+4091"]);
+    expect((await run(status(4096, 24), { read: 24 })).sense).toBe("5/21/0");
+  });
+
+  test("what the device says is joined, and ends where there is no more room", async () => {
+    const device = new RamDevice(4096);
+    device.allocation = async (lba, blocks) => ({ mapped: lba >= 100 && lba < 200, blocks: Math.min(blocks, 50) });
+    const { run } = await host(device);
+    const all = await run(status(10, 255), { read: 255 });
+    expect(extents(all.data)).toEqual(["free 10+100", "mapped 110+100", "free 210+3886"]);
+    expect(extents((await run(status(10, 40), { read: 40 })).data)).toEqual(["free 10+100", "mapped 110+100"]);
+    expect(extents((await run(status(10, 24), { read: 24 })).data)).toEqual(["free 10+100"]);
+    expect((await run(status(10, 8), { read: 8 })).data).toHaveLength(8);
+    device.allocation = async () => ({ mapped: false, blocks: 1 });
+    expect(extents((await run(status(0, 24), { read: 24 })).data)).toEqual(["free 0+256"]);
+    device.allocation = () => Promise.reject(failure);
+    expect((await run(status(0, 24), { read: 24 })).sense).toBe("3/11/0");
+  });
+});
+
 test("REPORT SUPPORTED TASK MANAGEMENT FUNCTIONS", async () => {
   const { run } = await host();
   const report = (flags: number, allocation: number) => [0xa3, 0x0d, flags, 0, 0, 0, 0, 0, 0, allocation, 0, 0];

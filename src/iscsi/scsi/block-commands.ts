@@ -3,6 +3,7 @@
 import { atomicBlocksMax, writeAtomic } from "./atomic.ts";
 import { LBA4, LBA8, type Row } from "./definition.ts";
 import { compareAndWrite, orWrite } from "./exclusive.ts";
+import { getLbaStatus } from "./lba-status.ts";
 import { preventAllowMediumRemoval, readDefectData10, readDefectData12, startStopUnit } from "./medium.ts";
 import { prefetch } from "./prefetch.ts";
 import { isSanitizable, sanitizeBlockErase, sanitizeExitFailureMode, sanitizeOverwrite } from "./sanitize.ts";
@@ -35,6 +36,7 @@ export const BLOCK_COMMANDS: readonly Row[] = [
       run: writeAtomic,
     },
   ],
+  [0x9e, { serviceAction: 0x12, usage: [0x9e, 0x1f, ...LBA8, ...COUNT4, 0, 0x04], run: getLbaStatus }],
   [0xae, { usage: [0xae, 0x12, ...LBA4, ...COUNT4, 0, 0x04], run: writeAndVerify }],
   [0xaf, { usage: [0xaf, 0x16, ...LBA4, ...COUNT4, 0, 0x04], run: verify }],
   [0xb7, { usage: [0xb7, 0x1f, 0, 0, 0, 0, ...COUNT4, 0, 0x04], run: readDefectData12 }],

@@ -21,7 +21,7 @@ export const Plan = {
   Pieces: 4,
   /** Take `transferBytes` whole, then run `consume`. */
   Collect: 5,
-  /** Run `work`. */
+  /** Run `work`, which may take time to `answer`. */
   Work: 6,
 } as const;
 

@@ -70,7 +70,6 @@ const DEFINITIONS: readonly Row[] = [
       run: sbc.readCapacity16,
     },
   ],
-  [0x9e, { serviceAction: 0x12, usage: [0x9e, 0x1f, ...LBA8, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.getLbaStatus }],
   [
     0xa0,
     {

@@ -189,19 +189,3 @@ async function unmapAll(
     unit.endWrite();
   }
 }
-
-/** SBC-3 section 5.4: which blocks are mapped is not known here, so all of them are said to be. */
-export function getLbaStatus(command: Command, unit: LogicalUnit): void {
-  const { view } = command;
-  const lba = view.getUint32(2) * 0x100000000 + view.getUint32(6);
-  if (lba >= unit.blockCount) {
-    command.fail(Senses.LbaOutOfRange);
-    return;
-  }
-  const bytes = new Uint8Array(24);
-  const reply = new DataView(bytes.buffer);
-  reply.setUint32(0, 20);
-  reply.setBigUint64(8, BigInt(lba));
-  reply.setUint32(16, Math.min(unit.blockCount - lba, 0xffffffff));
-  command.answer(bytes, view.getUint32(10));
-}

@@ -116,6 +116,7 @@ export class RamDevice implements BlockDevice {
   readonly signals: (AbortSignal | undefined)[] = [];
   atomicBlocksMax: number | undefined;
   cacheBytes: number | undefined;
+  allocation: BlockDevice["allocation"];
   overwritesInPlace: boolean | undefined;
 
   constructor(blocks: number, blockSize = 512) {

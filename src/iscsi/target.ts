@@ -158,6 +158,7 @@ export class TargetServer implements ConnectionHost {
 
   /** Drops the target's sessions and forgets it. */
   removeTarget(name: string): void {
+    for (const unit of this.deviceOf(name)?.units() ?? []) void unit.background.end();
     this.#targets.delete(name);
     this.dropSessions(name, "the target was removed");
   }

@@ -78,7 +78,7 @@ describe.each([512, 4096] as const)("a LUN with blocks of %i bytes", (blockSize)
   it("tells its limits, its kind and how it is provisioned", async () => {
     const limits = await page(0xb0);
     const figure = (name: string) => Number(new RegExp(`${name}:(\\d+)`).exec(limits)?.[1]);
-    expect(figure("maximum compare and write length")).toBe(1);
+    expect(figure("maximum compare and write length")).toBe(blockSize === 512 ? 255 : 128);
     expect(figure("maximum transfer length") * blockSize).toBe(8 * MiB);
     expect(figure("maximum unmap block descriptor count")).toBe(256);
     expect(await page(0xb1)).toContain("Medium Rotation Rate:1RPM");
@@ -167,6 +167,22 @@ describe.each([512, 4096] as const)("a LUN with blocks of %i bytes", (blockSize)
     expect((await tryQemuIo(bench, url, `write -P 0xc2 ${end} 4096`)).code).not.toBe(0);
     expect((await tryQemuIo(bench, url, `read ${end - 512} 1024`)).code).not.toBe(0);
     await qemuIo(bench, url, ...reads(0xc1, end - 4096, 4096));
+  });
+
+  it("says to QEMU where it holds data", async () => {
+    const other = urlOf(port, 1);
+    await qemuIo(bench, other, "write -P 0x31 1M 1M", "discard 1536k 256k");
+    const map = JSON.parse(await tool(bench, "qemu-img", "map", "--output=json", "-f", "raw", other)) as {
+      readonly start: number;
+      readonly length: number;
+      readonly data: boolean;
+    }[];
+    const held = map.filter(({ data }) => data).map(({ start, length }) => [start / KiB, length / KiB]);
+    expect(held).toEqual([
+      [1024, 512],
+      [1792, 256],
+    ]);
+    expect(map.reduce((sum, { length }) => sum + length, 0)).toBe(VOLUME_MIB * MiB);
   });
 
   it("takes an image and gives it back, byte for byte", async () => {

@@ -262,7 +262,8 @@ function oneCommand(definition: Definition | undefined, timeouts: boolean): Uint
   bytes[1] = 0x03 | (timeouts ? 0x80 : 0);
   view.setUint16(2, usage.length);
   bytes.set(usage, 4);
-  if (serviceAction !== undefined) bytes[5] = serviceAction;
+  // The service action stands for itself; the bits beside it are usage data as any others.
+  if (serviceAction !== undefined) bytes[5] = (usage[1] & 0xe0) | serviceAction;
   if (timeouts) view.setUint16(4 + usage.length, TIMEOUTS_BYTES - 2);
   return bytes;
 }

@@ -56,6 +56,7 @@ describe("SANITIZE", () => {
     ]) {
       const one = await run([0xa3, 0x0c, 2, 0x48, 0, action, 0, 0, 0, 255, 0, 0], { read: 255 });
       expect(one.data[1] & 7).toBe(support);
+      if (support === 3) expect([...one.data.subarray(4)]).toEqual([0x48, 0xa0 | action, 0, 0, 0, 0, 0, 255, 255, 4]);
     }
     for (const action of [0, 3, 4, 0x1e]) expect((await run(sanitize(action))).sense).toBe("5/24/0");
     // Blocks that were erased are read without an error.

@@ -88,6 +88,7 @@ export function writeSame(command: Command, unit: LogicalUnit): void {
     command.run(writeSameZeros);
     return;
   } // NDOB
+  command.writing = true;
   command.collect(unit.blockSize, fillBlocks, true);
 }
 
@@ -154,6 +155,7 @@ export function unmap(command: Command, unit: LogicalUnit): void {
     command.fail(Senses.ParameterListLength);
     return;
   }
+  command.writing = true;
   command.collect(length, unmapExtents);
 }
 

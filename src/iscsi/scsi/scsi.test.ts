@@ -229,9 +229,10 @@ describe("errors of the device", () => {
     device.failure = failure;
     expect((await run(read10(0, 1), { read: 512 })).sense).toBe("3/11/0");
     expect((await run(write10(0, 1), { write: 512, data: pattern(512) })).sense).toBe("3/c/0");
+    expect((await run(cdb16(0x93, 0, 1), { write: 512, data: pattern(512) })).sense).toBe("3/c/0");
     device.failure = new Error("bug");
     expect((await run(read10(0, 1), { read: 512 })).sense).toBe("4/44/0");
-    expect(world.server.counters().deviceErrors).toBe(3);
+    expect(world.server.counters().deviceErrors).toBe(4);
   });
 
   test("the host decides otherwise", async () => {

@@ -51,9 +51,11 @@ export function writeAtomic(command: Command, unit: LogicalUnit): void {
 }
 
 async function writeWhole(unit: LogicalUnit, command: Command, data: Uint8Array): Promise<void> {
+  const { lba, fua, signal } = command;
   await unit.writeTurn();
   try {
-    await unit.device.write(command.lba, data, { fua: command.fua, signal: command.signal });
+    signal.throwIfAborted();
+    await unit.device.write(lba, data, { fua, signal });
   } finally {
     unit.endWrite();
   }

@@ -1,5 +1,5 @@
 import { describe, expect, test } from "vitest";
-import { pattern, same, write10 } from "../testing/initiator.ts";
+import { build, pattern, same, write10 } from "../testing/initiator.ts";
 import { cdb16, host } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
 
@@ -67,7 +67,7 @@ describe("PRE-FETCH", () => {
     device.gates[1].fail(failure);
     await world.timers.turn();
     expect((await run(cdb(0, 8, 2))).status).toBe(0x04);
-    expect(world.server.counters().deviceErrors).toBe(0);
+    expect(world.server.counters().deviceErrors).toBe(1);
   });
 
   test("a block that can't be read fails it, and a target that closes waits for what is left", async () => {
@@ -219,6 +219,34 @@ describe("COMPARE AND WRITE and ORWRITE", () => {
     }
     expect(initiator.receive().map((pdu) => pdu.header.getUint8(3))).toEqual([0, 0]);
     expect(same(device.bytes.subarray(3 * 512, 4 * 512), pattern(512, 5))).toBe(true);
+  });
+
+  test.each([
+    ["ORWRITE", cdb16(0x8b, 3, 1)],
+    ["WRITE AND VERIFY", cdb16(0x8e, 3, 1)],
+    ["WRITE ATOMIC", cdb16(0x9c, 3, 1)],
+    ["WRITE SAME with UNMAP", cdb16(0x93, 3, 1, 0x08)],
+  ])("%s that is aborted while another has the unit writes nothing", async (_, cdb) => {
+    const { run, device, initiator, world } = await host();
+    device.atomicBlocksMax = 8;
+    device.held = true;
+    const tag = initiator.itt;
+    await initiator.send(
+      initiator.command(compareAndWrite(3, 1), { write: 1024, data: new Uint8Array(1024) }),
+      initiator.command(cdb, { write: 512, data: new Uint8Array(512) }),
+      build(0x02, { immediate: true, flags: 0x81, itt: 900, words: { 20: tag + 1, 24: initiator.cmdSN + 2, 32: 2 } }),
+    );
+    expect(initiator.receive()).toEqual([]);
+    while (device.gates.length > 0) {
+      device.gates.shift()?.open();
+      await world.timers.turn();
+    }
+    expect(initiator.receive().map((pdu) => [pdu.opcode, pdu.header.getUint32(16)])).toEqual([
+      [0x21, tag],
+      [0x22, 900],
+    ]);
+    expect(device.calls).toEqual(["read 3+1", "write 3+1"]);
+    expect((await run([0, 0, 0, 0, 0, 0])).status).toBe(0);
   });
 
   test("ORWRITE of many pieces, its limits, and whom it blames", async () => {

@@ -59,6 +59,7 @@ export class Command {
   /** Reused while it was not aborted: made once the device turns out to need time. */
   #abort: AbortController | undefined;
 
+  /** Aborted once the command is; to be had before the work's first wait, since an aborted command gets a new one. */
   get signal(): AbortSignal {
     this.#abort ??= new AbortController();
     return this.#abort.signal;

@@ -12,7 +12,8 @@ import { type Command, Plan } from "./command.ts";
 import { fits, locate, transfer } from "./extent.ts";
 import { invalidCdbField, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
-import { differsAt, miscompare } from "./verify.ts";
+import { miscompare } from "./verify.ts";
+import { differsAt, setBits } from "./words.ts";
 
 /** MAXIMUM COMPARE AND WRITE LENGTH has one byte; both halves of the data are taken as one piece. */
 export function compareAndWriteBlocksMax(unit: LogicalUnit): number {
@@ -78,7 +79,7 @@ function orPiece(unit: LogicalUnit, command: Command, lba: number, data: Uint8Ar
       const there = buffer.subarray(0, data.length);
       command.writing = false;
       await unit.device.read(lba, there, signal);
-      for (let at = 0; at < data.length; at++) there[at] |= data[at];
+      setBits(there, data);
       command.writing = true;
       await unit.device.write(lba, there, { fua, signal });
     } finally {

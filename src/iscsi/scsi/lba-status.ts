@@ -40,10 +40,11 @@ export function getLbaStatus(command: Command, unit: LogicalUnit): void {
 
 async function ask(unit: LogicalUnit, command: Command): Promise<void> {
   const extentsMax = Math.max(1, Math.floor((command.view.getUint32(10) - HEADER_BYTES) / DESCRIPTOR_BYTES));
+  const { signal } = command;
   const extents: Extent[] = [];
   let next = command.lba;
   for (let asked = 0; asked < LBA_STATUS_RUNS_MAX && next < unit.blockCount; asked++) {
-    const { mapped, blocks } = (await unit.device.allocation?.(next, unit.blockCount - next, command.signal)) ?? {
+    const { mapped, blocks } = (await unit.device.allocation?.(next, unit.blockCount - next, signal)) ?? {
       mapped: true,
       blocks: unit.blockCount - next,
     };
@@ -53,6 +54,7 @@ async function ask(unit: LogicalUnit, command: Command): Promise<void> {
     else extents.push({ lba: next, blocks: Math.min(blocks, BLOCKS_MAX), mapped });
     next += blocks;
     await unit.yield();
+    signal.throwIfAborted();
   }
   report(command, extents);
 }

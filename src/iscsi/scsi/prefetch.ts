@@ -29,8 +29,14 @@ export function prefetch(command: Command, unit: LogicalUnit): void {
     if (unit.background.busy) return;
     if (all) command.status = Status.ConditionMet;
     const { lba } = command;
-    // A block that can't be read is told to who reads it.
-    unit.background.run((signal) => readThrough(unit, lba, blocks, signal).catch(() => {}));
+    unit.background.run(async (signal) => {
+      try {
+        await readThrough(unit, lba, blocks, signal);
+      } catch (error) {
+        // The host is told when it reads the block.
+        if (!signal.aborted) unit.host.deviceFailed(unit, error);
+      }
+    });
     return;
   }
   if (blocks === 0) {

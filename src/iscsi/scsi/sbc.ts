@@ -183,9 +183,11 @@ async function unmapAll(
   command: Command,
   extents: readonly (readonly [number, number])[],
 ): Promise<void> {
+  const { signal } = command;
   await unit.writeTurn();
   try {
-    const parts = extents.map(async ([lba, blocks]) => unit.device.unmap(lba, blocks, command.signal));
+    signal.throwIfAborted();
+    const parts = extents.map(async ([lba, blocks]) => unit.device.unmap(lba, blocks, signal));
     for (const part of await Promise.allSettled(parts)) if (part.status === "rejected") throw part.reason;
   } finally {
     unit.endWrite();

@@ -10,6 +10,7 @@ import { type Command, Plan } from "./command.ts";
 import { transfer } from "./extent.ts";
 import { CheckCondition, invalidCdbField, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
+import { differsAt } from "./words.ts";
 
 /** BYTCHK. */
 const ByteCheck = {
@@ -73,36 +74,43 @@ async function writeThenVerify(
   data: Uint8Array,
   offset: number,
 ): Promise<void> {
+  const { signal } = command;
   await unit.writeTurn();
   try {
-    await unit.device.write(lba, data, { fua: true, signal: command.signal });
+    signal.throwIfAborted();
+    await unit.device.write(lba, data, { fua: true, signal });
   } finally {
     unit.endWrite();
   }
-  if (byteCheckOf(command) === ByteCheck.All) await comparePiece(unit, command, lba, data, offset);
-  else await readPieces(unit, command, lba, data.length, () => {});
+  const look = byteCheckOf(command) === ByteCheck.All ? comparing(data, offset) : () => {};
+  await readPieces(unit, signal, lba, data.length, look);
 }
 
-async function comparePiece(
+function comparePiece(
   unit: LogicalUnit,
   command: Command,
   lba: number,
   data: Uint8Array,
   offset: number,
 ): Promise<void> {
-  await readPieces(unit, command, lba, data.length, (there) => {
+  return readPieces(unit, command.signal, lba, data.length, comparing(data, offset));
+}
+
+/** A piece is read in one buffer. */
+function comparing(data: Uint8Array, offset: number): (there: Uint8Array) => void {
+  return (there) => {
     const at = differsAt(there, data);
     if (at >= 0) throw miscompare(offset + at);
-  });
+  };
 }
 
 function readAll(unit: LogicalUnit, command: Command): Pending {
-  return readPieces(unit, command, command.lba, command.blocks * unit.blockSize, () => {});
+  return readPieces(unit, command.signal, command.lba, command.blocks * unit.blockSize, () => {});
 }
 
 /** INFORMATION counts from the first block that was to be verified, since the block that was sent has each offset often. */
 function compareEach(unit: LogicalUnit, command: Command, block: Uint8Array): Pending {
-  return readPieces(unit, command, command.lba, command.blocks * unit.blockSize, (there, offset) => {
+  return readPieces(unit, command.signal, command.lba, command.blocks * unit.blockSize, (there, offset) => {
     for (let from = 0; from < there.length; from += block.length) {
       const at = differsAt(there.subarray(from, from + block.length), block);
       if (at >= 0) throw miscompare(offset + from + at);
@@ -113,7 +121,7 @@ function compareEach(unit: LogicalUnit, command: Command, block: Uint8Array): Pe
 /** Reads `bytes` from `lba` on, a buffer at a time, and shows `look` each of them with its offset. */
 async function readPieces(
   unit: LogicalUnit,
-  command: Command,
+  signal: AbortSignal,
   lba: number,
   bytes: number,
   look: (there: Uint8Array, offset: number) => void,
@@ -122,13 +130,13 @@ async function readPieces(
   try {
     for (let offset = 0; offset < bytes; ) {
       const there = buffer.subarray(0, Math.min(bytes - offset, PIECE_BYTES_MAX));
-      const pending = unit.device.read(lba + offset / unit.blockSize, there, command.signal);
+      const pending = unit.device.read(lba + offset / unit.blockSize, there, signal);
       if (pending !== undefined) await pending;
       // A device that is done at once would keep everybody else waiting for the whole range.
       else if (offset > 0) await unit.yield();
       look(there, offset);
       offset += there.length;
-      command.signal.throwIfAborted();
+      signal.throwIfAborted();
     }
   } finally {
     unit.host.buffers.give(buffer);
@@ -137,10 +145,4 @@ async function readPieces(
 
 export function miscompare(at: number): CheckCondition {
   return new CheckCondition({ ...Senses.Miscompare, information: at });
-}
-
-/** @returns the first place where they differ, or -1 */
-export function differsAt(a: Uint8Array, b: Uint8Array): number {
-  for (let at = 0; at < a.length; at++) if (a[at] !== b[at]) return at;
-  return -1;
 }

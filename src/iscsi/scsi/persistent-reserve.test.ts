@@ -363,6 +363,18 @@ describe("PREEMPT AND ABORT", () => {
     expect(await b.keys()).toEqual([2n, 3n]);
   });
 
+  test("is not what PREEMPT does: tasks go on", async () => {
+    const { a, b, world } = await hosts();
+    await a.register(1n);
+    await b.register(2n);
+    world.device.held = true;
+    await a.initiator.send(a.initiator.command(write10(1, 1), { write: 512, data: pattern(512) }));
+    expect((await b.reserveOut(ReserveOut.Preempt, { key: 2n, actionKey: 1n })).status).toBe(0);
+    world.device.gates[0].open();
+    await world.timers.turn();
+    expect(a.outcomes().map(({ status }) => status)).toEqual([0]);
+  });
+
   test("spares itself where its own nexus is among the preempted", async () => {
     const { a, b } = await hosts();
     await a.register(1n);
@@ -583,6 +595,32 @@ describe("RESERVE and RELEASE", () => {
     for (const cdb of [RESERVE_10, RELEASE_10]) {
       expect([await b.run(cdb), await c.run(cdb)].map(({ status }) => status)).toEqual([0, CONFLICT]);
     }
+  });
+
+  test("come between a PERSISTENT RESERVE OUT and its parameter list", async () => {
+    const { a, b } = await hosts();
+    const cdb = [0x5f, ReserveOut.RegisterAndIgnoreExistingKey, 0, 0, 0, 0, 0, 0, 24, 0];
+    const tag = a.initiator.itt;
+    await a.initiator.send(a.initiator.command(cdb, { write: 24 }));
+    const [r2t] = a.initiator.receive();
+    expect((await b.run(RESERVE_6)).status).toBe(0);
+    const list = Uint8Array.from({ length: 24 }, (_, at) => (at === 15 ? 1 : 0));
+    await a.initiator.send(a.initiator.dataOut(tag, r2t.header.getUint32(20), 0, 0, list, true));
+    expect(a.outcomes().map(({ status }) => status)).toEqual([CONFLICT]);
+    await b.run(RELEASE_6);
+    expect(await a.keys()).toEqual([]);
+  });
+
+  test("meet a conflict while a registration is being stored", async () => {
+    const store = new HeldStore();
+    const { a, b, world } = await storedHosts(store);
+    store.held = true;
+    await a.initiator.send(a.out(ReserveOut.Register, { actionKey: 1n, flags: 1 }));
+    expect((await b.run(RESERVE_6)).status).toBe(CONFLICT);
+    store.pass();
+    await world.timers.turn();
+    expect(a.outcomes().map(({ status }) => status)).toEqual([0]);
+    expect((await b.writes()).status).toBe(0);
   });
 
   test("end with the session", async () => {

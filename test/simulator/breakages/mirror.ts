@@ -27,7 +27,7 @@ export const MIRROR: readonly Breakage[] = [
     find: "let committed = this.#pipeline.durable;",
     replace: "let committed = this.#pipeline.appended;",
     scenario: "standard",
-    seeds: 6,
+    seeds: 10,
     why: "A host is told that a write is done before the primary's own journal has it.",
   },
   {

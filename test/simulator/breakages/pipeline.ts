@@ -90,8 +90,8 @@ export const PIPELINE: readonly Breakage[] = [
     file: "src/mirror/mirror-controller.ts",
     find: 'this.#stop({ kind: "failed", error }, this.#cannotGoOn(error));\n      this.onFailed',
     replace: 'this.#stop({ kind: "failed", error }, error);\n      this.onFailed',
-    scenario: "drives",
-    seeds: 6,
+    scenario: "standard",
+    seeds: 10,
     why: "A host is told of a medium error where its write is only in doubt, since the journal of the primary failed.",
   },
   {

@@ -1,18 +1,18 @@
-/** The `antipode` command. */
+/**
+ * The `antipode` command. Each of its commands is loaded only when it is called for: an appliance waits for starts of this program
+ * when it boots.
+ */
 
 import { Command, CommanderError } from "commander";
-import { check } from "./cli/check.ts";
-import { runConsole } from "./cli/console.ts";
-import { ctl } from "./cli/ctl.ts";
-import { demo } from "./cli/demo.ts";
+import type { ConsoleOptions } from "./cli/console.ts";
+import type { CtlOptions } from "./cli/ctl.ts";
+import type { DemoFlags } from "./cli/demo.ts";
 import { EXIT, fail } from "./cli/failure.ts";
-import { addFirmwareCommands, withPlaces } from "./cli/firmware.ts";
-import { inspect } from "./cli/inspect.ts";
-import { runManagement } from "./cli/management.ts";
-import { applyNetwork } from "./cli/network.ts";
-import { printChanges, printRevision, type RevisionOptions } from "./cli/revisions.ts";
-import { serve } from "./cli/serve.ts";
-import { COMMANDS } from "./site/commands.ts";
+import { addFirmwareCommands, withPlaces } from "./cli/firmware-commands.ts";
+import type { InspectOptions } from "./cli/inspect.ts";
+import type { ManagementOptions } from "./cli/management.ts";
+import type { RevisionOptions } from "./cli/revisions.ts";
+import type { ServeOptions } from "./cli/serve.ts";
 import { VERSION } from "./site/version.ts";
 
 const program = new Command("antipode")
@@ -31,7 +31,7 @@ program
     "use an array that lost a drive in a crash: blocks in flight then may be torn",
     false,
   )
-  .action(serve);
+  .action(async (file: string, options: ServeOptions) => (await import("./cli/serve.ts")).serve(file, options));
 
 program
   .command("demo")
@@ -40,14 +40,14 @@ program
   .option("--port <number>", "the iSCSI portal's port on 127.0.0.1", "3260")
   .option("--size <size>", "size of LUN 0", "512MiB")
   .option("--journal <size>", "size of each site's journal", "128MiB")
-  .action(demo);
+  .action(async (flags: DemoFlags) => (await import("./cli/demo.ts")).demo(flags));
 
 program
   .command("check")
   .description("validate a configuration and the placement of its sites")
   .argument("<config>", "the site's YAML")
   .option("--json", "for machines", false)
-  .action(check);
+  .action(async (file: string, options: { json: boolean }) => (await import("./cli/check.ts")).check(file, options));
 
 program
   .command("inspect")
@@ -56,19 +56,19 @@ program
   .option("--volume <name>", "read this volume whole, and so verify that every block of it can be read")
   .option("--export <file>", "write the volume into this new file")
   .option("--json", "for machines", false)
-  .action(inspect);
+  .action(async (file: string, options: InspectOptions) => (await import("./cli/inspect.ts")).inspect(file, options));
 
 program
   .command("ctl")
-  .description(`ask a running site: ${COMMANDS.map(({ words }) => words.join(" ")).join(", ")}`)
+  .description("ask a running site; its command 'help' lists what it may be asked")
   .argument("<words...>", "the command")
   .option("--json", "for machines", false)
   .option("--site <name>", "the site, where several run on this machine")
   .option("--config <file>", "the site's YAML, to find its socket")
   .option("--socket <path>", "the site's control socket")
   .option("--dir <folder>", "the folder of control sockets, such as the demo's")
-  .action(async (words: string[], options) => {
-    process.exitCode = await ctl(words, options);
+  .action(async (words: string[], options: CtlOptions) => {
+    process.exitCode = await (await import("./cli/ctl.ts")).ctl(words, options);
   });
 
 addFirmwareCommands(program);
@@ -86,7 +86,7 @@ program
   .option("--config <file>", "the site's YAML, to find its socket")
   .option("--socket <path>", "the site's control socket")
   .option("--dir <folder>", "the folder of control sockets, such as the demo's")
-  .action(runConsole);
+  .action(async (options: ConsoleOptions) => (await import("./cli/console.ts")).runConsole(options));
 withPlaces(
   program
     .command("management")
@@ -94,7 +94,9 @@ withPlaces(
     .argument("<config>", "the site's YAML"),
 )
   .option("--uploads <folder>", "where an update that is sent is kept until it is installed", "/tmp")
-  .action(runManagement);
+  .action(async (file: string, options: ManagementOptions) =>
+    (await import("./cli/management.ts")).runManagement(file, options),
+  );
 const revisions = program.command("revisions").description("what a site on this machine is started from");
 for (const [at, description] of [
   ["boot", "when the machine starts: goes back from a revision that was not confirmed"],
@@ -106,21 +108,23 @@ for (const [at, description] of [
     .option("--revisions <folder>", "where revisions of the configuration are kept", "/config")
     .option("--rights <file>", "a file for the devices and capabilities that its site process has to be given")
     .option("--network", "set up the appliance's network as it says")
-    .action((options: RevisionOptions) => printRevision(at, options));
+    .action(async (options: RevisionOptions) => (await import("./cli/revisions.ts")).printRevision(at, options));
 }
 revisions
   .command("changes")
   .description("what has to be done anew for another configuration: network, site, both or nothing")
   .argument("<before>", "the YAML that the machine runs on")
   .argument("<after>", "the one that it is to run on")
-  .action(printChanges);
+  .action(async (before: string, after: string) => (await import("./cli/revisions.ts")).printChanges(before, after));
 program
   .command("network")
   .description("set up an appliance's network as its configuration says")
   .command("apply")
   .argument("<config>", "the site's YAML")
   .option("--dry-run", "only print the steps; works on any machine", false)
-  .action(applyNetwork);
+  .action(async (file: string, options: { dryRun: boolean }) =>
+    (await import("./cli/network.ts")).applyNetwork(file, options),
+  );
 
 try {
   await program.parseAsync();

@@ -5,29 +5,13 @@ import { isOperatingError } from "../base/operating-error.ts";
 import { Revisions } from "../config/revisions.ts";
 import { Firmware, type FirmwarePlaces } from "../firmware/firmware.ts";
 import { lockFolder } from "../platform/linux/folder-lock.ts";
-import { fileExists } from "../platform/linux/host-files.ts";
 import { linuxClock } from "../platform/linux/linux-clock.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxSignatures } from "../platform/linux/linux-signatures.ts";
 import { formatsInUse } from "../site/formats.ts";
 import type { Site } from "../site/site.ts";
 import { dataPathCanary } from "../watchdog/canary.ts";
-
-/** Only the image has it. */
-const APPLIANCE_MARK = "/etc/antipode-release";
-
-export const APPLIANCE_REVISIONS = "/config";
-
-/** `keys`: the public keys that the appliance believes, the owner's and those that came with the image. */
-export const APPLIANCE_PLACES: FirmwarePlaces = {
-  esp: "/efi",
-  efivars: "/sys/firmware/efi/efivars",
-  keys: { owner: "/config/firmware-keys.pem", image: "/etc/antipode/firmware-keys.pem" },
-};
-
-export function isAppliance(): boolean {
-  return fileExists(APPLIANCE_MARK);
-}
+import { APPLIANCE_PLACES, APPLIANCE_REVISIONS, isAppliance } from "./appliance-places.ts";
 
 /** @param revisions the folder of the configuration's revisions, which another firmware has to be able to read */
 export function openFirmware(places: FirmwarePlaces = APPLIANCE_PLACES, revisions = APPLIANCE_REVISIONS): Firmware {

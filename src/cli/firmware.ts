@@ -1,6 +1,5 @@
-/** `antipode firmware`: boot slots and updates of the appliance that it runs on, and what makers of updates need. */
+/** What the commands of `antipode firmware` do; firmware-commands.ts is how they are given. */
 
-import type { Command } from "commander";
 import { OperatingError } from "../base/operating-error.ts";
 import type { Firmware, FirmwareStatus } from "../firmware/firmware.ts";
 import type { Progress } from "../firmware/progress.ts";
@@ -14,8 +13,8 @@ import { makeFolder, readText } from "../platform/linux/host-files.ts";
 import { linuxFiles } from "../platform/linux/linux-files.ts";
 import { linuxSignatures, makeKeyPair, signerOf } from "../platform/linux/linux-signatures.ts";
 import { FORMATS } from "../site/formats.ts";
-import { VERSION } from "../site/version.ts";
-import { APPLIANCE_PLACES, APPLIANCE_REVISIONS, openFirmware } from "./appliance-firmware.ts";
+import { openFirmware } from "./appliance-firmware.ts";
+import { APPLIANCE_PLACES, PRIVATE_KEY, PUBLIC_KEY } from "./appliance-places.ts";
 
 export interface ApplianceOptions {
   readonly esp: string;
@@ -24,90 +23,35 @@ export interface ApplianceOptions {
   readonly revisions: string;
 }
 
-interface CommandOptions extends ApplianceOptions {
+export interface CommandOptions extends ApplianceOptions {
   readonly json: boolean;
 }
 
-const PRIVATE_KEY = "firmware-key.pem";
-const PUBLIC_KEY = "firmware-keys.pem";
-
-export function addFirmwareCommands(program: Command): void {
-  const firmware = program.command("firmware").description("boot slots and updates of this appliance; making updates");
-
-  onAppliance(firmware.command("show"), "what runs, what the next start will be of, and why").action(
-    async (options: CommandOptions) => printStatus(await openNamedFirmware(options).status(), options),
-  );
-  onAppliance(
-    firmware.command("check").argument("<file>", "an update file"),
-    "look at an update, change nothing",
-  ).action(async (file: string, options: CommandOptions) => {
-    const manifest = await openNamedFirmware(options).check(file, showProgress);
-    print(options, forMachines(manifest), renderManifest(manifest));
-  });
-  onAppliance(
-    firmware.command("install").argument("<file>", "an update file"),
-    "put an update into the other slot",
-  ).action(async (file: string, options: CommandOptions) =>
-    printStatus(await openNamedFirmware(options).install(file, showProgress), options),
-  );
-  onAppliance(firmware.command("rollback").argument("[version]"), "have the next start be of the other slot").action(
-    async (version: string | undefined, options: CommandOptions) =>
-      printStatus(await openNamedFirmware(options).choose(version), options),
-  );
-  onAppliance(firmware.command("good"), "what runs works: start it from now on without counting").action(
-    async (options: CommandOptions) => {
-      const marked = await openNamedFirmware(options).markGood();
-      print(options, { marked }, renderMarked(marked));
-    },
-  );
-  onAppliance(
-    firmware.command("tidy"),
-    "at the start: remove what a power cut left, once the partition is checked",
-  ).action(async (options: CommandOptions) => {
-    const removed = await openNamedFirmware(options).tidy();
-    print(options, { removed }, removed.map((file) => `removed ${file}\n`).join(""));
-  });
-  addMakersCommands(firmware);
+export async function show(options: CommandOptions): Promise<void> {
+  printStatus(await openNamedFirmware(options).status(), options);
 }
 
-function addMakersCommands(firmware: Command): void {
-  firmware
-    .command("keygen")
-    .description(`make a key pair: ${PRIVATE_KEY} to sign with, ${PUBLIC_KEY} for the appliances`)
-    .argument("<folder>", "where it is put")
-    .action(keygen);
-  firmware
-    .command("os-release")
-    .description("the os-release that a unified kernel image of this release must have")
-    .option("--release <version>", "a version of your own", VERSION)
-    .action(({ release }: { release: string }) => {
-      const version = parseVersion(release);
-      if (version === undefined)
-        throw new OperatingError("usage.release", `${release} is no version.`, "Give MAJOR.MINOR.PATCH.");
-      process.stdout.write(osReleaseOf({ version, formats: FORMATS }));
-    });
-  firmware
-    .command("sign")
-    .description("make an update file of a unified kernel image")
-    .argument("<image>", "the image")
-    .requiredOption("--key <file>", "private key, in PEM")
-    .requiredOption("--into <file>", "the update file")
-    .option("--json", "for machines", false)
-    .action(sign);
+export async function check(file: string, options: CommandOptions): Promise<void> {
+  const manifest = await openNamedFirmware(options).check(file, showProgress);
+  print(options, forMachines(manifest), renderManifest(manifest));
 }
 
-function onAppliance(command: Command, description: string): Command {
-  return withPlaces(command.description(description)).option("--json", "for machines", false);
+export async function install(file: string, options: CommandOptions): Promise<void> {
+  printStatus(await openNamedFirmware(options).install(file, showProgress), options);
 }
 
-/** For commands that work with an appliance's firmware. */
-export function withPlaces(command: Command): Command {
-  const { owner, image } = APPLIANCE_PLACES.keys;
-  return command
-    .option("--esp <folder>", "where the EFI system partition is mounted", APPLIANCE_PLACES.esp)
-    .option("--efivars <folder>", "where UEFI variables are", APPLIANCE_PLACES.efivars)
-    .option("--keys <file>", `public keys in the place of ${owner} or ${image}`)
-    .option("--revisions <folder>", "where revisions of the configuration are kept", APPLIANCE_REVISIONS);
+export async function rollback(version: string | undefined, options: CommandOptions): Promise<void> {
+  printStatus(await openNamedFirmware(options).choose(version), options);
+}
+
+export async function good(options: CommandOptions): Promise<void> {
+  const marked = await openNamedFirmware(options).markGood();
+  print(options, { marked }, renderMarked(marked));
+}
+
+export async function tidy(options: CommandOptions): Promise<void> {
+  const removed = await openNamedFirmware(options).tidy();
+  print(options, { removed }, removed.map((file) => `removed ${file}\n`).join(""));
 }
 
 export function openNamedFirmware({ esp, efivars, keys, revisions }: ApplianceOptions): Firmware {
@@ -115,7 +59,7 @@ export function openNamedFirmware({ esp, efivars, keys, revisions }: ApplianceOp
   return openFirmware({ esp, efivars, keys: { owner: keys ?? owner, image: keys ?? image } }, revisions);
 }
 
-async function keygen(folder: string): Promise<void> {
+export async function keygen(folder: string): Promise<void> {
   const files = linuxFiles();
   const [privatePath, publicPath] = [`${folder}/${PRIVATE_KEY}`, `${folder}/${PUBLIC_KEY}`];
   for (const path of [privatePath, publicPath]) {
@@ -132,7 +76,14 @@ async function keygen(folder: string): Promise<void> {
   );
 }
 
-async function sign(image: string, options: { key: string; into: string; json: boolean }): Promise<void> {
+export function printOsRelease({ release }: { release: string }): void {
+  const version = parseVersion(release);
+  if (version === undefined)
+    throw new OperatingError("usage.release", `${release} is no version.`, "Give MAJOR.MINOR.PATCH.");
+  process.stdout.write(osReleaseOf({ version, formats: FORMATS }));
+}
+
+export async function sign(image: string, options: { key: string; into: string; json: boolean }): Promise<void> {
   const by = { signer: signerOf(readText(options.key), options.key), signatures: linuxSignatures };
   const manifest = await writeUpdate(linuxFiles(), image, options.into, by, showProgress);
   print(options, forMachines(manifest), renderManifest(manifest));

@@ -8,7 +8,7 @@ import { listDrives } from "../platform/linux/linux-drive-list.ts";
 import { networkLinks } from "../platform/linux/linux-links.ts";
 import type { World } from "../platform/world.ts";
 import { look } from "../raid/signatures.ts";
-import { isAppliance } from "./appliance-firmware.ts";
+import { isAppliance } from "./appliance-places.ts";
 
 const WATCHDOG_IDENTITY = "/sys/class/watchdog/watchdog0/identity";
 

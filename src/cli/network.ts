@@ -7,7 +7,7 @@ import type { Config } from "../config/config.ts";
 import { fileExists, readText, writeText } from "../platform/linux/host-files.ts";
 import { networkLinks } from "../platform/linux/linux-links.ts";
 import { runProgram, startProgram, stopByPid } from "../platform/linux/program.ts";
-import { isAppliance } from "./appliance-firmware.ts";
+import { isAppliance } from "./appliance-places.ts";
 import { readConfig } from "./config-file.ts";
 
 export function applyNetwork(file: string, options: { dryRun: boolean }): void {

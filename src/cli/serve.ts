@@ -12,10 +12,12 @@ import { proveFirmware } from "./appliance-firmware.ts";
 import { readConfig } from "./config-file.ts";
 import { fail } from "./failure.ts";
 
-export async function serve(
-  file: string,
-  options: { overwrite: boolean; acceptDirtyDegraded: boolean },
-): Promise<void> {
+export interface ServeOptions {
+  readonly overwrite: boolean;
+  readonly acceptDirtyDegraded: boolean;
+}
+
+export async function serve(file: string, options: ServeOptions): Promise<void> {
   const config = readConfig(file);
   // Not a transport: those run in a worker, which a compiled binary does not have.
   const log = pino({ base: { site: config.site.name }, timestamp: pino.stdTimeFunctions.isoTime }, pino.destination(2));

@@ -7,9 +7,11 @@ const SEARCH = [
   "test/simulator/exhaustive/**/*.test.ts",
 ];
 
-/** The tiers of tests, from small to whole. Real processes share ports and disks, so those run one file at a time. */
+/** The tiers of tests, from small to whole. Real processes share ports and disks, so those run one file at a time; virtual machines do not. */
 export default defineConfig({
   test: {
+    // Here, and not in the projects of the image, so that they share it.
+    globalSetup: "test/image/image-folder.ts",
     projects: [
       {
         test: {
@@ -60,10 +62,9 @@ export default defineConfig({
       },
       {
         test: {
-          name: "image",
-          include: ["test/image/**/*.test.ts"],
-          exclude: ["test/image/**/*.full.test.ts"],
-          globalSetup: "test/image/image-folder.ts",
+          // Takes time, which what runs beside it would change.
+          name: "image-boot",
+          include: ["test/image/boot.test.ts"],
           testTimeout: 600_000,
           hookTimeout: 300_000,
           maxWorkers: 1,
@@ -72,14 +73,25 @@ export default defineConfig({
       },
       {
         test: {
+          name: "image",
+          include: ["test/image/**/*.test.ts"],
+          exclude: ["test/image/boot.test.ts", "test/image/**/*.full.test.ts"],
+          testTimeout: 600_000,
+          hookTimeout: 300_000,
+          // A virtual machine keeps one processor busy for most of its time.
+          maxWorkers: 2,
+          sequence: { groupOrder: 5 },
+        },
+      },
+      {
+        test: {
           // What takes too long for every run: `npm run test:image:full`.
           name: "image-full",
           include: ["test/image/**/*.full.test.ts"],
-          globalSetup: "test/image/image-folder.ts",
           testTimeout: 1_200_000,
           hookTimeout: 300_000,
           maxWorkers: 1,
-          sequence: { groupOrder: 5 },
+          sequence: { groupOrder: 6 },
         },
       },
     ],

@@ -17,7 +17,7 @@ const root = join(import.meta.dirname, "..");
 const TIERS = {
   all: ["!image-full"],
   "--quick": ["unit", "simulator"],
-  "--image-full": ["image", "image-full"],
+  "--image-full": ["image-boot", "image", "image-full"],
 } as const;
 /** Folder of this run's report. */
 const work = mkdtempSync(join(tmpdir(), "antipode-test-"));

@@ -117,6 +117,11 @@ export async function filesOf(
   return files;
 }
 
+/** @param status of `show appliance` @returns where the appliance listens, as it says itself */
+export function listening(status: string): readonly string[] {
+  return Array.from(status.matchAll(/^ +listens +(.*)$/gm), ([, where]) => where);
+}
+
 export class Appliance {
   readonly #machine: Running;
   readonly #control: string;

@@ -3,17 +3,16 @@
  * first test file that asks for it builds it, and all others of the same run get the same files: nobody writes to them.
  */
 
-import { existsSync, mkdirSync, renameSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { expect, inject } from "vitest";
 import { PRODUCT, UKI_NAME, UPDATE_NAME, VERSION } from "../../image/identity.ts";
 import { tool } from "../conformance/initiator.ts";
 import type { Workbench } from "../conformance/workbench.ts";
 import type {} from "./image-folder.ts";
+import { MADE_DEADLINE_MS, madeOnce } from "./made-once.ts";
 
 const root = join(import.meta.dirname, "../..");
-/** On a machine that is busy with much else, and has Debian's packages to fetch. */
-export const BUILD_DEADLINE_MS = 240_000;
+export const BUILD_DEADLINE_MS = MADE_DEADLINE_MS;
 
 /** Paths. */
 export interface BuiltImage {
@@ -31,21 +30,13 @@ export interface BuiltImage {
 /** Call it in `beforeAll`, whose deadline has to allow for `BUILD_DEADLINE_MS`. */
 export async function builtImage(bench: Workbench): Promise<BuiltImage> {
   const shared = inject("imageFolder");
-  const keys = join(shared, "keys");
-  const folder = join(shared, "built");
+  const [keys, folder] = [join(shared, "keys"), join(shared, "built")];
   const privateKey = join(keys, "firmware-key.pem");
-  if (!existsSync(keys)) {
-    const { code, text } = await bench.antipode("firmware", "keygen", keys);
+  await madeOnce(keys, async (part) => {
+    const { code, text } = await bench.antipode("firmware", "keygen", part);
     expect(code, text).toBe(0);
-  }
-  if (!existsSync(folder)) {
-    // A build that was broken off is not taken for a whole one.
-    const part = `${folder}.part`;
-    rmSync(part, { recursive: true, force: true });
-    mkdirSync(part);
-    await build(bench, part, privateKey);
-    renameSync(part, folder);
-  }
+  });
+  await madeOnce(folder, (part) => build(bench, part, privateKey));
   return {
     folder,
     disk: join(folder, `${PRODUCT}-${VERSION}.img`),

@@ -4,7 +4,7 @@
  * for tests, and the program that writes a load.
  */
 
-import { existsSync, mkdirSync, readdirSync, readFileSync, renameSync, writeFileSync } from "node:fs";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { inject } from "vitest";
 import { Tree } from "../../image/cpio.ts";
@@ -12,6 +12,7 @@ import { fetchNamed, fetchPackages } from "../../image/debian.ts";
 import { selectModules } from "../../image/modules.ts";
 import { run } from "../../image/run.ts";
 import type {} from "./image-folder.ts";
+import { madeOnce } from "./made-once.ts";
 import { Programs } from "./programs.ts";
 import { SHELL_SCRIPT } from "./shell-port.ts";
 
@@ -58,13 +59,13 @@ export interface SanHostSystem {
 }
 
 /** Made once for all the tests of a run. */
-export function sanHostSystem(): SanHostSystem {
+export async function sanHostSystem(): Promise<SanHostSystem> {
   const folder = join(inject("imageFolder"), "san-host");
-  const system = { kernel: join(folder, "vmlinuz"), initramfs: join(folder, "initramfs") };
-  if (existsSync(folder)) return system;
+  await madeOnce(folder, make);
+  return { kernel: join(folder, "vmlinuz"), initramfs: join(folder, "initramfs") };
+}
 
-  const part = `${folder}.part`;
-  mkdirSync(part, { recursive: true });
+async function make(folder: string): Promise<void> {
   const cache = join(root, "image/cache");
   const { kernel, busybox, libc } = fetchPackages(cache);
   const roots = [libc.root, ...fetchNamed(cache, PACKAGES).map((fetched) => fetched.root)];
@@ -75,14 +76,14 @@ export function sanHostSystem(): SanHostSystem {
   const programs = new Programs(tree, roots);
   programs.addFrom("bin/busybox", join(busybox.root, "bin/busybox"));
   for (const path of PROGRAMS) programs.add(path);
-  for (const folder of ["lib/udev", "lib/udev/rules.d", "lib/multipath"]) programs.addAll(folder);
+  for (const path of ["lib/udev", "lib/udev/rules.d", "lib/multipath"]) programs.addAll(path);
   tree.add("lib/systemd/systemd-udevd", { kind: "link", to: "/bin/udevadm" });
   tree.add("bin/sh", { kind: "link", to: "busybox" });
   // Where the kernel looks for it.
   tree.add("sbin/modprobe", { kind: "link", to: "../bin/busybox" });
   tree.add("dev/console", { kind: "device", major: 5, minor: 1 });
 
-  const modules = selectModules(kernel.root, MODULES, join(part, "modules"));
+  const modules = selectModules(kernel.root, MODULES, join(folder, "modules"));
   for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
   text("etc/modules", MODULES.join(" "));
   text("init", readFileSync(join(own, "init"), "utf8"), 0o755);
@@ -92,13 +93,11 @@ export function sanHostSystem(): SanHostSystem {
   text("etc/iscsi/iscsid.conf", readFileSync(join(rootOf(roots, "open-iscsi"), "etc/iscsi/iscsid.conf"), "utf8"));
   text("etc/passwd", "root:x:0:0:root:/run:/bin/sh\n");
   text("etc/group", GROUPS.map((name, id) => `${name}:x:${id}:\n`).join(""));
-  programs.addFrom("bin/san-load", compileLoad(part));
+  programs.addFrom("bin/san-load", compileLoad(folder));
 
   const [name] = readdirSync(join(kernel.root, "boot")).filter((file) => file.startsWith("vmlinuz-"));
-  writeFileSync(join(part, "vmlinuz"), readFileSync(join(kernel.root, "boot", name)));
-  writeFileSync(join(part, "initramfs"), tree.archive());
-  renameSync(part, folder);
-  return system;
+  writeFileSync(join(folder, "vmlinuz"), readFileSync(join(kernel.root, "boot", name)));
+  writeFileSync(join(folder, "initramfs"), tree.archive());
 }
 
 function rootOf(roots: readonly string[], name: string): string {

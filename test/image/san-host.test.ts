@@ -43,7 +43,7 @@ const networks: Ethernet[] = [];
 beforeAll(async () => {
   bench = new Workbench();
   image = await builtImage(bench);
-  sanHostSystem();
+  await sanHostSystem();
   for (const at of PATHS.keys()) networks.push(await Ethernet.make(bench.path(`network-${at}`)));
 }, BUILD_DEADLINE_MS + 60_000);
 afterAll(async () => {

@@ -5,7 +5,7 @@
 
 import type { Running, Workbench } from "../conformance/workbench.ts";
 import type { Ethernet } from "./ethernet.ts";
-import { type SanHostSystem, sanHostSystem } from "./san-host-system.ts";
+import { sanHostSystem } from "./san-host-system.ts";
 import { type Answer, ShellPort } from "./shell-port.ts";
 
 const MEMORY_MIB = 768;
@@ -29,7 +29,7 @@ export class SanHost {
 
   /** @param cards its network: eth0, eth1 and so on */
   static async boot(bench: Workbench, name: string, cards: readonly Card[]): Promise<SanHost> {
-    const { kernel, initramfs }: SanHostSystem = sanHostSystem();
+    const { kernel, initramfs } = await sanHostSystem();
     const socket = bench.path(`${name}.shell`);
     const machine = bench.start("setpriv", [
       ...["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"],

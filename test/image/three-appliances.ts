@@ -203,7 +203,7 @@ export function testThreeAppliances(what: string, breakIt: (shell: ShellPort) =>
   beforeAll(async () => {
     bench = new Workbench();
     const image = await builtImage(bench);
-    sanHostSystem();
+    await sanHostSystem();
     system = await ThreeAppliances.make(bench, image);
   }, BUILD_DEADLINE_MS + 60_000);
   afterAll(async () => {

@@ -35,6 +35,8 @@ export interface Machine {
   readonly drives?: Readonly<Record<string, string>>;
   /** Ports of the guest that are reached at ports of 127.0.0.1. */
   readonly ports?: Readonly<Record<number, number>>;
+  /** One where nothing else is said: several machines run at once, and processors in one that wait for each other are slow here. */
+  readonly processors?: number;
   /** Hardware addresses of further network cards, which lead nowhere. */
   readonly cards?: readonly string[];
   /** Further arguments of QEMU's: what else the machine has, and what is otherwise with it. */
@@ -135,7 +137,7 @@ export class Appliance {
 
   static async boot(
     bench: Workbench,
-    { image, drives = {}, ports = {}, cards = [], more = [] }: Machine,
+    { image, drives = {}, ports = {}, processors = 1, cards = [], more = [] }: Machine,
   ): Promise<Appliance> {
     const variables = `${image}.variables`;
     await tool(bench, "cp", FIRMWARE_VARIABLES, variables);
@@ -150,7 +152,8 @@ export class Appliance {
     // With this process it ends too, however that ends.
     const machine = bench.start("setpriv", [
       ...["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"],
-      ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", `${MEMORY_MIB}M`],
+      ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max"],
+      ...["-smp", `${processors}`, "-m", `${MEMORY_MIB}M`],
       ...["-drive", `if=pflash,format=raw,readonly=on,file=${FIRMWARE}`],
       ...["-drive", `if=pflash,format=raw,file=${variables}`],
       ...["-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line"],

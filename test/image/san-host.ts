@@ -33,7 +33,7 @@ export class SanHost {
     const socket = bench.path(`${name}.shell`);
     const machine = bench.start("setpriv", [
       ...["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"],
-      ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", `${MEMORY_MIB}M`],
+      ...["-machine", "q35", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", `${MEMORY_MIB}M`],
       ...["-kernel", kernel, "-initrd", initramfs, "-append", "console=ttyS0 no_timer_check panic=-1 loglevel=4"],
       ...["-chardev", "stdio,id=line,signal=off", "-serial", "chardev:line"],
       ...ShellPort.device(socket),

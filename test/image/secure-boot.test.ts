@@ -60,7 +60,7 @@ async function start(disk: string): Promise<Running> {
   // With this process it ends too, however that ends.
   return bench.start("setpriv", [
     ...["--pdeathsig", "KILL", "--", "qemu-system-x86_64", "-nodefaults", "-no-reboot", "-display", "none"],
-    ...["-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "2", "-m", "2048M"],
+    ...["-machine", "q35,smm=on", "-accel", "tcg,thread=multi", "-cpu", "max", "-smp", "1", "-m", "2048M"],
     // Only the firmware, in system management mode, may change its variables.
     ...["-global", "driver=cfi.pflash01,property=secure,value=on", "-global", "ICH9-LPC.disable_s3=1"],
     ...["-drive", `if=pflash,format=raw,readonly=on,file=${FIRMWARE}`],

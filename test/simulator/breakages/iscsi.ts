@@ -6,10 +6,10 @@ export const ISCSI: readonly Breakage[] = [
   {
     name: "failed-write-good",
     file: "src/iscsi/data-out.ts",
-    find: "else this.#owner.fail(task, error, gated);",
+    find: "else this.#owner.fail(task, error, gated || task.writing);",
     replace: "else this.#owner.finish(task);",
-    scenario: "drives",
-    seeds: 15,
+    scenario: "standard",
+    seeds: 10,
     why: "A write that failed is acknowledged with GOOD.",
   },
   {

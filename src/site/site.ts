@@ -101,11 +101,12 @@ export class Site {
       onArrayEvent: (array, event) => onEvent({ kind: "array", array, event }),
     });
     const battery = watchBattery(world, config);
+    const parts = { world, storage, battery, alarms, onEvent };
     try {
       const built =
         config.role === "primary"
-          ? openPrimary(world, config, storage, battery, await reservationsOf(config, options.files), alarms, onEvent)
-          : await openFed(world, config, storage, battery, alarms, onEvent);
+          ? openPrimary(config, parts, await reservationsOf(config, options.files))
+          : await openFed(config, parts);
       for (const error of storage.missing) alarms.raise(error);
       built.pipeline.onJournalMissed = (error) => alarms.raise(journalMissed(config, error));
       redoneWhenReplayed(built.pipeline, storage);
@@ -162,6 +163,15 @@ export class Site {
 
 const NO_VOLUMES: ReadonlyMap<VolumeId, RemoteVolume> = new Map();
 
+/** What every site has, whatever its role. */
+interface Parts {
+  readonly world: World;
+  readonly storage: Storage;
+  readonly battery: BatteryWatch | undefined;
+  readonly alarms: Alarms;
+  readonly onEvent: (event: SiteEvent) => void;
+}
+
 interface Built {
   readonly pipeline: Pipeline;
   readonly feed: Feed;
@@ -178,17 +188,14 @@ async function reservationsOf(
 }
 
 function openPrimary(
-  world: World,
   config: PrimaryConfig,
-  storage: Storage,
-  battery: BatteryWatch | undefined,
+  parts: Parts,
   reservations: ReadonlyMap<VolumeId, ReservationStore>,
-  alarms: Alarms,
-  onEvent: (event: SiteEvent) => void,
 ): Built {
+  const { world, storage, alarms, onEvent } = parts;
   // A primary without legs has no other site to read from, which a check of its placement warns of.
   const remotes = config.mirror.legs.length > 0 ? remoteVolumes(config) : NO_VOLUMES;
-  const pipeline = openPipeline(world, config, storage, battery, remotes);
+  const pipeline = openPipeline(config, parts, remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
   controller.onState = (state) => onEvent({ kind: "controller", state });
   controller.onFailed = (error) => alarms.raise(error);
@@ -216,18 +223,12 @@ function openPrimary(
   return { pipeline, feed: { kind: "hosts", controller, port } };
 }
 
-async function openFed(
-  world: World,
-  config: Exclude<Config, PrimaryConfig>,
-  storage: Storage,
-  battery: BatteryWatch | undefined,
-  alarms: Alarms,
-  onEvent: (event: SiteEvent) => void,
-): Promise<Built> {
+async function openFed(config: Exclude<Config, PrimaryConfig>, parts: Parts): Promise<Built> {
+  const { world, storage, alarms, onEvent } = parts;
   const stores = storage.volumes.size > 0;
   // What has left the journal of a relay point is at the next site.
   const remotes = config.role === "relay" ? remoteVolumes(config) : NO_VOLUMES;
-  const pipeline = openPipeline(world, config, storage, battery, remotes);
+  const pipeline = openPipeline(config, parts, remotes);
   pipeline.onFailed = (error) => alarms.raise(error);
   const downstream = new Downstream(world, {
     site: config.site.name,
@@ -296,10 +297,8 @@ function remoteVolumes(config: Config): ReadonlyMap<VolumeId, RemoteVolume> {
  *                with storage can't read. Empty for a site at the end of its leg
  */
 function openPipeline(
-  world: World,
   config: Config,
-  storage: Storage,
-  battery: BatteryWatch | undefined,
+  { world, storage, battery }: Parts,
   remotes: ReadonlyMap<VolumeId, BlockDevice>,
 ): Pipeline {
   const stores = storage.volumes.size > 0;

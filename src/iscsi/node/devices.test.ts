@@ -1,0 +1,67 @@
+import { mkdtempSync, readFileSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, afterEach, describe, expect, it } from "vitest";
+import type { BlockDevice } from "../interfaces.ts";
+import { BufferDevice, FileDevice } from "./devices.ts";
+
+const BLOCKS = 1024;
+const folder = mkdtempSync(join(tmpdir(), "devices-"));
+afterAll(() => rmSync(folder, { recursive: true }));
+
+function makeFile(bytes: number): string {
+  const path = join(folder, `${bytes}.img`);
+  writeFileSync(path, new Uint8Array(bytes).fill(7));
+  return path;
+}
+
+const close: (() => Promise<void>)[] = [];
+afterEach(async () => {
+  for (const each of close.splice(0)) await each();
+});
+
+async function openFile(path: string, blockSize?: number): Promise<FileDevice> {
+  const device = await FileDevice.open(path, blockSize);
+  close.push(() => device.close());
+  return device;
+}
+
+const makers: readonly (readonly [string, (blockSize: number) => Promise<BlockDevice>])[] = [
+  ["a buffer", async (blockSize) => new BufferDevice(new Uint8Array(BLOCKS * blockSize).fill(7), blockSize)],
+  ["a file", (blockSize) => openFile(makeFile(BLOCKS * blockSize), blockSize)],
+];
+
+describe.each(makers)("%s", (_, make) => {
+  it.each([512, 4096])("holds what is written, in blocks of %d bytes", async (blockSize) => {
+    const device = await make(blockSize);
+    const read = async (lba: number, blocks: number) => {
+      const into = new Uint8Array(blocks * blockSize);
+      await device.read(lba, into);
+      return into;
+    };
+    expect([device.blockSize, device.blockCount]).toEqual([blockSize, BLOCKS]);
+    expect((await read(0, BLOCKS)).every((byte) => byte === 7)).toBe(true);
+    await device.write(3, new Uint8Array(2 * blockSize).fill(9));
+    await device.flush();
+    await device.unmap(4, BLOCKS - 5);
+    const bytes = await read(0, BLOCKS);
+    const firsts = [0, 2, 3, 4, 5, BLOCKS - 2, BLOCKS - 1].map((lba) => bytes[lba * blockSize]);
+    expect(firsts).toEqual([7, 7, 9, 0, 0, 0, 7]);
+  });
+});
+
+it("refuses what is no whole number of blocks", async () => {
+  expect(() => new BufferDevice(new Uint8Array(1000), 512)).toThrow(RangeError);
+  expect(() => new BufferDevice(new Uint8Array(0))).toThrow("0 bytes");
+  await expect(FileDevice.open(makeFile(5000))).rejects.toThrow("5000 bytes");
+  await expect(FileDevice.open(join(folder, "none"))).rejects.toMatchObject({ code: "ENOENT" });
+});
+
+it("writes to the file, and fails where it was cut shorter", async () => {
+  const path = makeFile(16 * 4096);
+  const device = await openFile(path);
+  await device.write(15, new Uint8Array(4096).fill(5));
+  expect(readFileSync(path)[15 * 4096]).toBe(5);
+  truncateSync(path, 8 * 4096);
+  await expect(device.read(8, new Uint8Array(4096))).rejects.toMatchObject({ code: "file.shorter" });
+});

@@ -250,10 +250,18 @@ export class Appliance {
 
   /** Presses the power button, and waits until the machine is off. */
   async powerOff(): Promise<void> {
-    await this.#press();
+    await this.#ask("system_powerdown", {}, '"POWERDOWN"');
     await this.says(/Power down/, OFF_DEADLINE_MS);
     const code = await this.#machine.ends();
     if (code !== 0) throw new Error(`the machine ended with code ${code}:\n${this.line}`);
+  }
+
+  /** Sends a break on the serial line, twice, since the kernel keeps the first; waits until the prompt is there again. */
+  async sendBreak(): Promise<void> {
+    for (let sent = 0; sent < 2; sent++) {
+      await this.#ask("human-monitor-command", { "command-line": "chardev-send-break line" }, '"return": ""');
+    }
+    await this.says(PROMPT, ANSWER_DEADLINE_MS);
   }
 
   /** Cuts its power. */
@@ -261,7 +269,8 @@ export class Appliance {
     await this.#machine.stop("SIGKILL");
   }
 
-  #press(): Promise<void> {
+  /** Has QEMU do something, and waits until it says what it says then. */
+  #ask(execute: string, given: Readonly<Record<string, string>>, answer: string): Promise<void> {
     return new Promise((resolve, reject) => {
       const socket = connect(this.#control);
       socket.setTimeout(ANSWER_DEADLINE_MS, () => socket.destroy(new Error("QEMU does not answer")));
@@ -269,11 +278,11 @@ export class Appliance {
       let received = "";
       socket.setEncoding("utf8").on("data", (text: string) => {
         received += text;
-        if (!received.includes('"POWERDOWN"')) return;
+        if (!received.includes(answer)) return;
         socket.destroy();
         resolve();
       });
-      socket.write('{"execute":"qmp_capabilities"}\n{"execute":"system_powerdown"}\n');
+      socket.write(`{"execute":"qmp_capabilities"}\n${JSON.stringify({ execute, arguments: given })}\n`);
     });
   }
 }

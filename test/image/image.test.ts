@@ -146,6 +146,10 @@ describe("the appliance", () => {
     // The link, which the configuration names, and nothing else.
     expect(listening(status)).toEqual(["tcp 0.0.0.0:7400"]);
 
+    // A break, as the driver of the line reports it, ends what runs.
+    await appliance.begin("run monitor", /mirror of group image/, APPLY_DEADLINE_MS);
+    await appliance.sendBreak();
+
     // A change that cuts the operator off, were the operator not at a serial line.
     await appliance.command("set network.interfaces.eth0.addresses [192.0.2.99/24]");
     expect(await appliance.command("commit confirmed 1", "", APPLY_DEADLINE_MS)).toMatch(

@@ -57,7 +57,7 @@ export interface ConnectionHost extends LoginTarget {
   coldReset(targetName: string): void;
   deviceFailed(targetName: string, lun: number, error: unknown): void;
   dropped(connection: TargetConnection, why: string): void;
-  loginFailed(connection: TargetConnection, initiatorName: string, status: number): void;
+  loginFailed(connection: TargetConnection, initiatorName: string, status: number, why?: string): void;
 }
 
 type Phase = "login" | "reinstating" | "full-feature" | "closing" | "ended";
@@ -207,7 +207,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
   }
 
   #refuse(status: number): void {
-    this.#host.loginFailed(this, this.#login.identity?.initiatorName ?? "", status);
+    this.#host.loginFailed(this, this.#login.identity?.initiatorName ?? "", status, this.#login.why);
     this.closeAfterFlush("login refused");
   }
 

@@ -3,11 +3,21 @@
 export type TargetEvent =
   | { readonly type: "session-opened"; readonly session: SessionSnapshot }
   | { readonly type: "session-closed"; readonly session: SessionSnapshot; readonly why: string }
-  /** `status` is the Status-Class and Status-Detail of RFC 7143 section 11.13.5. */
-  | { readonly type: "login-failed"; readonly remote: string; readonly initiatorName: string; readonly status: number }
+  | LoginFailure
   | { readonly type: "connection-dropped"; readonly remote: string; readonly why: string }
   | { readonly type: "connection-refused"; readonly remote: string; readonly why: string }
   | { readonly type: "device-failed"; readonly targetName: string; readonly lun: number; readonly error: unknown };
+
+export interface LoginFailure {
+  readonly type: "login-failed";
+  readonly remote: string;
+  /** As it says itself; empty where it did not say. */
+  readonly initiatorName: string;
+  /** Status-Class and Status-Detail of RFC 7143 section 11.13.5. */
+  readonly status: number;
+  /** What the status does not say: how an authentication failed. Never holds a secret. */
+  readonly why?: string;
+}
 
 export interface SessionSnapshot {
   readonly tsih: number;

@@ -1,10 +1,13 @@
 /** An iSCSI target (RFC 7143) over any block device. */
 
-export type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
+export type { Chap, ChapAccount } from "./chap.ts";
+export type { Counters, LoginFailure, SessionSnapshot, TargetEvent } from "./events.ts";
 export type {
   Address,
   Allocation,
   BlockDevice,
+  ChapAlgorithm,
+  ChapHashes,
   Connection,
   ConnectionHandlers,
   Crc32c,

@@ -10,6 +10,9 @@ const target: LoginTarget = {
     return initiator === "denied" ? LoginStatus.AuthorizationFailure : LoginStatus.Success;
   },
   existing: (tsih) => (tsih === 7 ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist),
+  chapOf: () => undefined,
+  hashes: {},
+  newChallenge: () => ({ identifier: 1, bytes: new Uint8Array(16) }),
   portalGroupTag: 3,
   digests: true,
 };

@@ -6,6 +6,7 @@
  * Invariant: once a reply carries a status other than success, the state is `failed` and the connection closes.
  */
 
+import { CHAP_KEYS, CHAP_START, type Chap, type ChapState, type ChapTarget, chap } from "./chap.ts";
 import { LoginStatus, Stage } from "./constants.ts";
 import { LOGIN_EXCHANGES_MAX, TEXT_BYTES_MAX } from "./limits.ts";
 import { DECLARATION, defaultParameters, negotiate, type Parameters } from "./negotiation.ts";
@@ -33,9 +34,11 @@ export interface LoginReply {
   readonly text: Uint8Array;
 }
 
-export interface LoginTarget {
+export interface LoginTarget extends ChapTarget {
   /** `LoginStatus.Success` if this initiator may open a session to this target now. */
   admit(targetName: string, initiatorName: string): number;
+  /** What an initiator has to prove; `undefined` where nothing. @param targetName empty for a discovery session */
+  chapOf(targetName: string): Chap | undefined;
   /** What to do with a login that names an existing session: a status other than success. */
   existing(tsih: number, cid: number): number;
   readonly portalGroupTag: number;
@@ -47,12 +50,16 @@ export interface LoginState {
   readonly stage: number;
   readonly exchanges: number;
   readonly identity: LoginIdentity | undefined;
+  /** How far the initiator is with proving who it is; `undefined` where nothing is asked of it. */
+  readonly proof: { readonly policy: Chap; readonly chap: ChapState } | undefined;
   readonly parameters: Parameters;
   /** Keys that were negotiated already; none may come twice (section 6.3). */
   readonly seen: ReadonlySet<string>;
   /** Text of requests with the C bit that the next request goes on with. */
   readonly pending: Uint8Array;
   readonly declared: boolean;
+  /** How an authentication failed, for people. */
+  readonly why?: string;
 }
 
 export interface LoginIdentity {
@@ -75,6 +82,7 @@ export function loginStart(): LoginState {
     stage: -1,
     exchanges: 0,
     identity: undefined,
+    proof: undefined,
     parameters: defaultParameters(),
     seen: new Set(),
     pending: NOTHING,
@@ -88,8 +96,10 @@ export interface LoginStep {
 }
 
 export function login(state: LoginState, request: LoginInput, target: LoginTarget): LoginStep {
-  const fail = (status: number): LoginStep => ({
-    state: { ...state, phase: "failed" },
+  // Who it is stands in the state also of the first request's failure, for the event.
+  let identity = state.identity;
+  const fail = (status: number, why?: string): LoginStep => ({
+    state: { ...state, phase: "failed", identity, why },
     reply: {
       transit: false,
       stage: request.currentStage & 3,
@@ -124,7 +134,7 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
   }
 
   const answers: Pair[] = [];
-  let identity = state.identity;
+  let { proof } = state;
   if (identity === undefined) {
     const found = identify(pairs, request);
     if (typeof found === "number") return fail(found);
@@ -135,6 +145,8 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
       if (admitted !== LoginStatus.Success) return fail(admitted);
       answers.push(["TargetPortalGroupTag", String(target.portalGroupTag)]);
     }
+    const policy = target.chapOf(identity.targetName);
+    proof = policy && { policy, chap: CHAP_START };
   } else if (pairs.some(([key]) => key === "TargetName" || key === "SessionType" || key === "InitiatorName")) {
     return fail(LoginStatus.InitiatorError);
   }
@@ -143,10 +155,26 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
   const capabilities = { digests: target.digests, discovery: identity.discovery };
   const offers = pairs.filter(([key]) => !IDENTITY_KEYS.has(key));
   let declared = state.declared;
-  if (request.currentStage === Stage.Security) {
+  if (proof !== undefined && proof.chap.phase !== "done" && request.currentStage !== Stage.Security) {
+    return fail(LoginStatus.AuthenticationFailure, "it skips CHAP, which is required");
+  }
+  if (request.currentStage === Stage.Security && proof !== undefined) {
+    const keys = offers.filter(([key]) => CHAP_KEYS.has(key));
+    const step = chap(proof.chap, keys, identity.initiatorName, proof.policy, target);
+    if ("refused" in step) return fail(LoginStatus.AuthenticationFailure, step.refused);
+    if (step.state.phase === "method" && request.transit) {
+      return fail(LoginStatus.AuthenticationFailure, "it wants to go on without CHAP, which is required");
+    }
+    proof = { ...proof, chap: step.state };
+    answers.push(...step.answers);
+    const others = offers.filter(([key]) => !CHAP_KEYS.has(key));
+    answers.push(...negotiate(others, parameters, capabilities));
+  } else if (request.currentStage === Stage.Security) {
     const method = offers.find(([key]) => key === "AuthMethod");
     if (method !== undefined) {
-      if (!method[1].split(",").includes("None")) return fail(LoginStatus.AuthenticationFailure);
+      if (!method[1].split(",").includes("None")) {
+        return fail(LoginStatus.AuthenticationFailure, "it asks for an authentication that is not set up here");
+      }
       answers.push(["AuthMethod", "None"]);
     }
     // Initiators exist that declare operational keys in this stage too; section 6.3.2 lets us answer them.
@@ -163,20 +191,23 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
     declared = true;
   }
 
+  // A stage that has more to do is not left when the initiator would: section 6.3.3.
+  const transit = request.transit && (proof === undefined || proof.chap.phase === "done");
   return {
     state: {
       ...next,
-      phase: request.transit && request.nextStage === Stage.FullFeature ? "full-feature" : "negotiating",
-      stage: request.transit ? request.nextStage : request.currentStage,
+      phase: transit && request.nextStage === Stage.FullFeature ? "full-feature" : "negotiating",
+      stage: transit ? request.nextStage : request.currentStage,
       identity,
+      proof,
       parameters,
       seen,
       declared,
     },
     reply: {
-      transit: request.transit,
+      transit,
       stage: request.currentStage,
-      nextStage: request.transit ? request.nextStage : 0,
+      nextStage: transit ? request.nextStage : 0,
       status: LoginStatus.Success,
       text: formatText(answers),
     },

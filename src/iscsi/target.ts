@@ -6,10 +6,22 @@
  */
 
 import { BufferPool } from "./buffers.ts";
+import { Challenges } from "./challenges.ts";
+import type { Chap, ChapChallenge } from "./chap.ts";
 import { type ConnectionHost, TargetConnection } from "./connection.ts";
 import { LoginStatus } from "./constants.ts";
 import type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
-import type { Address, Connection, Crc32c, Listener, Memory, Network, Random, Timers } from "./interfaces.ts";
+import type {
+  Address,
+  ChapHashes,
+  Connection,
+  Crc32c,
+  Listener,
+  Memory,
+  Network,
+  Random,
+  Timers,
+} from "./interfaces.ts";
 import { CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
 import type { LoginIdentity } from "./login.ts";
 import { ChunkPool } from "./output.ts";
@@ -26,6 +38,10 @@ export interface ServerOptions {
   readonly random: Random;
   /** Without it, digests are negotiated to None. */
   readonly crc32c?: Crc32c;
+  /** What CHAP is made with: needed where it is asked for. */
+  readonly hashes?: ChapHashes;
+  /** What initiators have to prove in discovery sessions; nothing unless given. */
+  readonly discoveryChap?: Chap;
   /** 1 unless given; sites that serve one target together need different ones. */
   readonly portalGroupTag?: number;
   readonly onEvent?: (event: TargetEvent) => void;
@@ -39,6 +55,8 @@ export interface TargetSpec {
   readonly luns: readonly LunSpec[];
   /** Whether an initiator may log in and see the target in discovery. Everybody may unless given. */
   readonly admits?: (initiatorName: string) => boolean;
+  /** What initiators have to prove to log in; nothing unless given. */
+  readonly chap?: Chap;
   /** What hosts are told about an error of a device. `mediumError` unless given. */
   readonly senseFor?: (error: unknown, writing: boolean) => Sense | "BUSY";
 }
@@ -47,6 +65,7 @@ export class Target {
   readonly name: string;
   readonly device: ScsiDevice;
   readonly admits: (initiatorName: string) => boolean;
+  readonly chap: Chap | undefined;
   readonly #server: TargetServer;
   #available = true;
 
@@ -55,6 +74,7 @@ export class Target {
     this.#server = server;
     this.device = device;
     this.admits = spec.admits ?? (() => true);
+    this.chap = spec.chap;
     for (const lun of spec.luns) device.add(lun);
   }
 
@@ -102,6 +122,8 @@ export class TargetServer implements ConnectionHost {
   readonly writeBudget: number | undefined;
   readonly portalGroupTag: number;
   readonly digests: boolean;
+  readonly hashes: ChapHashes;
+  readonly #challenges: Challenges;
   readonly #options: ServerOptions;
   readonly #targets = new Map<string, Target>();
   readonly #listeners = new Set<Listener>();
@@ -132,12 +154,16 @@ export class TargetServer implements ConnectionHost {
     this.chunks = new ChunkPool(options.memory);
     this.crc32c = options.crc32c;
     this.digests = options.crc32c !== undefined;
+    this.hashes = options.hashes ?? {};
+    this.#challenges = new Challenges(options.random);
+    if (options.discoveryChap !== undefined) this.#requireHashes();
     this.portalGroupTag = options.portalGroupTag ?? 1;
     this.writeBudget = options.writeBudget;
   }
 
   addTarget(spec: TargetSpec): Target {
     if (this.#targets.has(spec.name)) throw new RangeError(`a target named ${spec.name} is there already`);
+    if (spec.chap !== undefined) this.#requireHashes();
     const device = new ScsiDevice({
       buffers: this.buffers,
       timers: this.timers,
@@ -154,6 +180,11 @@ export class TargetServer implements ConnectionHost {
     const target = new Target(spec, this, device);
     this.#targets.set(spec.name, target);
     return target;
+  }
+
+  /** Without any nobody could log in, and would not learn why. */
+  #requireHashes(): void {
+    if (Object.keys(this.hashes).length === 0) throw new RangeError("CHAP needs hash functions");
   }
 
   /** Drops the target's sessions and forgets it. */
@@ -256,6 +287,14 @@ export class TargetServer implements ConnectionHost {
     if (target === undefined) return LoginStatus.TargetNotFound;
     if (!target.admits(initiatorName)) return LoginStatus.AuthorizationFailure;
     return target.available ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
+  }
+
+  chapOf(targetName: string): Chap | undefined {
+    return targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.chap;
+  }
+
+  newChallenge(): ChapChallenge {
+    return this.#challenges.next();
   }
 
   existing(tsih: number): number {
@@ -376,9 +415,11 @@ export class TargetServer implements ConnectionHost {
     this.emit({ type: "connection-dropped", remote: connection.transport.remote, why });
   }
 
-  loginFailed(connection: TargetConnection, initiatorName: string, status: number): void {
+  loginFailed(connection: TargetConnection, initiatorName: string, status: number, why?: string): void {
     this.#counters.loginsFailed++;
-    this.emit({ type: "login-failed", remote: connection.transport.remote, initiatorName, status });
+    const { remote } = connection.transport;
+    const failure = { type: "login-failed", remote, initiatorName, status } as const;
+    this.emit(why === undefined ? failure : { ...failure, why });
   }
 
   /** Aborts all tasks of a LUN but `except`; resolves when its device has nothing left to do for them. */

@@ -2,6 +2,7 @@ import type { Arithmetic } from "./arithmetic.ts";
 import type { Batteries } from "./battery.ts";
 import type { Clock } from "./clock.ts";
 import type { Drives } from "./drive.ts";
+import type { Hashes } from "./hashes.ts";
 import type { Memory } from "./memory.ts";
 import type { Network } from "./network.ts";
 import type { Random } from "./random.ts";
@@ -18,6 +19,7 @@ export interface World {
   readonly network: Network;
   readonly memory: Memory;
   readonly arithmetic: Arithmetic;
+  readonly hashes: Hashes;
   readonly watchdogs: Watchdogs;
   readonly batteries: Batteries;
 }

@@ -6,6 +6,7 @@ import { isalArithmetic } from "./isal-arithmetic.ts";
 import { linuxBatteries } from "./linux-batteries.ts";
 import { linuxClock } from "./linux-clock.ts";
 import { type LinuxDrives, linuxDrives } from "./linux-drives.ts";
+import { linuxHashes } from "./linux-hashes.ts";
 import { linuxMemory } from "./linux-memory.ts";
 import { linuxNetwork } from "./linux-network.ts";
 import { linuxRandom } from "./linux-random.ts";
@@ -37,6 +38,7 @@ export function linuxWorld(options: LinuxWorldOptions = {}): LinuxWorld {
     network,
     memory,
     arithmetic: accelerated ?? plainArithmetic,
+    hashes: linuxHashes(),
     watchdogs: linuxWatchdogs(),
     batteries: linuxBatteries(clock, network),
     accelerated: accelerated !== undefined,

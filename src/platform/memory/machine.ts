@@ -13,6 +13,7 @@ import type { Arithmetic } from "../arithmetic.ts";
 import type { World } from "../world.ts";
 import { Battery, SimulatedBatteries } from "./battery.ts";
 import type { DriveSettings } from "./drive-settings.ts";
+import { plainHashes } from "./plain-hashes.ts";
 import { Process } from "./process.ts";
 import type { Scheduler } from "./scheduler.ts";
 import { MachineTime, SimulatedClock } from "./simulated-clock.ts";
@@ -214,6 +215,7 @@ export class Machine implements Host {
       network: this.network.of(process),
       memory: new SimulatedMemory(),
       arithmetic: this.arithmetic,
+      hashes: plainHashes,
       watchdogs: new SimulatedWatchdogs(process, this.#watchdogs),
       batteries: new SimulatedBatteries(process, clock, this.battery),
     };

@@ -93,6 +93,7 @@ export class CrashMachine {
       network: { listen: absent, connect: absent },
       memory,
       arithmetic,
+      hashes: { md5: absent, sha1: absent, sha256: absent, "sha3-256": absent },
       watchdogs: { open: absent },
       batteries: { read: absent },
     };

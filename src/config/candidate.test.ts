@@ -123,4 +123,19 @@ link:
     expect(candidate.compare()).toContain("secret: (hidden; another one)");
     expect(candidate.text).toContain("battery: staple");
   });
+
+  it("knows the secrets in a list from each other", () => {
+    const candidate = new Candidate(
+      3,
+      "target: { chap: { users: [{ user: a, secret: horse }, { user: b, secret: staple }] } }\n",
+    );
+    candidate.setText(["target", "chap", "users", 1, "secret"], "battery");
+    candidate.set(["target", "chap", "users", 2, "user"], "c");
+    candidate.setText(["target", "chap", "users", 2, "secret"], "correct");
+    const compared = candidate.compare();
+    expect(compared).not.toMatch(/horse|staple|battery|correct/);
+    expect(compared.match(/another one/g)).toHaveLength(2);
+    expect(candidate.show(["target", "chap", "users", 0])).toContain("secret: (hidden)");
+    expect(candidate.text).toMatch(/secret: horse.*secret: battery.*user: c, secret: correct/s);
+  });
 });

@@ -213,13 +213,19 @@ function hidden(text: string, before?: Document): Document {
     Pair: (_, pair, ancestors) => {
       const key = isScalar(pair.key) ? pair.key.value : pair.key;
       if (!SECRET_KEYS.includes(key) || !isNode(pair.value)) return;
-      const path = [...ancestors.flatMap((each) => (isPair(each) && isScalar(each.key) ? [each.key.value] : [])), key];
+      const path = [...ancestors.flatMap((each, at) => stepOf(each, ancestors[at + 1])), key];
       const same = before === undefined || String(before.getIn(path, true)) === String(pair.value);
       pair.value = document.createNode(same ? HIDDEN : HIDDEN_CHANGED);
       return visit.SKIP;
     },
   });
   return document;
+}
+
+/** The key or place that leads from one node on the way to the next. */
+function stepOf(node: unknown, next: unknown): readonly unknown[] {
+  if (isPair(node)) return isScalar(node.key) ? [node.key.value] : [];
+  return isSeq(node) ? [node.items.indexOf(next)] : [];
 }
 
 function nothingAt(path: KeyPath): OperatingError {

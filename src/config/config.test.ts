@@ -3,7 +3,7 @@ import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { isOperatingError } from "../base/operating-error.ts";
 import { byteCount } from "../base/units.ts";
-import { type Config, type ParseOptions, parseConfig } from "./config.ts";
+import { type Config, type ParseOptions, type PrimaryConfig, parseConfig } from "./config.ts";
 import { ConfigError } from "./problem.ts";
 import { formatSize } from "./quantity.ts";
 
@@ -128,6 +128,21 @@ describe("a valid configuration", () => {
     expect(parseConfig(backup, "c.yaml")).toMatchObject({ role: "backup", arrays: {} });
   });
 
+  it("of a primary may have users that hosts log in as", () => {
+    const target = (section: string) =>
+      (parseConfig(change(PRIMARY, ...chap(section)), "c.yaml") as PrimaryConfig).target;
+    expect(target("users: [{ user: a, secret: correct-horse }]").chap).toEqual({
+      users: [{ user: "a", secret: "correct-horse" }],
+      algorithms: ["md5", "sha1", "sha256", "sha3-256"],
+    });
+    const all = target(
+      `users: [{ user: iqn.2001-04.a, secret: "123456789012", initiators: [iqn.2001-04.a] }], mutual: { user: t, secret: staple-battery },
+       discovery: [{ user: f, secret: correct-horse }], algorithms: [sha256]`,
+    ).chap;
+    expect(all?.users[0]).toEqual({ user: "iqn.2001-04.a", secret: "123456789012", initiators: ["iqn.2001-04.a"] });
+    expect(all).toMatchObject({ mutual: { user: "t" }, discovery: [{ user: "f" }], algorithms: ["sha256"] });
+  });
+
   it("of a site may have management, whose files start where the configuration is", () => {
     const managed = (section: string) => parseConfig(`management: ${section}\n${RELAY}`, "etc/c.yaml").management;
     expect(managed('{ listen: "127.0.0.1:8080" }')).toEqual({ listen: { host: "127.0.0.1", port: 8080 } });
@@ -166,6 +181,12 @@ describe("a valid configuration", () => {
     expect(parseConfig(DISKLESS, "c.yaml")).toMatchObject({ arrays: {}, mirror: { legs: [["boulder"]] } });
   });
 });
+
+/** From a target without CHAP to one with it. */
+const chap = (section: string): [from: string, to: string] => [
+  '["0.0.0.0:3260"]',
+  `["0.0.0.0:3260"], chap: { ${section} }`,
+];
 
 /** Each makes a valid configuration wrong in one way. After a change of words: `vitest -u`, and read what changed. */
 const slips: readonly (readonly [slip: string, base: string, from: string, to: string])[] = [
@@ -220,7 +241,39 @@ const slips: readonly (readonly [slip: string, base: string, from: string, to: s
   ["an address listed twice", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260", "0.0.0.0:3260"]'],
   ["one address for hosts and sites", PRIMARY, "group: prod", 'group: prod\nlink: { listen: "0.0.0.0:3260" }'],
   ["an initiator's name", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], initiators: [db1]'],
-  ["a password for initiators", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], chap: { user: a }'],
+  ["CHAP without users", PRIMARY, ...chap("user: a, secret: correct-horse")],
+  ["a user without a secret", PRIMARY, ...chap("users: [{ user: a }]")],
+  ["a secret that is too short", PRIMARY, ...chap("users: [{ user: a, secret: correct-hor }]")],
+  ["a secret of words", PRIMARY, ...chap("users: [{ user: a, secret: correct horse battery }]")],
+  ["a secret that is a number", PRIMARY, ...chap("users: [{ user: a, secret: 1234567890123456 }]")],
+  ["a secret in the place of a user", PRIMARY, ...chap("users: [correct-horse]")],
+  ["a secret in the place of the section", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], chap: a%correct-horse'],
+  ["a user with a space", PRIMARY, ...chap("users: [{ user: a b, secret: correct-horse }]")],
+  ["a secret with a comma", PRIMARY, ...chap("users: [{ user: a, secret: correct, horse }]")],
+  ["a secret that YAML takes for an alias", PRIMARY, ...chap("users: [{ user: a, secret: *horse }]")],
+  ["a secret that YAML takes for a tag", PRIMARY, ...chap("users: [{ user: a, secret: !horse }]")],
+  ["no users", PRIMARY, ...chap("users: []")],
+  [
+    "a user twice, and the target's secret a user's",
+    PRIMARY,
+    ...chap(
+      "users: [{ user: a, secret: correct-horse }, { user: a, secret: battery-staple }], mutual: { user: t, secret: battery-staple }",
+    ),
+  ],
+  [
+    "the target's secret in discovery",
+    PRIMARY,
+    ...chap(
+      "users: [{ user: a, secret: correct-horse }], discovery: [{ user: a, secret: battery-staple }], mutual: { user: t, secret: battery-staple }",
+    ),
+  ],
+  [
+    "a user of an initiator that may not log in",
+    PRIMARY,
+    '["0.0.0.0:3260"]',
+    '["0.0.0.0:3260"], initiators: [iqn.2001-04.a], chap: { users: [{ user: a, secret: correct-horse, initiators: [iqn.2001-04.b] }] }',
+  ],
+  ["an algorithm", PRIMARY, ...chap("users: [{ user: a, secret: correct-horse }], algorithms: [sha512]")],
   ["a port 0 to connect to", PRIMARY, "boulder.example:7400", "boulder.example:0"],
   ["one address for two sites", PRIMARY, "boston.example", "boulder.example"],
   ["this site among the others", PRIMARY, "boulder: {", "denver: {"],
@@ -317,6 +370,12 @@ tarjet: {}
   /etc/c.yaml:9:39: journal.cache: 1 is not a size such as 128MiB: a whole number and B, KiB, MiB, GiB or TiB
   /etc/c.yaml:10:1: tarjet: unknown key: did you mean target? allowed are site, group, role, drives, arrays, volumes, journal, target, sites, mirror, relay, link, watchdog, management, control, network
  Correct the file; docs/configuration.md describes every key.`);
+  });
+
+  it("never have a secret in them", () => {
+    const told = slips.flatMap(([, base, from, to]) => problemsOf(change(base, from, to)));
+    expect(told.filter((text) => text.includes("chap")).length).toBeGreaterThan(10);
+    expect(told.join()).not.toMatch(/horse|staple|correct|1234567890/);
   });
 
   it("of one slip each are told in the words of problems.golden.txt", async () => {

@@ -30,6 +30,7 @@ export type RemoteSiteConfig = Section<"sites">[string];
 export type JournalConfig = Section<"journal">;
 /** `reservations` is a folder's path, resolved; without it no reservation of hosts outlives the site. */
 export type TargetConfig = Section<"target">;
+export type ChapConfig = NonNullable<TargetConfig["chap"]>;
 export type MirrorConfig = Section<"mirror">;
 export type RelayConfig = Section<"relay">;
 export type WatchdogConfig = Section<"watchdog">;
@@ -164,7 +165,12 @@ function checkSections(
     if (isByName(key)) known[key] = validEntries(key, given[key]);
     for (const issue of parsed.error.issues) {
       const path = [key, ...issue.path.map((part) => (typeof part === "number" ? part : String(part)))];
-      if (issue.code === "unrecognized_keys") {
+      if (issue.code === "unrecognized_keys" && knownKeys(path).includes("secret")) {
+        // What stands there as a key may be the rest of a secret with a comma.
+        const allowed = knownKeys(path).join(", ");
+        const hint = "a value with a comma needs quotes";
+        problems.push(document.problem(path, `has an unknown key: allowed are ${allowed}; ${hint}`));
+      } else if (issue.code === "unrecognized_keys") {
         for (const name of issue.keys) problems.push(document.keyProblem([...path, name], unknownKey([...path, name])));
       } else if (issue.code === "invalid_key") {
         for (const { message } of issue.issues) problems.push(document.keyProblem(path, message));

@@ -7,6 +7,7 @@
  */
 
 import { formatAddress } from "../platform/network.ts";
+import { checkChap } from "./chap-consistency.ts";
 import { nearest } from "./nearest.ts";
 import { checkNetwork } from "./network-consistency.ts";
 import type { KeyPath } from "./problem.ts";
@@ -253,6 +254,7 @@ function checkTarget({ target, link }: Known, { add }: Findings): void {
     if (target?.initiators?.indexOf(initiator) !== at)
       add(["target", "initiators", at], `${initiator} is listed twice`);
   }
+  if (target?.chap !== undefined) checkChap(target.chap, target.initiators, add);
   const listen = link && formatAddress(link.listen);
   if (link && link.listen.port !== 0 && listen !== undefined && endpoints.includes(listen)) {
     add(["link", "listen"], `${listen} is also in 'target.listen'; the link needs a port of its own`);

@@ -19,6 +19,11 @@ const OWN_WORDS: Readonly<Record<string, string>> = {
   NON_STRING_KEY: "this key is no plain text",
 };
 
+/** Behind a colon the library repeats the text that it does not understand, which may be a secret without quotes. */
+function notYaml(message: string): string {
+  return `not valid YAML: ${message.replace(/: .*$/s, "")}`;
+}
+
 export class ConfigDocument {
   readonly #document: YamlDocument.Parsed;
   readonly #lines = new LineCounter();
@@ -37,13 +42,13 @@ export class ConfigDocument {
     const faults = [...this.#document.errors, ...this.#document.warnings].slice(0, FAULTS_MAX);
     const problems = faults.map(({ code, message, pos }) => {
       const { line, col } = this.#lines.linePos(pos[0]);
-      return { line, column: col, path: "", message: OWN_WORDS[code] ?? `not valid YAML: ${message}` };
+      return { line, column: col, path: "", message: OWN_WORDS[code] ?? notYaml(message) };
     });
     if (this.#document.errors.every(({ code }) => code === "DUPLICATE_KEY")) {
       try {
         this.value = this.#document.toJS({ maxAliasCount: ALIAS_COPIES_MAX });
       } catch (error) {
-        problems.push({ line: 1, column: 1, path: "", message: `not valid YAML: ${(error as Error).message}` });
+        problems.push({ line: 1, column: 1, path: "", message: notYaml((error as Error).message) });
       }
     }
     this.problems = problems;

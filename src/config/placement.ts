@@ -123,10 +123,10 @@ function adviseOnUse(config: Config): Advice[] {
       advice.push({ code: "site.unused", text: `Site ${name} is in no leg; no write goes there.` });
   }
   const open = config.target.listen.filter(({ host }) => !isLoopback(host)).map(formatAddress);
-  if (config.target.initiators === undefined && open.length > 0) {
+  if (config.target.initiators === undefined && config.target.chap === undefined && open.length > 0) {
     advice.push({
       code: "target.open",
-      text: `Any initiator that reaches ${open.join(", ")} may log in; name those that may in target.initiators.`,
+      text: `Any initiator that reaches ${open.join(", ")} may log in; name those that may in target.initiators, or give target.chap.`,
     });
   }
   return advice;

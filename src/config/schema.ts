@@ -47,6 +47,11 @@ const MTU_MIN = 1280;
 const MTU_MAX = 9216;
 const MTU_DEFAULT = 1500;
 
+/** RFC 7143 section 12.1: 96 bits at the least. Characters that every initiator can be given. */
+const SECRET_RULE =
+  "a secret of 12 to 255 printable ASCII characters without spaces, in quotes if it could be a number";
+const CHAP_ALGORITHMS = ["md5", "sha1", "sha256", "sha3-256"] as const;
+
 /** How a value appears in a message. */
 export function show(value: unknown): string {
   if (typeof value === "string")
@@ -215,13 +220,53 @@ function iscsiName(expected: string, faultOf: (input: string) => string | undefi
   });
 }
 
+const initiatorName = iscsiName("an initiator's iSCSI name such as iqn.1993-08.org.debian:01:db1", iscsiNameFault);
+
+/** What is wrong is said without the value, as everything is where secrets stand. */
+function unshown(expected: string) {
+  return {
+    error: ({ input }: { input?: unknown }) =>
+      input === undefined || input === null ? mismatch(input, expected) : `is not ${expected}`,
+  };
+}
+
+const secret = value(SECRET_RULE, (input) =>
+  typeof input === "string" && /^[!-~]{12,255}$/.test(input) ? input : new Fault(`is not ${SECRET_RULE}`),
+);
+
+const chapUser = value("a user's name", (input) =>
+  typeof input === "string" && /^[!-~]{1,255}$/.test(input)
+    ? input
+    : new Fault("is not a user's name: 1 to 255 printable ASCII characters without spaces"),
+);
+
+const chapUsers = z
+  .array(
+    z.strictObject(
+      { user: chapUser, secret, initiators: list("a list of initiators' iSCSI names", initiatorName).optional() },
+      unshown("a section with user and secret"),
+    ),
+    unshown("a list of users, each a section with user and secret"),
+  )
+  .min(1, { message: "is empty: give a list of users, each a section with user and secret" });
+
+const chap = z.strictObject(
+  {
+    users: chapUsers,
+    mutual: z.strictObject({ user: chapUser, secret }, unshown("a section with user and secret")).optional(),
+    discovery: chapUsers.optional(),
+    algorithms: list(`a list of ${CHAP_ALGORITHMS.join(", ")}`, oneOf(...CHAP_ALGORITHMS)).default([
+      ...CHAP_ALGORITHMS,
+    ]),
+  },
+  unshown("a section with users"),
+);
+
 const target = section("a section with iqn and listen", {
   iqn: iscsiName("an iSCSI qualified name such as iqn.2026-11.example.storage:prod", iqnFault),
   listen: list('a list of addresses such as ["0.0.0.0:3260"]', address("listen")),
-  initiators: list(
-    "a list of initiators' iSCSI names",
-    iscsiName("an initiator's iSCSI name such as iqn.1993-08.org.debian:01:db1", iscsiNameFault),
-  ).optional(),
+  initiators: list("a list of initiators' iSCSI names", initiatorName).optional(),
+  chap: chap.optional(),
   reservations: path.optional(),
 });
 
@@ -350,7 +395,6 @@ export type Sections = { readonly [Key in keyof typeof sections]: z.output<(type
 /** Keys of the design that this version does not have yet, so that nobody looks for a slip of the pen. `*` is any name. */
 export const NOT_YET: Readonly<Record<string, string>> = {
   "arrays.*.spares": "hot spares",
-  "target.chap": "CHAP authentication",
   "link.tls": "TLS between sites",
   pair: "a paired backup appliance that takes over",
 };

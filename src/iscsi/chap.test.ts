@@ -303,6 +303,20 @@ describe("CHAP refuses", () => {
     expectRefused(of, await stranger.say(GO, "CHAP_N=ada", `CHAP_R=${value}`), stranger, "no binary value");
   });
 
+  test("a response with any bit changed", async () => {
+    const bit = fc.record({ at: fc.nat(31), mask: fc.nat(7).map((place) => 1 << place) });
+    await fc.assert(
+      fc.asyncProperty(bit, async ({ at, mask }) => {
+        const of = world();
+        const stranger = await new Stranger(of).challenged();
+        const response = stranger.response();
+        response[at] ^= mask;
+        const reply = await stranger.say(GO, "CHAP_N=ada", `CHAP_R=${hex(response)}`);
+        expectRefused(of, reply, stranger, "is wrong");
+      }),
+    );
+  });
+
   test("whatever else comes, no session opens", async () => {
     const some = fc.constantFrom(
       "AuthMethod=CHAP",

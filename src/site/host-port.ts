@@ -5,6 +5,7 @@ import { isOperatingError } from "../base/operating-error.ts";
 import type { VolumeId } from "../base/units.ts";
 import type { PrimaryConfig } from "../config/config.ts";
 import {
+  type LoginFailure,
   mediumError,
   type ReservationStore,
   type Sense,
@@ -19,6 +20,7 @@ import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
 import type { SiteEvent } from "./events.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
+import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
 import type { SiteStatus } from "./status.ts";
 
@@ -47,13 +49,15 @@ export class HostPort {
       memory: world.memory,
       random: world.random,
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
+      hashes: world.hashes,
+      discoveryChap: config.target.chap && chapOf(config.target.chap, config.target.chap.discovery),
       onEvent: (event) => {
         if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);
         const text = describe(event);
         if (text !== undefined) onEvent({ kind: "session", text });
       },
     });
-    const { initiators } = config.target;
+    const { initiators, chap } = config.target;
     this.#target = this.#server.addTarget({
       name: config.target.iqn,
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
@@ -63,6 +67,7 @@ export class HostPort {
         reservations: reservations.get(id),
       })),
       admits: initiators === undefined ? undefined : (name) => initiators.includes(name),
+      chap: chap && chapOf(chap),
       senseFor,
     });
   }
@@ -130,6 +135,11 @@ export function senseFor(error: unknown, writing: boolean): Sense | "BUSY" {
   return mediumError(error, writing);
 }
 
+function describeFailure({ initiatorName, remote, status, why }: LoginFailure): string {
+  const said = `login of ${initiatorName || "an initiator"} from ${remote} failed with status ${status.toString(16)}`;
+  return why === undefined ? said : `${said}: ${why}`;
+}
+
 function describe(event: TargetEvent): string | undefined {
   switch (event.type) {
     case "session-opened":
@@ -139,7 +149,7 @@ function describe(event: TargetEvent): string | undefined {
     case "session-closed":
       return event.session.targetName === "" ? undefined : `${event.session.initiatorName} is gone: ${event.why}`;
     case "login-failed":
-      return `login of ${event.initiatorName || "an initiator"} from ${event.remote} failed with status ${event.status.toString(16)}`;
+      return describeFailure(event);
     case "connection-dropped":
       return `connection from ${event.remote} dropped: ${event.why}`;
     case "connection-refused":

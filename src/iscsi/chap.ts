@@ -42,7 +42,7 @@ export type ChapState =
   | { readonly phase: "method" }
   | { readonly phase: "algorithm" }
   | { readonly phase: "response"; readonly algorithm: ChapAlgorithm; readonly challenge: ChapChallenge }
-  | { readonly phase: "done" };
+  | { readonly phase: "done"; readonly user: string };
 
 export type ChapStep =
   | { readonly state: ChapState; readonly answers: readonly Pair[] }
@@ -145,7 +145,7 @@ function verify(
   if (secret === undefined) return { refused: "it names a user that is not known here, or not for this initiator" };
   if (!right) return { refused: `its response as the user ${JSON.stringify(user)} is wrong` };
 
-  if (!keys.has("CHAP_I")) return { state: { phase: "done" }, answers: [] };
+  if (!keys.has("CHAP_I")) return { state: { phase: "done", user }, answers: [] };
   if (policy.mutual === undefined) return { refused: "it asks the target for a proof, which has no secret for that" };
   const identifier = parseNumber(keys.get("CHAP_I") ?? "");
   if (!(identifier <= 255)) return { refused: "its CHAP_I is no number up to 255" };
@@ -158,7 +158,7 @@ function verify(
     return { refused: "its secret is the target's own" };
   }
   return {
-    state: { phase: "done" },
+    state: { phase: "done", user },
     answers: [
       ["CHAP_N", policy.mutual.user],
       ["CHAP_R", formatHex(proof)],

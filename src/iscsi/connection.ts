@@ -345,7 +345,9 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     const session = this.#session;
     if (session === undefined) return undefined;
     const { identity, parameters, tasks } = session;
+    const chap = this.#login.proof?.chap;
     return {
+      user: chap?.phase === "done" ? chap.user : undefined,
       tsih: session.tsih,
       initiatorName: identity.initiatorName,
       initiatorAlias: identity.initiatorAlias,

@@ -23,6 +23,8 @@ export interface SessionSnapshot {
   readonly tsih: number;
   readonly initiatorName: string;
   readonly initiatorAlias: string;
+  /** Whom it has proven to be, where that was asked for. */
+  readonly user?: string;
   /** Empty in a discovery session. */
   readonly targetName: string;
   readonly isid: number;

@@ -10,6 +10,7 @@ import {
   type ReservationStore,
   type Sense,
   Senses,
+  type SessionSnapshot,
   type Target,
   type TargetEvent,
   TargetServer,
@@ -135,6 +136,10 @@ export function senseFor(error: unknown, writing: boolean): Sense | "BUSY" {
   return mediumError(error, writing);
 }
 
+function describeLogin({ initiatorName, remote, user }: SessionSnapshot): string {
+  return `${initiatorName} logged in from ${remote}${user === undefined ? "" : ` as the user ${JSON.stringify(user)}`}`;
+}
+
 function describeFailure({ initiatorName, remote, status, why }: LoginFailure): string {
   const said = `login of ${initiatorName || "an initiator"} from ${remote} failed with status ${status.toString(16)}`;
   return why === undefined ? said : `${said}: ${why}`;
@@ -143,9 +148,7 @@ function describeFailure({ initiatorName, remote, status, why }: LoginFailure): 
 function describe(event: TargetEvent): string | undefined {
   switch (event.type) {
     case "session-opened":
-      return event.session.targetName === ""
-        ? undefined
-        : `${event.session.initiatorName} logged in from ${event.session.remote}`;
+      return event.session.targetName === "" ? undefined : describeLogin(event.session);
     case "session-closed":
       return event.session.targetName === "" ? undefined : `${event.session.initiatorName} is gone: ${event.why}`;
     case "login-failed":

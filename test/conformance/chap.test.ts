@@ -48,6 +48,7 @@ it("serves who proves to be a user", async () => {
   expect(await tool(bench, "iscsi-inq", "-i", "iqn.2026-11.example:db1", login(`db1%${SECRET}@`))).toContain(
     "ANTIPODE",
   );
+  await site.says(/iscsi-inq logged in from [^ ]+ as the user .*ada/);
   expect(await tool(bench, "qemu-img", "info", login(`ada%${SECRET}@`))).toContain("virtual size");
 });
 

@@ -55,3 +55,16 @@ it("exports a file instead, and what was written is in it", async () => {
   const written = readFileSync(path).subarray(1024 * 1024, 1024 * 1024 + 64 * 1024);
   expect(written.every((byte) => byte === 0x5a)).toBe(true);
 });
+
+it("takes CHAP with Node's hash functions", async () => {
+  const url = await runExample((example) =>
+    example.replace(
+      "  luns: [",
+      '  chap: { secretOf: (user) => (user === "host" ? Buffer.from("a secret of 21 bytes!") : undefined) },\n  luns: [',
+    ),
+  );
+  const as = (account: string) => bench.run("iscsi-inq", [url.replace("iscsi://", `iscsi://${account}@`)]);
+  expect((await as("host%a secret of 21 bytes!")).stdout).toContain("Vendor:EXAMPLE");
+  expect((await as("host%another secret here!")).code).not.toBe(0);
+  expect((await bench.run("iscsi-inq", [url])).code).not.toBe(0);
+});

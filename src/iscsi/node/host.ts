@@ -1,9 +1,11 @@
 /** What a target needs of the runtime, from Node's own modules, which Bun has as well. */
 
-import { randomInt } from "node:crypto";
+import { createHash, randomInt } from "node:crypto";
 import { createServer, type Socket } from "node:net";
 import type {
   Address,
+  ChapAlgorithm,
+  ChapHashes,
   Connection,
   ConnectionHandlers,
   Listener,
@@ -24,6 +26,7 @@ export interface NodeHost {
   readonly timers: Timers;
   readonly memory: Memory;
   readonly random: Random;
+  readonly hashes: ChapHashes;
 }
 
 export function nodeHost(): NodeHost {
@@ -38,8 +41,12 @@ export function nodeHost(): NodeHost {
     },
     memory: { allocate: (bytes) => new Uint8Array(bytes), free: () => {} },
     random: { below: (bound) => randomInt(bound) },
+    hashes: { md5: hash("md5"), sha1: hash("sha1"), sha256: hash("sha256"), "sha3-256": hash("sha3-256") },
   };
 }
+
+const hash = (algorithm: ChapAlgorithm) => (bytes: Uint8Array) =>
+  new Uint8Array(createHash(algorithm).update(bytes).digest());
 
 /** Rejects as Node's `listen` does: EADDRINUSE, EACCES. */
 function listen(address: Address, accept: (connection: Connection) => ConnectionHandlers): Promise<Listener> {

@@ -58,10 +58,13 @@ async function makeFileSystem(): Promise<void> {
 const fsck = (file: string) => succeed("e2fsck", ["-f", "-n", file], TOOL_DEADLINE_MS);
 const hashOf = (file: string) => createHash("sha256").update(readFileSync(file)).digest("hex");
 
-/** The hashes of all that a site keeps: its drives and its journal. */
+/** The hashes of all that a site keeps: its drives, its journal, and what hosts have reserved. */
 function hashesOf(name: SiteName): Record<string, string> {
   const folder = join(system.dir, name);
-  return Object.fromEntries(readdirSync(folder).map((file) => [file, hashOf(join(folder, file))]));
+  const entries = readdirSync(folder, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+  return Object.fromEntries(
+    entries.map(({ parentPath, name }) => [join(parentPath, name), hashOf(join(parentPath, name))]),
+  );
 }
 
 /** A block of the image that is there only once, as blocks of files are: its offset and content. */

@@ -41,8 +41,10 @@ export interface Found {
   readonly geometry: Geometry;
   readonly superblock: Superblock;
   readonly members: Member[];
-  /** Whether all of the members in use have this superblock, and none the one before. */
+  /** Whether all of the members in use have this superblock, and none the one before or after. */
   readonly everywhere: boolean;
+  /** Slots of members that have the one after, of a change that nobody else has: it never came to its end. */
+  readonly ahead: ReadonlySet<number>;
   /** Level 5 only: see `ArrayStatus.recovering`. */
   readonly recovering: boolean;
 }
@@ -102,10 +104,11 @@ export async function findMembers(
     const found = usable.has(slot) ? state : stale.has(slot) ? "stale" : "missing";
     return new Member(slot, uuid, drive, found, { rebuilt, total }, world.arithmetic, emit);
   });
-  let everywhere = true;
-  for (const { superblock } of usable.values()) if (superblock.generation !== newest.generation) everywhere = false;
+  const generations = new Map([...usable].map(([slot, { superblock }]) => [slot, superblock.generation]));
+  const everywhere = [...generations.values()].every((generation) => generation === newest.generation);
+  const ahead = new Set([...generations.keys()].filter((slot) => (generations.get(slot) ?? 0) > newest.generation));
   const recovering = dirty && options.acceptDirtyDegraded !== true;
-  return { geometry, superblock: newest, members, everywhere, recovering };
+  return { geometry, superblock: newest, members, everywhere, ahead, recovering };
 }
 
 async function candidatesOf(

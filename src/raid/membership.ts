@@ -187,14 +187,17 @@ export class Membership {
   }
 
   /**
-   * Gives the superblock at hand to every attached member, where a crash cut its change short: before the next change, or
-   * a member could come to be two generations behind. Rejects where the array serves no more.
+   * Gives the superblock at hand to every attached member, where a crash cut a change short: before the next change, or
+   * a member could come to be two generations behind. Members of the slots `ahead` lose what they alone have of a later one,
+   * or that would be another superblock of the next one's generation. Rejects where the array serves no more.
    */
-  spread(): Promise<void> {
+  spread(ahead: ReadonlySet<number>): Promise<void> {
     const done = this.#changes.then(async () => {
       const buffer = this.#world.memory.allocate(SUPERBLOCK_BYTES * this.members.length);
       try {
         await this.#writeGeneration(this.#superblock, buffer);
+        const next = this.#superblock.generation + 1;
+        for (const end of ["head", "tail"] as const) await this.#writeCopies(buffer, next, end, ahead);
       } finally {
         this.#world.memory.free(buffer);
       }
@@ -383,10 +386,16 @@ export class Membership {
     return lineage;
   }
 
-  async #writeCopies(buffer: Uint8Array, generation: number, end: "head" | "tail"): Promise<void> {
+  /** Writes what is in the buffer to where a generation has its copies. @param slots all unless given */
+  async #writeCopies(
+    buffer: Uint8Array,
+    generation: number,
+    end: "head" | "tail",
+    slots?: ReadonlySet<number>,
+  ): Promise<void> {
     await Promise.all(
       this.members.map(async (member) => {
-        if (!member.attached) return;
+        if (!member.attached || slots?.has(member.slot) === false) return;
         try {
           await writeCopy(member.drive, part(buffer, member.slot), generation, end);
         } catch (cause) {

@@ -296,6 +296,32 @@ describe("a drive is added", () => {
   });
 });
 
+it("takes a member back that alone had a checkpoint when the power went, and again when that cut the next change short", async () => {
+  const rebuilt = await RebuildBench.make(5, 1);
+  const { bench, spare } = rebuilt;
+  await rebuilt.add();
+  const others = bench.drives.filter((drive) => drive.present);
+  const keep = () => new Map([...others, spare].map((drive) => [drive, drive.snapshot()]));
+  const putBack = (kept: ReturnType<typeof keep>, drives: readonly SimulatedDrive[]) => {
+    for (const drive of drives) drive.restore(kept.get(drive) ?? drive.snapshot());
+  };
+  const start = keep();
+  await rebuilt.until(() => rebuilt.done > 0);
+  bench.crash();
+  putBack(start, others);
+  // The checkpoint that the spare alone has never came to be, and the next change is another one of the same number.
+  await bench.assemble([...others, spare], { checkpointBlocks: CHECKPOINT });
+  const assembled = keep();
+  await rebuilt.write(7, 1, 700);
+  bench.crash();
+  putBack(assembled, [spare]);
+  await bench.assemble([...others, spare], { checkpointBlocks: CHECKPOINT });
+  await rebuilt.write(7, 1, 700);
+  bench.array.redone();
+  await rebuilt.finished();
+  await rebuilt.expectWhole();
+});
+
 describe("scrubbing", () => {
   const whole = async (level: 1 | 5): Promise<RebuildBench> => {
     const rebuilt = await RebuildBench.make(level, 1);

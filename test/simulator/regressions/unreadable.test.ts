@@ -40,6 +40,7 @@ function spoil(system: SimulatedSystem, name: string): void {
 async function differently(system: SimulatedSystem, name: string): Promise<Uint8Array> {
   const volume = system.site(name).storage.volumes.get(volumeId(0));
   await system.universe.result(Promise.resolve(volume?.write(lba(0), stamped(9))));
+  await system.universe.result(Promise.resolve(volume?.flush()));
   await restart(system, name);
   return system.stored(name);
 }

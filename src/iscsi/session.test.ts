@@ -336,15 +336,16 @@ describe("task management", () => {
     const world = bench();
     const initiator = await new Initiator(world).ready();
     const next = initiator.cmdSN;
-    await initiator.send(
-      tmf(initiator, 1, 777, next - 1),
-      tmf(initiator, 1, 778, next),
-      tmf(initiator, 8),
-      tmf(initiator, 3),
-    );
-    expect(initiator.receive().map((pdu) => pdu.header.getUint8(2))).toEqual([1, 0, 4, 5]);
-    // The aborted CmdSN counts as received.
+    const before = tmf(initiator, 1, 777, next - 1);
+    // Of an immediate command that is over: its CmdSN is that of the next command as well, which is not received by that.
+    const immediate = tmf(initiator, 1, 779, next);
     initiator.cmdSN = next + 1;
+    const sentButLost = tmf(initiator, 1, 778, next);
+    await initiator.send(before, immediate, sentButLost, tmf(initiator, 8), tmf(initiator, 3));
+    const answers = initiator.receive();
+    expect(answers.map((pdu) => pdu.header.getUint8(2))).toEqual([1, 1, 0, 4, 5]);
+    expect(answers.map((pdu) => pdu.header.getUint32(28) - next)).toEqual([0, 0, 1, 1, 1]);
+    // The aborted CmdSN counts as received.
     await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));
     expect(initiator.receive().length).toBe(1);
   });

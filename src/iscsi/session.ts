@@ -287,7 +287,8 @@ export class Session {
           tasks.abort([task], complete);
           return;
         }
-        answer(this.#plug(view.getUint32(at + TaskManagementRequest.refCmdSN)));
+        const cmdSN = view.getUint32(at + Request.cmdSN);
+        answer(this.#plug(view.getUint32(at + TaskManagementRequest.refCmdSN), cmdSN));
         return;
       }
       // Each nexus has a task set of its own (TST), so clearing it is aborting it.
@@ -324,10 +325,13 @@ export class Session {
     }
   }
 
-  /** ABORT TASK of a task that is not here, section 11.5.1: a command still to come counts as come and aborted. */
-  #plug(refCmdSN: number): number {
+  /**
+   * ABORT TASK of a task that is not here, section 11.5.1: a command still to come counts as come and aborted. One that
+   * has not the lower CmdSN was immediate, and is over: its number is that of a command that was not sent yet.
+   */
+  #plug(refCmdSN: number, cmdSN: number): number {
     const { replies } = this;
-    if (before(refCmdSN, replies.expCmdSN) || before(replies.maxCmdSN, refCmdSN)) {
+    if (before(refCmdSN, replies.expCmdSN) || !before(refCmdSN, cmdSN) || before(replies.maxCmdSN, refCmdSN)) {
       return TaskManagementResponse.TaskDoesNotExist;
     }
     if (this.#plugged.size === PLUGGED_COMMANDS_MAX) return TaskManagementResponse.Rejected;

@@ -41,8 +41,6 @@ export interface Found {
   readonly geometry: Geometry;
   readonly superblock: Superblock;
   readonly members: Member[];
-  /** Whether all of the members in use have this superblock, and none the one before or after. */
-  readonly everywhere: boolean;
   /** Slots of members that have the one after, of a change that nobody else has: it never came to its end. */
   readonly ahead: ReadonlySet<number>;
   /** Level 5 only: see `ArrayStatus.recovering`. */
@@ -105,10 +103,9 @@ export async function findMembers(
     return new Member(slot, uuid, drive, found, { rebuilt, total }, world.arithmetic, emit);
   });
   const generations = new Map([...usable].map(([slot, { superblock }]) => [slot, superblock.generation]));
-  const everywhere = [...generations.values()].every((generation) => generation === newest.generation);
   const ahead = new Set([...generations.keys()].filter((slot) => (generations.get(slot) ?? 0) > newest.generation));
   const recovering = dirty && options.acceptDirtyDegraded !== true;
-  return { geometry, superblock: newest, members, everywhere, ahead, recovering };
+  return { geometry, superblock: newest, members, ahead, recovering };
 }
 
 async function candidatesOf(

@@ -84,7 +84,7 @@ export class DiskArray {
     const found = await findMembers(world, drives, options, emit);
     array = new DiskArray(world, found, options, emit);
     try {
-      if (!found.everywhere && options.readOnly !== true) await array.#membership.spread(found.ahead);
+      if (options.readOnly !== true) await array.#membership.spread(found.ahead);
       await array.#replay();
       array.#startRebuild();
     } catch (error) {

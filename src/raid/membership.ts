@@ -187,8 +187,9 @@ export class Membership {
   }
 
   /**
-   * Gives the superblock at hand to every attached member, where a crash cut a change short: before the next change, or
-   * a member could come to be two generations behind. Members of the slots `ahead` lose what they alone have of a later one,
+   * Gives the superblock at hand to every attached member, durably: before the next change, or a member could come to be two
+   * generations behind. That all of them were read with it says nothing, since a process that was killed leaves in the
+   * drives' caches what it did not flush. Members of the slots `ahead` lose what they alone have of a later one,
    * or that would be another superblock of the next one's generation. Rejects where the array serves no more.
    */
   spread(ahead: ReadonlySet<number>): Promise<void> {

@@ -110,7 +110,8 @@ export const RAID: readonly Breakage[] = [
     find: "const silent = entry === UNKNOWN && !readable && !core.membership.recovering;",
     replace: "const silent = entry === UNKNOWN && !readable;",
     scenario: "rows",
-    seeds: 5,
+    seeds: 80,
+    isLong: true,
     why: "A block without a checksum is rebuilt from a row that a power cut may have left torn.",
   },
   {

@@ -168,14 +168,13 @@ export class TargetServer implements ConnectionHost {
       buffers: this.buffers,
       timers: this.timers,
       senseFor: spec.senseFor ?? mediumError,
-      abortTasks: (unit, except) => this.abortTasks(spec.name, unit.lun, except),
+      abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit.lun, except, ports),
       deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
       announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
       initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
       attend: (unit, sense, ports) => {
         for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
       },
-      abort: (unit, ports, by, done) => abortTasks(this.#sessionsOfPorts(spec.name, ports), unit, by, done),
     });
     const target = new Target(spec, this, device);
     this.#targets.set(spec.name, target);
@@ -422,10 +421,11 @@ export class TargetServer implements ConnectionHost {
     this.emit(why === undefined ? failure : { ...failure, why });
   }
 
-  /** Aborts all tasks of a LUN but `except`; resolves when its device has nothing left to do for them. */
-  async abortTasks(targetName: string, lun: number, except?: Command): Promise<void> {
+  /** Aborts tasks of a LUN, see `UnitHost`. */
+  async abortTasks(targetName: string, lun: number, except?: Command, ports?: ReadonlySet<string>): Promise<void> {
+    const sessions = ports === undefined ? this.sessionsOf(targetName) : this.#sessionsOfPorts(targetName, ports);
     await Promise.all(
-      this.sessionsOf(targetName).map(
+      sessions.map(
         (session) =>
           new Promise<void>((resolve) => {
             const { tasks } = session;
@@ -447,22 +447,6 @@ export class TargetServer implements ConnectionHost {
       session.attention(unit, sense);
     }
   }
-}
-
-/** Aborts a unit's tasks on behalf of the task `by`, which goes on. */
-function abortTasks(sessions: readonly Session[], unit: LogicalUnit, by: Command, done: () => void): void {
-  let left = 1;
-  const one = () => {
-    left--;
-    if (left === 0) done();
-  };
-  for (const { tasks } of sessions) {
-    if (tasks === undefined) continue;
-    left++;
-    const others = tasks.tasksOf(unit.lun).filter((task) => task !== by);
-    tasks.abort(others, one, Status.TaskAborted);
-  }
-  one();
 }
 
 function add(sum: Counters, session: Session): void {

@@ -31,6 +31,7 @@ import {
 } from "../base/units.ts";
 import { elapsed } from "../platform/clock.ts";
 import type { Drive } from "../platform/drive.ts";
+import { isSameUuid } from "../platform/random.ts";
 import type { World } from "../platform/world.ts";
 import { type FormatOptions, formatJournal } from "./format.ts";
 import { type LiveRequests, type RequestHead, UNMAPS_MAX } from "./live-requests.ts";
@@ -242,7 +243,7 @@ export class Journal {
   /** Keeps a generation of an array, see `GenerationMemory`. Durable when it resolves. Rejects with `journal.failed`. */
   async keepArrayGeneration(arrayUuid: Uint8Array, generation: number): Promise<void> {
     if (generation > generationOf(this.#wantedArrays, arrayUuid)) {
-      const others = this.#wantedArrays.filter((entry) => !isSame(entry.arrayUuid, arrayUuid));
+      const others = this.#wantedArrays.filter((entry) => !isSameUuid(entry.arrayUuid, arrayUuid));
       this.#wantedArrays = [...others, { arrayUuid, generation }].slice(-ARRAYS_MAX);
     }
     await this.#update();
@@ -568,11 +569,7 @@ export class Journal {
 }
 
 function generationOf(arrays: readonly KeptGeneration[], arrayUuid: Uint8Array): number {
-  return arrays.find((entry) => isSame(entry.arrayUuid, arrayUuid))?.generation ?? 0;
-}
-
-function isSame(one: Uint8Array, other: Uint8Array): boolean {
-  return one.every((byte, at) => byte === other[at]);
+  return arrays.find((entry) => isSameUuid(entry.arrayUuid, arrayUuid))?.generation ?? 0;
 }
 
 /** Whoever started something by itself need not hear of a failure that `onFailed` has told. */

@@ -12,6 +12,7 @@ import { layout, raw, text, u32, u64 } from "../base/layout.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, type Epoch, epoch, lba, type Sequence, sequence } from "../base/units.ts";
 import type { Drive } from "../platform/drive.ts";
+import { isSameUuid } from "../platform/random.ts";
 import type { World } from "../platform/world.ts";
 
 export const SUPERBLOCK_PAIRS = 4;
@@ -344,7 +345,7 @@ function pairOf(number: number): readonly [number, number] {
 }
 
 function sameJournal(one: Superblock, other: Superblock): boolean {
-  return one.uuid.every((byte, at) => byte === other.uuid[at]);
+  return isSameUuid(one.uuid, other.uuid);
 }
 
 function corruptSuperblock(drive: Drive, what: string): OperatingError {

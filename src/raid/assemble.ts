@@ -102,8 +102,8 @@ export async function findMembers(
     const found = usable.has(slot) ? state : stale.has(slot) ? "stale" : "missing";
     return new Member(slot, uuid, drive, found, { rebuilt, total }, world.arithmetic, emit);
   });
-  const generations = new Map([...usable].map(([slot, { superblock }]) => [slot, superblock.generation]));
-  const ahead = new Set([...generations.keys()].filter((slot) => (generations.get(slot) ?? 0) > newest.generation));
+  const isAhead = ({ superblock }: Candidate) => superblock.generation > newest.generation;
+  const ahead = new Set([...usable].flatMap(([slot, candidate]) => (isAhead(candidate) ? [slot] : [])));
   const recovering = dirty && options.acceptDirtyDegraded !== true;
   return { geometry, superblock: newest, members, ahead, recovering };
 }

@@ -1,6 +1,6 @@
 /** What hosts have registered and reserved at a LUN, as an operator is told of it. */
 
-import { type LogicalUnit, ReservationType } from "../iscsi/index.ts";
+import { holdsReservation, type LogicalUnit, ReservationType } from "../iscsi/index.ts";
 
 export interface ReservationStatus {
   readonly volume: string;
@@ -38,7 +38,7 @@ export function reservationStatus(volume: string, { lun, reservations }: Logical
     initiators: registrations.map(({ port, key }) => ({
       port,
       key: key.toString(16).padStart(16, "0"),
-      holds: reservation !== undefined && (reservation.holder ?? port) === port,
+      holds: reservation !== undefined && holdsReservation(reservation, port),
     })),
   };
 }

@@ -122,7 +122,7 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     decodeWithoutUnit(command, nexus, host);
     return;
   }
-  if (nexus.attentions.length > 0 && opcode !== INQUIRY && opcode !== REPORT_LUNS && opcode !== REQUEST_SENSE) {
+  if (nexus.attentions.length > 0 && !isReport(opcode)) {
     reportAttention(command, unit, nexus);
     return;
   }
@@ -155,14 +155,14 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
   definition.run(command, unit, nexus);
 }
 
+/** What a unit always answers, whatever it has to report first or is busy with. */
+function isReport(opcode: number): boolean {
+  return opcode === INQUIRY || opcode === REPORT_LUNS || opcode === REQUEST_SENSE;
+}
+
 /** What a unit does though it refuses other commands: SBC-3 section 4.11.3. */
 function isCarriedOut(refusal: Refusal, opcode: number): boolean {
-  return (
-    opcode === INQUIRY ||
-    opcode === REPORT_LUNS ||
-    opcode === REQUEST_SENSE ||
-    (opcode === SANITIZE && refusal.mayBeSanitized)
-  );
+  return isReport(opcode) || (opcode === SANITIZE && refusal.mayBeSanitized);
 }
 
 const RESET_OCCURRED = 0x29;

@@ -173,7 +173,7 @@ function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, 
   for (const { port, sense } of outcome.attentions) told.set(sense, (told.get(sense) ?? new Set()).add(port));
   for (const [sense, ports] of told) unit.host.attend(unit, sense, ports);
   if (request.action !== ReserveOut.PreemptAndAbort || outcome.preempted.length === 0) return undefined;
-  return new Promise((resolve) => unit.host.abort(unit, new Set(outcome.preempted), command, resolve));
+  return unit.host.abortTasks(unit, command, new Set(outcome.preempted));
 }
 
 /** RESERVE (6), (10): the whole unit, for the nexus itself. */

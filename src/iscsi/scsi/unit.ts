@@ -45,8 +45,11 @@ export interface UnitHost {
   readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
   /** LUNs that the target has, ascending. */
   readonly luns: () => readonly number[];
-  /** Aborts every task of the unit but `except`; resolves when its device has nothing left to do for them. */
-  readonly abortTasks: (unit: LogicalUnit, except: Command) => Promise<void>;
+  /**
+   * Aborts every task of the unit but `except`, of these initiator ports or of all; resolves when its device has nothing left
+   * to do for them.
+   */
+  readonly abortTasks: (unit: LogicalUnit, except: Command, initiatorPorts?: ReadonlySet<string>) => Promise<void>;
   /** Work that no command waits for has failed. */
   readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
@@ -55,8 +58,6 @@ export interface UnitHost {
   readonly initiatorPorts: () => readonly string[];
   /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
   readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
-  /** Aborts the tasks of these initiator ports but `by`; `done` once they have ended. */
-  readonly abort: (unit: LogicalUnit, initiatorPorts: ReadonlySet<string>, by: Command, done: () => void) => void;
 }
 
 /** Why a unit carries out no commands but those that report on it. */

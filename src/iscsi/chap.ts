@@ -8,6 +8,7 @@
  */
 
 import { formatHex, parseBinary } from "./binary-value.ts";
+import { concat } from "./concat.ts";
 import type { ChapAlgorithm, ChapHashes } from "./interfaces.ts";
 import { type Pair, parseNumber } from "./text.ts";
 
@@ -182,14 +183,4 @@ function same(a: Uint8Array, b: Uint8Array): boolean {
   let difference = 0;
   for (let at = 0; at < a.length; at++) difference |= a[at] ^ b[at];
   return difference === 0;
-}
-
-function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }

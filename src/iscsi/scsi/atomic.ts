@@ -50,13 +50,7 @@ export function writeAtomic(command: Command, unit: LogicalUnit): void {
   command.collect(command.blocks * unit.blockSize, writeWhole);
 }
 
-async function writeWhole(unit: LogicalUnit, command: Command, data: Uint8Array): Promise<void> {
+function writeWhole(unit: LogicalUnit, command: Command, data: Uint8Array): Promise<void> {
   const { lba, fua, signal } = command;
-  await unit.writeTurn();
-  try {
-    signal.throwIfAborted();
-    await unit.device.write(lba, data, { fua, signal });
-  } finally {
-    unit.endWrite();
-  }
+  return unit.inTurn(signal, () => unit.device.write(lba, data, { fua, signal }));
 }

@@ -43,9 +43,7 @@ export function compareAndWrite(command: Command, unit: LogicalUnit): void {
 function compareThenWrite(unit: LogicalUnit, command: Command, data: Uint8Array): Pending {
   const { lba, fua, signal } = command;
   const bytes = data.length / 2;
-  return unit.exclusively(async () => {
-    // It may have waited for long.
-    signal.throwIfAborted();
+  return unit.exclusively(signal, async () => {
     const buffer = unit.host.buffers.take(bytes);
     try {
       const there = buffer.subarray(0, bytes);
@@ -72,8 +70,7 @@ export function orWrite(command: Command, unit: LogicalUnit): void {
 
 function orPiece(unit: LogicalUnit, command: Command, lba: number, data: Uint8Array): Promise<void> {
   const { fua, signal } = command;
-  return unit.exclusively(async () => {
-    signal.throwIfAborted();
+  return unit.exclusively(signal, async () => {
     const buffer = unit.host.buffers.take(data.length);
     try {
       const there = buffer.subarray(0, data.length);

@@ -5,10 +5,9 @@
  * cache, nothing is read. What is read goes nowhere but there.
  */
 
-import type { Pending } from "../interfaces.ts";
-import { PIECE_BYTES_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
 import { fits, locate } from "./extent.ts";
+import { readPieces } from "./pieces.ts";
 import { Status } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 
@@ -49,18 +48,6 @@ export function prefetch(command: Command, unit: LogicalUnit): void {
   }, false);
 }
 
-async function readThrough(unit: LogicalUnit, lba: number, blocks: number, signal: AbortSignal): Promise<void> {
-  const pieceBlocks = Math.min(blocks, PIECE_BYTES_MAX / unit.blockSize);
-  const buffer = unit.host.buffers.take(pieceBlocks * unit.blockSize);
-  try {
-    for (let done = 0; done < blocks; done += pieceBlocks) {
-      signal.throwIfAborted();
-      const piece = Math.min(blocks - done, pieceBlocks);
-      const pending: Pending = unit.device.read(lba + done, buffer.subarray(0, piece * unit.blockSize), signal);
-      if (pending !== undefined) await pending;
-      else await unit.yield();
-    }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
+function readThrough(unit: LogicalUnit, lba: number, blocks: number, signal: AbortSignal): Promise<void> {
+  return readPieces(unit, signal, lba, blocks * unit.blockSize, () => {});
 }

@@ -10,8 +10,9 @@
  */
 
 import type { Pending } from "../interfaces.ts";
-import { PIECE_BYTES_MAX, UNMAP_BLOCKS_MAX, WORK_TURN_BYTES } from "../limits.ts";
+import { UNMAP_BLOCKS_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
+import { writeRepeated } from "./pieces.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 
@@ -141,34 +142,6 @@ async function walk(
       await unit.device.unmap(lba, blocks, signal);
       advanced(blocks);
     }
-  } else await overwrite(unit, pass, signal, advanced);
+  } else await writeRepeated(unit, signal, 0, unit.blockCount, pass, advanced);
   await unit.device.flush(signal);
-}
-
-async function overwrite(
-  unit: LogicalUnit,
-  block: Uint8Array,
-  signal: AbortSignal,
-  advanced: (blocks: number) => void,
-): Promise<void> {
-  const pieceBlocks = Math.min(unit.blockCount, PIECE_BYTES_MAX / unit.blockSize);
-  const buffer = unit.host.buffers.take(pieceBlocks * unit.blockSize);
-  try {
-    for (let at = 0; at < pieceBlocks; at++) buffer.set(block, at * unit.blockSize);
-    let turn = 0;
-    for (let lba = 0; lba < unit.blockCount; ) {
-      signal.throwIfAborted();
-      const blocks = Math.min(pieceBlocks, unit.blockCount - lba);
-      await unit.device.write(lba, buffer.subarray(0, blocks * unit.blockSize), { signal });
-      lba += blocks;
-      advanced(blocks);
-      turn += blocks * unit.blockSize;
-      if (turn >= WORK_TURN_BYTES) {
-        turn = 0;
-        await unit.yield();
-      }
-    }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
 }

@@ -1,16 +1,10 @@
 /** Commands of SBC-3: what block devices answer. */
 
 import type { Pending } from "../interfaces.ts";
-import {
-  PHYSICAL_BLOCK_BYTES,
-  PIECE_BYTES_MAX,
-  UNMAP_BLOCKS_MAX,
-  UNMAP_DESCRIPTORS_MAX,
-  WORK_TURN_BYTES,
-  WRITE_SAME_BYTES_MAX,
-} from "../limits.ts";
+import { PHYSICAL_BLOCK_BYTES, UNMAP_BLOCKS_MAX, UNMAP_DESCRIPTORS_MAX, WRITE_SAME_BYTES_MAX } from "../limits.ts";
 import { type Command, Plan } from "./command.ts";
 import { fits, locate, transfer } from "./extent.ts";
+import { writeRepeated } from "./pieces.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 
@@ -105,38 +99,7 @@ function fillBlocks(unit: LogicalUnit, command: Command, pattern: Uint8Array): P
   if (wantsUnmap(command) && pattern.every((byte) => byte === 0)) {
     return unmapAll(unit, command, [[command.lba, command.blocks]]);
   }
-  return writePattern(unit, command, pattern.slice());
-}
-
-async function writePattern(unit: LogicalUnit, command: Command, pattern: Uint8Array): Promise<void> {
-  const total = command.blocks;
-  const pieceBlocks = Math.min(total, PIECE_BYTES_MAX / unit.blockSize);
-  const buffer = unit.host.buffers.take(pieceBlocks * unit.blockSize);
-  try {
-    for (let block = 0; block < pieceBlocks; block++) buffer.set(pattern, block * unit.blockSize);
-    const { signal } = command;
-    const options = { signal };
-    let turn = 0;
-    for (let done = 0; done < total; ) {
-      signal.throwIfAborted();
-      const blocks = Math.min(total - done, pieceBlocks);
-      const bytes = blocks * unit.blockSize;
-      await unit.writeTurn();
-      try {
-        await unit.device.write(command.lba + done, buffer.subarray(0, bytes), options);
-      } finally {
-        unit.endWrite();
-      }
-      done += blocks;
-      turn += bytes;
-      if (turn >= WORK_TURN_BYTES) {
-        turn = 0;
-        await unit.yield();
-      }
-    }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
+  return writeRepeated(unit, command.signal, command.lba, command.blocks, pattern);
 }
 
 /** SBC-3 section 5.28. */
@@ -184,12 +147,8 @@ async function unmapAll(
   extents: readonly (readonly [number, number])[],
 ): Promise<void> {
   const { signal } = command;
-  await unit.writeTurn();
-  try {
-    signal.throwIfAborted();
+  await unit.inTurn(signal, async () => {
     const parts = extents.map(async ([lba, blocks]) => unit.device.unmap(lba, blocks, signal));
     for (const part of await Promise.allSettled(parts)) if (part.status === "rejected") throw part.reason;
-  } finally {
-    unit.endWrite();
-  }
+  });
 }

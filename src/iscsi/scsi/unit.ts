@@ -7,7 +7,7 @@
  */
 
 import type { BufferPool } from "../buffers.ts";
-import type { BlockDevice, ReservationStore, Timers } from "../interfaces.ts";
+import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
@@ -165,18 +165,28 @@ export class LogicalUnit {
     }
   }
 
-  /** As `beginWrite`, for work that may wait. */
-  async writeTurn(): Promise<void> {
+  /** As `beginWrite`, for work that may wait. Rejects, without it, where the signal was aborted meanwhile. */
+  async inTurn(signal: AbortSignal, write: () => Pending): Promise<void> {
     while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#writes++;
+    try {
+      signal.throwIfAborted();
+      await write();
+    } finally {
+      this.endWrite();
+    }
   }
 
-  /** Runs `work` while no write is in flight; writes that come meanwhile wait. */
-  async exclusively(work: () => Promise<void>): Promise<void> {
+  /**
+   * Runs `work` while no write is in flight; writes that come meanwhile wait. Rejects, without it, where the signal was
+   * aborted meanwhile.
+   */
+  async exclusively(signal: AbortSignal, work: () => Promise<void>): Promise<void> {
     while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
     this.#exclusive = true;
     try {
       if (this.#writes > 0) await new Promise<void>((resolve) => (this.#idle = resolve));
+      signal.throwIfAborted();
       await work();
     } finally {
       this.#exclusive = false;

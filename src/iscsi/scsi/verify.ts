@@ -5,9 +5,9 @@
  */
 
 import type { Pending } from "../interfaces.ts";
-import { PIECE_BYTES_MAX } from "../limits.ts";
 import { type Command, Plan } from "./command.ts";
 import { transfer } from "./extent.ts";
+import { readPieces } from "./pieces.ts";
 import { CheckCondition, invalidCdbField, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 import { differsAt } from "./words.ts";
@@ -75,13 +75,7 @@ async function writeThenVerify(
   offset: number,
 ): Promise<void> {
   const { signal } = command;
-  await unit.writeTurn();
-  try {
-    signal.throwIfAborted();
-    await unit.device.write(lba, data, { fua: true, signal });
-  } finally {
-    unit.endWrite();
-  }
+  await unit.inTurn(signal, () => unit.device.write(lba, data, { fua: true, signal }));
   const look = byteCheckOf(command) === ByteCheck.All ? comparing(data, offset) : () => {};
   await readPieces(unit, signal, lba, data.length, look);
 }
@@ -116,31 +110,6 @@ function compareEach(unit: LogicalUnit, command: Command, block: Uint8Array): Pe
       if (at >= 0) throw miscompare(offset + from + at);
     }
   });
-}
-
-/** Reads `bytes` from `lba` on, a buffer at a time, and shows `look` each of them with its offset. */
-async function readPieces(
-  unit: LogicalUnit,
-  signal: AbortSignal,
-  lba: number,
-  bytes: number,
-  look: (there: Uint8Array, offset: number) => void,
-): Promise<void> {
-  const buffer = unit.host.buffers.take(Math.min(bytes, PIECE_BYTES_MAX));
-  try {
-    for (let offset = 0; offset < bytes; ) {
-      const there = buffer.subarray(0, Math.min(bytes - offset, PIECE_BYTES_MAX));
-      const pending = unit.device.read(lba + offset / unit.blockSize, there, signal);
-      if (pending !== undefined) await pending;
-      // A device that is done at once would keep everybody else waiting for the whole range.
-      else if (offset > 0) await unit.yield();
-      look(there, offset);
-      offset += there.length;
-      signal.throwIfAborted();
-    }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
 }
 
 export function miscompare(at: number): CheckCondition {

@@ -1,5 +1,6 @@
 /** A scripted initiator: builds PDUs byte by byte, apart from the target's own encoders, and reads the replies. */
 
+import { concat } from "../concat.ts";
 import type { TargetConnection } from "../connection.ts";
 import type { Crc32c } from "../interfaces.ts";
 import { type ServerOptions, type Target, TargetServer, type TargetSpec } from "../target.ts";
@@ -11,6 +12,8 @@ export interface Pdu {
   readonly header: DataView;
   readonly data: Uint8Array;
 }
+
+export { concat };
 
 export const TARGET = "iqn.2026-11.dev.antipode:test";
 export const INITIATOR = "iqn.2026-11.dev.antipode:initiator";
@@ -50,16 +53,6 @@ export function build(opcode: number, options: BuildOptions = {}): Uint8Array {
     if (options.crc?.data) parts.push(digest(options.crc.data, padded));
   }
   return concat(...parts);
-}
-
-export function concat(...parts: readonly Uint8Array[]): Uint8Array {
-  const all = new Uint8Array(parts.reduce((sum, part) => sum + part.length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 export function text(...pairs: readonly string[]): Uint8Array {

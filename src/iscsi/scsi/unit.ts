@@ -167,14 +167,18 @@ export class LogicalUnit {
 
   /** As `beginWrite`, for work that may wait. Rejects, without it, where the signal was aborted meanwhile. */
   async inTurn(signal: AbortSignal, write: () => Pending): Promise<void> {
-    while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
-    this.#writes++;
+    await this.#writeTurn();
     try {
       signal.throwIfAborted();
       await write();
     } finally {
       this.endWrite();
     }
+  }
+
+  async #writeTurn(): Promise<void> {
+    while (this.#exclusive) await new Promise<void>((resolve) => this.#waiting.push(resolve));
+    this.#writes++;
   }
 
   /**

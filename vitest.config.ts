@@ -5,6 +5,7 @@ const SEARCH = [
   "test/simulator/seeds.test.ts",
   "test/simulator/breakages/breakages.test.ts",
   "test/simulator/exhaustive/**/*.test.ts",
+  "test/fuzz/million.test.ts",
 ];
 
 /** The tiers of tests, from small to whole. Real processes share ports and disks, so those run one file at a time; virtual machines do not. */
@@ -16,7 +17,13 @@ export default defineConfig({
       {
         test: {
           name: "unit",
-          include: ["src/**/*.test.ts", "bench/**/*.test.ts", "image/*.test.ts", "test/*.test.ts"],
+          include: [
+            "src/**/*.test.ts",
+            "bench/**/*.test.ts",
+            "image/*.test.ts",
+            "test/*.test.ts",
+            "test/fuzz/fuzz.test.ts",
+          ],
           testTimeout: 20_000,
           sequence: { groupOrder: 0 },
         },

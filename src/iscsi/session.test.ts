@@ -304,6 +304,37 @@ describe("task management", () => {
     expect(world.server.sessions()[0].bytesHeld).toBe(0);
   });
 
+  test("what waits for an aborted command does not start when that ends, if it is aborted too", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready();
+    const ordered = { write: 512, data: pattern(512), attribute: 2 };
+    // It waits for its data, and the others for it.
+    await initiator.send(
+      initiator.command(write10(0, 2), { write: 1024 }),
+      initiator.command(write10(4, 1), ordered),
+      initiator.command(write10(5, 1), ordered),
+      tmf(initiator, 2),
+    );
+    expect(initiator.receive().map((pdu) => [pdu.opcode, pdu.header.getUint8(2)])).toEqual([
+      [0x31, 0],
+      [0x22, 0],
+    ]);
+    expect(world.device.calls).toEqual([]);
+  });
+
+  test("a connection that is lost takes what waits in its session with it", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready();
+    await initiator.send(
+      initiator.command(write10(0, 2), { write: 1024 }),
+      initiator.command([0x12, 0, 0, 0, 96, 0], { read: 96, attribute: 2 }),
+    );
+    initiator.connection.onClose();
+    await world.timers.turn();
+    await world.server.close();
+    expect(world.memory.outstanding).toBe(0);
+  });
+
   test("a device that was slow before is told by a signal", async () => {
     const world = bench();
     const initiator = await new Initiator(world).ready();

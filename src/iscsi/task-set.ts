@@ -299,7 +299,7 @@ export class TaskSet implements TaskOwner {
   #startDeferred(nexus: Nexus): void {
     for (let index = 0; index < this.#deferred.length && !nexus.orderedActive; ) {
       const task = this.#deferred[index];
-      if (task.nexus !== nexus) {
+      if (task.nexus !== nexus || task.aborted) {
         index++;
         continue;
       }
@@ -331,17 +331,17 @@ export class TaskSet implements TaskOwner {
       left--;
       if (left === 0) done();
     };
-    for (const task of tasks) {
-      if (this.#tasks.get(task.initiatorTaskTag) !== task) continue;
+    const there = tasks.filter((task) => this.#tasks.get(task.initiatorTaskTag) === task);
+    // All of them first: the end of one may be what another waits for to start.
+    for (const task of there) {
       left++;
       task.abortWaiters.push(one);
-      if (!task.aborted) {
-        task.aborted = true;
-        task.abortStatus = status;
-        task.cancel();
-      }
-      if (task.inFlight === 0) this.#endAborted(task);
+      if (task.aborted) continue;
+      task.aborted = true;
+      task.abortStatus = status;
+      task.cancel();
     }
+    for (const task of there) if (task.inFlight === 0) this.#endAborted(task);
     one();
   }
 

@@ -25,6 +25,12 @@ const WRITES = [small("write", 1), small("write", 32), large("write")];
 /** Reads first: what writes leave behind in a cache is not what the read cases are about. */
 export const COMPARED: readonly Case[] = [...READS, ...WRITES];
 export const MIRRORED: readonly Case[] = WRITES;
+const MANY: Case = {
+  name: "4 KiB random read, 64 sessions",
+  access: { kind: "read", order: "random", requestBytes: 4 * KiB, depth: 1, sessions: 64 },
+};
+export const PACKAGE: readonly Case[] = [...READS, MANY, ...WRITES];
+export const DIGESTED: readonly Case[] = [READS[1], READS[2], WRITES[1], WRITES[2]];
 export const CLIENTS: readonly Client[] = [qemuImg, iscsiPerf];
 
 /** The small cases are counted in requests, the large ones in bytes. */

@@ -1,17 +1,22 @@
 /**
  * The initiators that put the load on: each runs one kind of access against one LUN and says how many requests it
- * had answered in which time. Both are of other projects, and both count only from their first request to their last.
+ * had answered in which time. Two are of other projects, and count only from their first request to their last; the third,
+ * of this one, has what those lack: several sessions, data digests, and the time of each request.
  */
 
+import { join } from "node:path";
 import { BenchFailure } from "./failure.ts";
+import type { Load, LoadResult } from "./load.ts";
 import type { Workspace } from "./workspace.ts";
 
 export interface Access {
   readonly kind: "read" | "write";
   readonly order: "random" | "sequential";
   readonly requestBytes: number;
-  /** Requests in flight. */
+  /** Requests in flight, of each session. */
   readonly depth: number;
+  /** 1 unless given. */
+  readonly sessions?: number;
 }
 
 /** How long to run: a client takes the one of the two that it can be told. */
@@ -23,6 +28,10 @@ export interface Extent {
 export interface Result {
   readonly requests: number;
   readonly seconds: number;
+  /** What 99 of 100 requests took at most, where the client times them. */
+  readonly p99Micros?: number;
+  /** Requests of the session that had the fewest, by the mean of all of them, where there are several. */
+  readonly slowestShare?: number;
 }
 
 export interface Client {
@@ -53,7 +62,7 @@ export const qemuImg: Client = {
   name: "qemu-img",
   blockBytes: 512,
   counts: true,
-  can: () => true,
+  can: isOneSession,
   async run(workspace, url, { kind, order, requestBytes, depth }, { requests, seconds }) {
     const step = order === "random" ? STRIDE * requestBytes : requestBytes;
     const args = [
@@ -80,7 +89,7 @@ export const iscsiPerf: Client = {
   name: "iscsi-perf",
   blockBytes: 4096,
   counts: false,
-  can: ({ kind }) => kind === "read",
+  can: (access) => access.kind === "read" && isOneSession(access),
   async run(workspace, url, { order, requestBytes, depth }, { seconds }) {
     const args = ["-m", `${depth}`, "-b", `${requestBytes / this.blockBytes}`, "-t", `${Math.ceil(seconds)}`];
     if (order === "random") args.unshift("-r");
@@ -88,6 +97,33 @@ export const iscsiPerf: Client = {
     return { requests: perfRate(stdout) * Math.ceil(seconds), seconds: Math.ceil(seconds) };
   },
 };
+
+const LOAD = join(import.meta.dirname, "load.ts");
+
+/** A URL with this behind it has both digests. */
+export const DIGESTS = "?digests";
+
+/** Truly random, and aligned. @param volumeBytes of every LUN that it is given */
+export function ownLoad(volumeBytes: number): Client {
+  return {
+    name: "load.ts",
+    blockBytes: 4096,
+    counts: false,
+    can: () => true,
+    async run(workspace, url, { sessions = 1, ...access }, { seconds }) {
+      const { hostname: host, port, pathname, search } = new URL(url);
+      const [, target, lun] = pathname.split("/");
+      const place = { host, port: Number(port), target, lun: Number(lun), digests: search === DIGESTS };
+      const load: Load = { ...place, ...access, sessions, volumeBytes, blockBytes: this.blockBytes, seconds };
+      const { stdout } = await workspace.run(process.execPath, [LOAD, JSON.stringify(load)], deadlineMs(seconds));
+      return JSON.parse(stdout) as LoadResult;
+    },
+  };
+}
+
+function isOneSession({ sessions = 1 }: Access): boolean {
+  return sessions === 1;
+}
 
 export function qemuSeconds(stdout: string): number {
   const found = /Run completed in ([\d.]+) seconds/.exec(stdout);

@@ -4,15 +4,18 @@
  */
 
 import { writeFileSync } from "node:fs";
-import { type Case, COMPARED, MIRRORED, rateOf, rateUnit } from "./cases.ts";
-import { compare, compareTables } from "./compare.ts";
+import { type Case, COMPARED, DIGESTED, MIRRORED, PACKAGE, rateOf, rateUnit } from "./cases.ts";
+import { compare, OURS } from "./compare.ts";
+import { costTable, latencyTable, rateTable } from "./compare-tables.ts";
 import { BenchFailure } from "./failure.ts";
 import { describeMachine, machineText, requireTools } from "./machine.ts";
 import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
 import { parseOptions } from "./options.ts";
+import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
 import { median } from "./statistics.ts";
 import { figure } from "./table.ts";
+import { THEIRS } from "./tgtd.ts";
 import { Workspace } from "./workspace.ts";
 
 /** On a disk on most machines, where /tmp may be memory. */
@@ -28,6 +31,15 @@ const MIRRORED_TEXT = `## mirrored: the same writes, held by more sites
 
 256 MiB volumes, all sites' processes on this machine and its one disk. A write is acknowledged once it is durable in the
 journal of the primary and of every leg's first site.`;
+
+const PACKAGE_TEXT = `## package: the iSCSI target by itself, and tgtd
+
+Both over the same file of 512 MiB, which is in the page cache; a write is acknowledged once it is there (write cache on),
+and brought to the disk between the runs. Ratio = package / tgtd.`;
+
+const DIGESTS_TEXT = `## digests: the package with header and data digests, and without
+
+The same target; ratio = with / without. The client checks and makes them, too.`;
 
 function progress(series: Series): void {
   const { access, name } = series.case;
@@ -45,7 +57,9 @@ async function main(): Promise<void> {
     cases.filter(({ name }) => options.only === undefined || options.only.test(`${part}: ${name}`));
   const compared = chosen("compare", COMPARED);
   const replicated = chosen("mirrored", MIRRORED);
-  if (compared.length + replicated.length === 0) {
+  const packaged = chosen("package", PACKAGE);
+  const digested = chosen("digests", DIGESTED);
+  if (compared.length + replicated.length + packaged.length + digested.length === 0) {
     throw new BenchFailure(`No case matches ${options.only}. There are:\n${allNames().join("\n")}`);
   }
   requireTools();
@@ -57,12 +71,23 @@ async function main(): Promise<void> {
     if (compared.length > 0) {
       console.log(`\n${COMPARE_TEXT}\n`);
       results.compare = await compare(workspace, compared, options, progress);
-      console.log(compareTables(results.compare));
+      console.log(tables(results.compare, OURS, THEIRS));
     }
     if (replicated.length > 0) {
       console.log(`\n${MIRRORED_TEXT}\n`);
       results.mirrored = await mirrored(workspace, replicated, options, progress);
       console.log(mirroredTable(results.mirrored));
+    }
+    if (packaged.length > 0) {
+      console.log(`\n${PACKAGE_TEXT}\n`);
+      results.package = await packageBesideTgtd(workspace, packaged, options, progress);
+      console.log(tables(results.package, PACKAGE_NAME, THEIRS));
+      console.log(`\nLatencies and shares:\n\n${latencyTable(results.package, [PACKAGE_NAME, THEIRS])}`);
+    }
+    if (digested.length > 0) {
+      console.log(`\n${DIGESTS_TEXT}\n`);
+      results.digests = await packageWithDigests(workspace, digested, options, progress);
+      console.log(tables(results.digests, DIGESTED_NAME, PLAIN));
     }
     if (options.json !== undefined) {
       const { rounds, seconds } = options;
@@ -73,9 +98,18 @@ async function main(): Promise<void> {
   }
 }
 
+function tables(all: readonly Series[], ours: string, theirs: string): string {
+  return `${rateTable(all, ours, theirs)}\n\nWhat the target's process used:\n\n${costTable(all, [ours, theirs])}`;
+}
+
 function allNames(): readonly string[] {
   const name = (part: string) => (each: Case) => `  ${part}: ${each.name}`;
-  return [...COMPARED.map(name("compare")), ...MIRRORED.map(name("mirrored"))];
+  return [
+    ...COMPARED.map(name("compare")),
+    ...MIRRORED.map(name("mirrored")),
+    ...PACKAGE.map(name("package")),
+    ...DIGESTED.map(name("digests")),
+  ];
 }
 
 try {

@@ -16,6 +16,8 @@ export interface Run {
   readonly requests: number;
   readonly seconds: number;
   readonly requestsPerSecond: number;
+  readonly p99Micros?: number;
+  readonly slowestShare?: number;
   /** Of the target's processes, from the first request until the target has settled after the last. */
   readonly cpuSeconds: number;
   readonly peakMemoryBytes: number;
@@ -92,14 +94,13 @@ async function runOnce(
   await target.settle();
   resetPeakMemory(target.pids);
   const cpuBefore = cpuSeconds(target.pids);
-  const { requests, seconds } = await client.run(workspace, urlOf(target, access.kind), access, extent);
+  const result = await client.run(workspace, urlOf(target, access.kind), access, extent);
   await target.settle();
   return {
     target: target.name,
     round,
-    requests,
-    seconds,
-    requestsPerSecond: requests / seconds,
+    ...result,
+    requestsPerSecond: result.requests / result.seconds,
     cpuSeconds: cpuSeconds(target.pids) - cpuBefore,
     peakMemoryBytes: peakMemoryBytes(target.pids),
   };

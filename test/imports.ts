@@ -21,7 +21,7 @@ const ROWS: readonly (readonly string[])[] = [
 const RUNTIME_EXCEPTION = "src/platform/memory/real-turn.ts";
 
 /** What programs that use the package alone are offered: the runtime, where the product hands in a World's. */
-const PACKAGE_RUNTIME = "src/iscsi/node/";
+const PACKAGE_RUNTIME = "src/iscsi/bun/";
 
 /** The one side of the platform that touches the machine, and who may compose it with a site. */
 const LINUX = "src/platform/linux/";

@@ -21,7 +21,7 @@ export interface Allocation {
 
 /**
  * The storage behind a logical unit. Buffers hold whole blocks and stay untouched until the request completes.
- * A completed write is durable: the unit reports that it has no volatile cache.
+ * A completed write is durable, but for a device with a `volatileCache`.
  * Failures reject (or throw) with an error that carries a `code` string.
  */
 export interface BlockDevice {
@@ -45,6 +45,11 @@ export interface BlockDevice {
    * the old content. SANITIZE is there only then. False unless given.
    */
   readonly overwritesInPlace?: boolean;
+  /**
+   * Whether a write may complete before it is durable, which it is after a flush, or with FUA. The unit reports a volatile
+   * cache then (WCE). False unless given.
+   */
+  readonly volatileCache?: boolean;
   /** How much of what was read last the device keeps in memory. 0 unless given. */
   readonly cacheBytes?: number;
 }

@@ -27,7 +27,7 @@ async function runExample(change: (example: string) => string = (example) => exa
   const source = change(example)
     .replace(PORT, `port: ${port}`)
     .replace('"node-iscsi-target"', JSON.stringify(join(PACKAGE, "index.ts")))
-    .replace('"node-iscsi-target/node"', JSON.stringify(join(PACKAGE, "node/index.ts")));
+    .replace('"node-iscsi-target/bun"', JSON.stringify(join(PACKAGE, "bun/index.ts")));
   const program: Running = bench.start(process.execPath, [bench.write("example.ts", `${source}\nconsole.log("up");`)]);
   await program.says("up");
   return `iscsi://127.0.0.1:${port}/${TARGET}/0`;
@@ -56,7 +56,7 @@ it("exports a file instead, and what was written is in it", async () => {
   expect(written.every((byte) => byte === 0x5a)).toBe(true);
 });
 
-it("takes CHAP with Node's hash functions", async () => {
+it("takes CHAP with the runtime's hash functions", async () => {
   const url = await runExample((example) =>
     example.replace(
       "  luns: [",

@@ -69,7 +69,8 @@ const ALL_SUBPAGES = 0xff;
 function modePages(unit: LogicalUnit, changeable: boolean): ReadonlyMap<number, Uint8Array> {
   const caching = new Uint8Array(20);
   caching.set([0x08, 18]);
-  // WCE is 0: a write that has completed is durable already.
+  // WCE
+  if (!changeable && unit.device.volatileCache === true) caching[2] = 0x04;
   const control = new Uint8Array(12);
   control.set([0x0a, 10]);
   if (changeable) {

@@ -3,7 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { BlockDevice } from "../interfaces.ts";
-import { BufferDevice, FileDevice } from "./devices.ts";
+import { BufferDevice, FileDevice, type FileOptions } from "./index.ts";
 
 const BLOCKS = 1024;
 const folder = mkdtempSync(join(tmpdir(), "devices-"));
@@ -20,15 +20,16 @@ afterEach(async () => {
   for (const each of close.splice(0)) await each();
 });
 
-async function openFile(path: string, blockSize?: number): Promise<FileDevice> {
-  const device = await FileDevice.open(path, blockSize);
+async function openFile(path: string, options?: FileOptions): Promise<FileDevice> {
+  const device = await FileDevice.open(path, options);
   close.push(() => device.close());
   return device;
 }
 
 const makers: readonly (readonly [string, (blockSize: number) => Promise<BlockDevice>])[] = [
   ["a buffer", async (blockSize) => new BufferDevice(new Uint8Array(BLOCKS * blockSize).fill(7), blockSize)],
-  ["a file", (blockSize) => openFile(makeFile(BLOCKS * blockSize), blockSize)],
+  ["a file", (blockSize) => openFile(makeFile(BLOCKS * blockSize), { blockSize })],
+  ["a file with a write cache", (blockSize) => openFile(makeFile(BLOCKS * blockSize), { blockSize, writeCache: true })],
 ];
 
 describe.each(makers)("%s", (_, make) => {
@@ -64,4 +65,24 @@ it("writes to the file, and fails where it was cut shorter", async () => {
   expect(readFileSync(path)[15 * 4096]).toBe(5);
   truncateSync(path, 8 * 4096);
   await expect(device.read(8, new Uint8Array(4096))).rejects.toMatchObject({ code: "file.shorter" });
+});
+
+it.each([4096, 1024 * 1024])("reads %d bytes at once where the kernel has them", async (bytes) => {
+  const path = makeFile(bytes);
+  readFileSync(path);
+  const device = await openFile(path);
+  const into = new Uint8Array(bytes);
+  expect(device.read(0, into)).toBeUndefined();
+  expect(into.every((byte) => byte === 7)).toBe(true);
+});
+
+it("with a write cache writes at once, but for what has FUA", async () => {
+  const path = makeFile(16 * 4096);
+  const device = await openFile(path, { writeCache: true });
+  expect(device.write(1, new Uint8Array(4096).fill(5))).toBeUndefined();
+  const forced = device.write(2, new Uint8Array(4096).fill(6), { fua: true });
+  expect(forced).toBeInstanceOf(Promise);
+  await forced;
+  const content = readFileSync(path);
+  expect([0, 1, 2, 3].map((block) => content[block * 4096])).toEqual([7, 5, 6, 7]);
 });

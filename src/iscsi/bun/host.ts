@@ -1,0 +1,170 @@
+/** What a target needs of its surroundings, from Bun: its sockets, timers, random numbers and hash functions. */
+
+import { createHash, randomInt } from "node:crypto";
+import type { Socket, SocketHandler } from "bun";
+import type {
+  Address,
+  ChapAlgorithm,
+  ChapHashes,
+  Connection,
+  ConnectionHandlers,
+  Listener,
+  Memory,
+  Network,
+  Random,
+  Timers,
+} from "../interfaces.ts";
+
+/** How long a peer may take to close its side once ours is closed. */
+const CLOSE_PATIENCE_MS = 2000;
+const KEEPALIVE_AFTER_MS = 30_000;
+
+export interface BunHost {
+  readonly network: Network;
+  readonly timers: Timers;
+  readonly memory: Memory;
+  readonly random: Random;
+  readonly hashes: ChapHashes;
+}
+
+export function bunHost(): BunHost {
+  return {
+    network: { listen },
+    timers: {
+      after(delay, run) {
+        const timer = setTimeout(run, delay);
+        return { cancel: () => clearTimeout(timer) };
+      },
+      afterTurn: (run) => void setImmediate(run),
+    },
+    memory: { allocate: (bytes) => new Uint8Array(bytes), free: () => {} },
+    random: { below: (bound) => randomInt(bound) },
+    hashes: { md5: hash("md5"), sha1: hash("sha1"), sha256: hash("sha256"), "sha3-256": hash("sha3-256") },
+  };
+}
+
+const hash = (algorithm: ChapAlgorithm) => (bytes: Uint8Array) =>
+  new Uint8Array(createHash(algorithm).update(bytes).digest());
+
+type Accept = (connection: Connection) => ConnectionHandlers;
+type Accepted = SocketConnection | undefined;
+
+/** Rejects as the runtime does: EADDRINUSE, EACCES. */
+async function listen(address: Address, accept: Accept): Promise<Listener> {
+  const socket: SocketHandler<Accepted> = {
+    open(opened) {
+      const connection = new SocketConnection(opened, address);
+      opened.data = connection;
+      connection.handlers = accept(connection);
+    },
+    data: (from, bytes) => from.data?.received(bytes),
+    drain: (from) => from.data?.writable(),
+    close: (from) => from.data?.closed(),
+    error(_, error) {
+      // What a handler threw is the program's matter; what became of a connection comes with its close.
+      if (!("syscall" in error))
+        queueMicrotask(() => {
+          throw error;
+        });
+    },
+  };
+  if ("path" in address) {
+    const listener = Bun.listen<Accepted>({ unix: address.path, socket, data: undefined });
+    return { address, close: () => listener.stop() };
+  }
+  const listener = Bun.listen<Accepted>({ hostname: address.host, port: address.port, socket, data: undefined });
+  return { address: { host: address.host, port: listener.port }, close: () => listener.stop() };
+}
+
+class SocketConnection implements Connection {
+  readonly remote: string;
+  readonly local: string;
+  handlers: ConnectionHandlers | undefined;
+  readonly #socket: Socket<Accepted>;
+  #paused = false;
+  #owesDrain = false;
+  #state: "open" | "closing" | "closed" = "open";
+  /** What was read before a pause took effect. */
+  readonly #held: Uint8Array[] = [];
+
+  constructor(socket: Socket<Accepted>, address: Address) {
+    this.#socket = socket;
+    if ("path" in address) {
+      this.remote = this.local = address.path;
+      return;
+    }
+    socket.setNoDelay(true);
+    socket.setKeepAlive(true, KEEPALIVE_AFTER_MS);
+    this.remote = endpoint(socket.remoteAddress, socket.remotePort);
+    this.local = endpoint(socket.localAddress, socket.localPort);
+  }
+
+  write(bytes: Uint8Array): number {
+    if (this.#state !== "open") return 0;
+    const taken = Math.max(0, this.#socket.write(bytes));
+    this.#owesDrain = taken < bytes.length;
+    return taken;
+  }
+
+  pause(): void {
+    if (this.#state !== "open") return;
+    this.#paused = true;
+    this.#socket.pause();
+  }
+
+  resume(): void {
+    if (!this.#paused || this.#state !== "open") return;
+    this.#paused = false;
+    this.#socket.resume();
+    queueMicrotask(() => this.#deliver());
+  }
+
+  close(): void {
+    if (this.#state !== "open") return;
+    this.#state = "closing";
+    // What still comes is dropped: closing with unread bytes would reset the connection, and with it what is on its way.
+    if (this.#paused) this.#socket.resume();
+    this.#socket.shutdown();
+    const patience = setTimeout(() => this.#socket.terminate(), CLOSE_PATIENCE_MS);
+    patience.unref();
+  }
+
+  abort(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closing";
+    this.#socket.terminate();
+  }
+
+  received(bytes: Uint8Array): void {
+    if (this.#state !== "open") return;
+    if (this.#paused || this.#held.length > 0) this.#held.push(bytes);
+    else this.handlers?.onData(bytes);
+  }
+
+  writable(): void {
+    if (!this.#owesDrain || this.#state !== "open") return;
+    this.#owesDrain = false;
+    this.handlers?.onDrain();
+  }
+
+  closed(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    // Never within a call that the target makes.
+    queueMicrotask(() => this.handlers?.onClose());
+  }
+
+  #deliver(): void {
+    while (!this.#paused && this.#state === "open") {
+      const bytes = this.#held.shift();
+      if (bytes === undefined) return;
+      this.handlers?.onData(bytes);
+    }
+  }
+}
+
+/** As RFC 7143 section 12.8 has TargetAddress. */
+function endpoint(host: string | undefined, port: number | undefined): string {
+  if (host === undefined || port === undefined) return "an address that is gone";
+  return host.includes(":") ? `[${host}]:${port}` : `${host}:${port}`;
+}

@@ -1,0 +1,5 @@
+/** For programs that export a buffer or a file: what a target needs of Bun, and two devices. */
+
+export { BufferDevice } from "./buffer-device.ts";
+export { FileDevice, type FileOptions } from "./file-device.ts";
+export { type BunHost, bunHost } from "./host.ts";

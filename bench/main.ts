@@ -13,8 +13,9 @@ import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
 import { parseOptions } from "./options.ts";
 import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
+import { type Soak, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
-import { figure } from "./table.ts";
+import { figure, percent } from "./table.ts";
 import { THEIRS } from "./tgtd.ts";
 import { Workspace } from "./workspace.ts";
 
@@ -65,6 +66,10 @@ async function main(): Promise<void> {
   requireTools();
   const workspace = new Workspace(options.dir);
   try {
+    if (options.soak !== undefined) {
+      console.log(soakText(await soak(workspace, options.soak), options.soak));
+      return;
+    }
     const machine = await describeMachine(workspace);
     const results: Record<string, readonly Series[]> = {};
     console.log(`# Benchmark\n\n${machineText(machine)}\n${options.rounds} rounds of ${options.seconds} s each`);
@@ -96,6 +101,12 @@ async function main(): Promise<void> {
   } finally {
     await workspace.close();
   }
+}
+
+function soakText({ requests, visits, settledBytes, finalBytes }: Soak, minutes: number): string {
+  const [settled, final] = [settledBytes, finalBytes].map((bytes) => figure(bytes / (1024 * 1024)));
+  const change = percent(finalBytes / settledBytes - 1);
+  return `${minutes} minutes: ${visits} visits, ${requests} requests; resident ${settled} MiB after a tenth, ${final} MiB at the end: ${change}`;
 }
 
 function tables(all: readonly Series[], ours: string, theirs: string): string {

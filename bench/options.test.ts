@@ -3,7 +3,14 @@ import { parseOptions } from "./options.ts";
 
 describe("options", () => {
   it("have defaults", () => {
-    expect(parseOptions([], "/d")).toEqual({ rounds: 5, seconds: 3, dir: "/d", only: undefined, json: undefined });
+    expect(parseOptions([], "/d")).toEqual({
+      rounds: 5,
+      seconds: 3,
+      dir: "/d",
+      only: undefined,
+      json: undefined,
+      soak: undefined,
+    });
     expect(parseOptions(["--only", "READ.*1$"], "/d").only?.test("4 KiB random read, depth 1")).toBe(true);
   });
 
@@ -13,6 +20,7 @@ describe("options", () => {
     ["--rounds", "1.5"],
     ["--seconds", "0"],
     ["--seconds", "NaN"],
+    ["--soak", "0"],
     ["--only", "("],
     ["--unknown", "1"],
   ])("refuse %s %s", (name, value) => {

@@ -10,6 +10,8 @@ export interface Options {
   /** Only cases whose name, with the part's before it, matches. */
   readonly only: RegExp | undefined;
   readonly json: string | undefined;
+  /** Minutes of the soak, in place of all else. */
+  readonly soak: number | undefined;
 }
 
 const USAGE = `npm run bench -- [--rounds N] [--seconds S] [--dir DIR] [--only PATTERN] [--json FILE]
@@ -18,7 +20,8 @@ const USAGE = `npm run bench -- [--rounds N] [--seconds S] [--dir DIR] [--only P
   --seconds S     what one run is to take (3)
   --dir DIR       a folder on the disk to measure on; needs 8 GiB (/var/tmp)
   --only PATTERN  only the cases that match this regular expression, such as "compare.*read" or "mirrored"
-  --json FILE     writes the figures of every round into this file`;
+  --json FILE     writes the figures of every round into this file
+  --soak MINUTES  measures nothing of that, but loads the package for so long and tells whether its memory grows`;
 
 /** @param defaultDir where to measure if nothing is said */
 export function parseOptions(args: readonly string[], defaultDir: string): Options {
@@ -32,6 +35,7 @@ export function parseOptions(args: readonly string[], defaultDir: string): Optio
         dir: { type: "string", default: defaultDir },
         only: { type: "string" },
         json: { type: "string" },
+        soak: { type: "string" },
         help: { type: "boolean", default: false },
       },
     }));
@@ -49,7 +53,11 @@ export function parseOptions(args: readonly string[], defaultDir: string): Optio
   }
   const only = typeof values.only === "string" ? pattern(values.only) : undefined;
   const json = typeof values.json === "string" ? values.json : undefined;
-  return { rounds, seconds, dir: String(values.dir), only, json };
+  const soak = typeof values.soak === "string" ? Number(values.soak) : undefined;
+  if (soak !== undefined && !(soak >= 0.5 && soak <= 10_000)) {
+    throw new BenchFailure(`--soak ${values.soak} is not a number of minutes from 0.5 to 10000.`);
+  }
+  return { rounds, seconds, dir: String(values.dir), only, json, soak };
 }
 
 function pattern(text: string): RegExp {

@@ -27,9 +27,18 @@ export function peakMemoryBytes(pids: readonly number[]): number {
 }
 
 export function highWaterBytes(status: string): number {
-  const found = /^VmHWM:\s+(\d+) kB$/m.exec(status);
-  if (found === null) throw new Error("no VmHWM in /proc/PID/status");
+  return bytesOf("VmHWM", status);
+}
+
+function bytesOf(field: "VmHWM" | "VmRSS", status: string): number {
+  const found = new RegExp(`^${field}:\\s+(\\d+) kB$`, "m").exec(status);
+  if (found === null) throw new Error(`no ${field} in /proc/PID/status`);
   return Number(found[1]) * 1024;
+}
+
+/** Sum of what each process has resident now. */
+export function residentBytes(pids: readonly number[]): number {
+  return pids.reduce((sum, pid) => sum + bytesOf("VmRSS", readFileSync(`/proc/${pid}/status`, "utf8")), 0);
 }
 
 export function resetPeakMemory(pids: readonly number[]): void {

@@ -27,6 +27,12 @@ export const EXPECTED: Expectations = {
   },
 };
 
+/** Of a file, whose device promises less. */
+export const EXPECTED_OF_FILE: Expectations = {
+  failures: EXPECTED.failures,
+  skips: { ...EXPECTED.skips, "WriteAtomic16.*": "a file promises no write that is there whole or not at all" },
+};
+
 const ONE_BLOCK = "a logical block is a physical one, so there is nothing to be out of line with";
 
 /** What is skipped besides where the LUN's blocks are of 4096 bytes. */

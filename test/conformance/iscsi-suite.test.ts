@@ -1,11 +1,14 @@
-/** The whole of libiscsi's conformance suite, with its destructive tests, against one site over files. */
+/** The whole of libiscsi's conformance suite, with its destructive tests, against volumes of every kind. */
 
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { EXPECTED, EXPECTED_OF_SANITIZE, EXPECTED_SKIPS_4096 } from "./expected.ts";
-import { alone, put, urlOf } from "./sites.ts";
-import { parseSuite, type SuiteResult, surprises } from "./suite-result.ts";
+import { writeFileSync } from "node:fs";
+import { join } from "node:path";
+import { describe, expect, it } from "vitest";
+import { EXPECTED, EXPECTED_OF_FILE, EXPECTED_OF_SANITIZE, EXPECTED_SKIPS_4096 } from "./expected.ts";
+import { alone, IQN, mirrorSite, put, urlOf, withLegs } from "./sites.ts";
+import { type Expectations, parseSuite, type SuiteResult, surprises } from "./suite-result.ts";
 import { freePorts, type Running, Workbench } from "./workbench.ts";
 
+const FILE_SERVER = join(import.meta.dirname, "file-server.ts");
 /** The volume's size: some tests address blocks that far in. */
 const VOLUME_MIB = 64;
 /** Suites that are run again with blocks of 4096 bytes: those in which the block's size matters most. */
@@ -41,64 +44,103 @@ async function runSuite(bench: Workbench, url: string, tests: string, ...more: s
   return parseSuite(text);
 }
 
-describe.each([512, 4096] as const)("iscsi-test-cu with blocks of %i bytes", (blockSize) => {
-  let bench: Workbench;
-  let site: Running;
-  let url: string;
+async function expectWhole(bench: Workbench, url: string, expected: Expectations): Promise<void> {
+  const result = await runSuite(bench, url, "ALL");
+  expect(surprises(result, expected)).toEqual([]);
+  expect(result.outcomes.size).toBe(result.total);
+  expect(result.ran).toBe(result.total);
+  expect(result.failedSuites).toBe(0);
+  const count = (wanted: string) => [...result.outcomes.values()].filter(({ outcome }) => outcome === wanted).length;
+  console.log(
+    `iscsi-test-cu: ${result.total} tests, ${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`,
+  );
+}
 
-  beforeAll(async () => {
-    bench = new Workbench();
-    const [port] = await freePorts(1);
-    url = urlOf(port);
-    site = await bench.serve(put(bench, alone({ port, volumeMiB: VOLUME_MIB, journalMiB: 64, blockSize })));
-  });
-  afterAll(() => bench.close());
+async function expectStopsInOrder(site: Running): Promise<void> {
+  expect(await site.stop()).toBe(0);
+  expect(site.text).not.toContain("a bug stopped");
+}
 
-  const run = (tests: string): Promise<SuiteResult> => runSuite(bench, url, tests);
-
-  if (blockSize === 512) {
-    it("passes, fails and skips what it is expected to", { timeout: TIMEOUT }, async () => {
-      const result = await run("ALL");
-      expect(surprises(result, EXPECTED)).toEqual([]);
-      expect(result.outcomes.size).toBe(result.total);
-      expect(result.ran).toBe(result.total);
-      expect(result.failedSuites).toBe(0);
-      const count = (wanted: string) =>
-        [...result.outcomes.values()].filter(({ outcome }) => outcome === wanted).length;
-      console.log(
-        `iscsi-test-cu: ${result.total} tests, ${count("passed")} passed, ${count("failed")} failed, ${count("skipped")} skipped`,
-      );
-    });
-  } else {
-    it.each(SUITES_4096)("passes %s", { timeout: TIMEOUT }, async (tests) => {
-      const result = await run(tests);
-      const name = tests.slice(tests.indexOf(".") + 1);
-      const known = Object.entries({ ...EXPECTED.skips, ...EXPECTED_SKIPS_4096 });
-      const skips = Object.fromEntries(known.filter(([key]) => key.startsWith(`${name}.`)));
-      expect(surprises(result, { failures: {}, skips })).toEqual([]);
-      expect(result.outcomes.size).toBeGreaterThan(0);
-    });
+/** A test with a workbench of its own: several run side by side, since the suite waits more than it works. */
+const inWorkbench = (test: (bench: Workbench) => Promise<void>) => async () => {
+  const bench = new Workbench();
+  try {
+    await test(bench);
+  } finally {
+    await bench.close();
   }
+};
 
-  it("leaves a site that stops in order", async () => {
-    expect(await site.stop()).toBe(0);
-    expect(site.text).not.toContain("a bug stopped");
-  });
-});
+describe.concurrent("iscsi-test-cu passes, fails and skips what it is expected to", () => {
+  it(
+    "of a plain file, by the package alone",
+    { timeout: TIMEOUT },
+    inWorkbench(async (bench) => {
+      const [port] = await freePorts(1);
+      const file = bench.path("volume");
+      writeFileSync(file, new Uint8Array(VOLUME_MIB * 1024 * 1024));
+      const server = bench.start(process.execPath, [FILE_SERVER, file, `${port}`, IQN]);
+      await server.says("up");
+      await expectWhole(bench, urlOf(port), EXPECTED_OF_FILE);
+    }),
+  );
 
-describe("iscsi-test-cu with SANITIZE allowed", () => {
-  let bench: Workbench;
+  it(
+    "of a volume on an array of level 5",
+    { timeout: TIMEOUT },
+    inWorkbench(async (bench) => {
+      const [port] = await freePorts(1);
+      const config = alone({ port, volumeMiB: VOLUME_MIB, journalMiB: 64, level: 5, drives: 4 });
+      const site = await bench.serve(put(bench, config));
+      await expectWhole(bench, urlOf(port), EXPECTED);
+      await expectStopsInOrder(site);
+    }),
+  );
 
-  beforeAll(() => {
-    bench = new Workbench();
-  });
-  afterAll(() => bench.close());
+  it(
+    "of a mirrored volume",
+    { timeout: TIMEOUT },
+    inWorkbench(async (bench) => {
+      const [port, boulder, pueblo] = await freePorts(3);
+      const size = { volumeMiB: VOLUME_MIB, journalMiB: 64 };
+      for (const [name, linkPort] of Object.entries({ boulder, pueblo })) {
+        await bench.serve(put(bench, mirrorSite({ ...size, name, port: linkPort }, "alone")));
+      }
+      const site = await bench.serve(put(bench, withLegs({ ...size, port }, { boulder, pueblo })));
+      await expectWhole(bench, urlOf(port), EXPECTED);
+      await expectStopsInOrder(site);
+    }),
+  );
 
-  it("passes, fails and skips what it is expected to", { timeout: TIMEOUT }, async () => {
-    const [port] = await freePorts(1);
-    const site = await bench.serve(put(bench, alone({ port, volumeMiB: 8 })));
-    const result = await runSuite(bench, urlOf(port), "ALL.Sanitize", "--allow-sanitize");
-    expect(surprises(result, EXPECTED_OF_SANITIZE)).toEqual([]);
-    expect(await site.stop()).toBe(0);
-  });
+  it(
+    "of a LUN that is emptied by SANITIZE",
+    { timeout: TIMEOUT },
+    inWorkbench(async (bench) => {
+      const [port] = await freePorts(1);
+      const site = await bench.serve(put(bench, alone({ port, volumeMiB: 8 })));
+      const result = await runSuite(bench, urlOf(port), "ALL.Sanitize", "--allow-sanitize");
+      expect(surprises(result, EXPECTED_OF_SANITIZE)).toEqual([]);
+      await expectStopsInOrder(site);
+    }),
+  );
+
+  it(
+    "of blocks of 4096 bytes",
+    { timeout: TIMEOUT },
+    inWorkbench(async (bench) => {
+      const [port] = await freePorts(1);
+      const site = await bench.serve(
+        put(bench, alone({ port, volumeMiB: VOLUME_MIB, journalMiB: 64, blockSize: 4096 })),
+      );
+      for (const tests of SUITES_4096) {
+        const result = await runSuite(bench, urlOf(port), tests);
+        const name = tests.slice(tests.indexOf(".") + 1);
+        const known = Object.entries({ ...EXPECTED.skips, ...EXPECTED_SKIPS_4096 });
+        const skips = Object.fromEntries(known.filter(([key]) => key.startsWith(`${name}.`)));
+        expect(surprises(result, { failures: {}, skips }), tests).toEqual([]);
+        expect(result.outcomes.size, tests).toBeGreaterThan(0);
+      }
+      await expectStopsInOrder(site);
+    }),
+  );
 });

@@ -24,6 +24,7 @@ export type {
 } from "./interfaces.ts";
 export * as limits from "./limits.ts";
 export { mediumError } from "./scsi/device.ts";
+export { type AccessChange, AccessState, type PortGroup, type PortGroupsSpec } from "./scsi/port-groups.ts";
 export { holds as holdsReservation, ReservationType } from "./scsi/reservations.ts";
 export { type Sense, SenseKey, Senses } from "./scsi/sense.ts";
 export type { Identity, LogicalUnit, LunSpec } from "./scsi/unit.ts";

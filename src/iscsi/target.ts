@@ -27,6 +27,7 @@ import type { LoginIdentity } from "./login.ts";
 import { ChunkPool } from "./output.ts";
 import type { Command } from "./scsi/command.ts";
 import { mediumError, ScsiDevice } from "./scsi/device.ts";
+import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGroupsSpec } from "./scsi/port-groups.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import type { Session } from "./session.ts";
@@ -42,7 +43,7 @@ export interface ServerOptions {
   readonly hashes?: ChapHashes;
   /** What initiators have to prove in discovery sessions; nothing unless given. */
   readonly discoveryChap?: Chap;
-  /** 1 unless given; sites that serve one target together need different ones. */
+  /** 1 to 65535, 1 unless given; sites that serve one target together need different ones. */
   readonly portalGroupTag?: number;
   readonly onEvent?: (event: TargetEvent) => void;
   /** Bytes of write data that one session may hold; WRITE_BUDGET_BYTES unless given. */
@@ -57,6 +58,8 @@ export interface TargetSpec {
   readonly admits?: (initiatorName: string) => boolean;
   /** What initiators have to prove to log in; nothing unless given. */
   readonly chap?: Chap;
+  /** Through which portal groups hosts may use the LUNs, and how well: this server's alone, in full, unless given. */
+  readonly portGroups?: PortGroupsSpec;
   /** What hosts are told about an error of a device. `mediumError` unless given. */
   readonly senseFor?: (error: unknown, writing: boolean) => Sense | "BUSY";
 }
@@ -103,6 +106,16 @@ export class Target {
     for (const session of this.#server.sessionsOf(this.name)) session.lunsChanged(this.device);
     await this.#server.abortTasks(this.name, lun);
     await unit.background.end();
+  }
+
+  /** The target port groups as they are now. */
+  get portGroups(): readonly PortGroup[] {
+    return this.device.host.portGroups.groups;
+  }
+
+  /** Gives target port groups other access states, from the next command on, and tells every initiator. */
+  changeAccess(changes: readonly AccessChange[]): void {
+    this.device.changeAccess(changes, AlteredBy.Target);
   }
 
   /** Takes over the device's present number of blocks and tells every initiator that it changed. */
@@ -167,6 +180,7 @@ export class TargetServer implements ConnectionHost {
     const device = new ScsiDevice({
       buffers: this.buffers,
       timers: this.timers,
+      portGroups: new PortGroups(spec.name, this.portalGroupTag, spec.portGroups),
       senseFor: spec.senseFor ?? mediumError,
       abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit.lun, except, ports),
       deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),

@@ -5,8 +5,10 @@ import { isOperatingError } from "../base/operating-error.ts";
 import type { VolumeId } from "../base/units.ts";
 import type { PrimaryConfig } from "../config/config.ts";
 import {
+  AccessState,
   type LoginFailure,
   mediumError,
+  type PortGroupsSpec,
   type ReservationStore,
   type Sense,
   Senses,
@@ -28,6 +30,12 @@ import type { SiteStatus } from "./status.ts";
 const VENDOR = "ANTIPODE";
 const PRODUCT = "Mirrored LUN";
 const REVISION = "0001";
+/**
+ * An appliance is a target port group of its own; one that serves its hosts is active and optimized. An appliance that
+ * answers hosts before it serves them belongs into another group, in standby or unavailable, and `changeAccess` of the target
+ * moves them.
+ */
+const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [1], state: AccessState.ActiveOptimized }] };
 
 export class HostPort {
   readonly #config: PrimaryConfig;
@@ -69,6 +77,7 @@ export class HostPort {
       })),
       admits: initiators === undefined ? undefined : (name) => initiators.includes(name),
       chap: chap && chapOf(chap),
+      portGroups: PORT_GROUPS,
       senseFor,
     });
   }

@@ -4,10 +4,12 @@
  */
 
 import { type AccessRule, accessOf } from "./access.ts";
+import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
 import { type Definition, type Handler, LBA4, LBA8, type Row } from "./definition.ts";
 import * as pr from "./persistent-reserve.ts";
+import type { AccessChange } from "./port-groups.ts";
 import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
@@ -15,7 +17,7 @@ import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
 
 /** Opcodes of which each service action is a command of its own. */
-const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x9e, 0xa3]);
+const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x9e, 0xa3, 0xa4]);
 
 const modeSelect: Handler = (command, unit, nexus) =>
   spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
@@ -80,6 +82,14 @@ const DEFINITIONS: readonly Row[] = [
   [
     0xa3,
     {
+      serviceAction: 0x0a,
+      usage: [0xa3, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      run: reportTargetPortGroups,
+    },
+  ],
+  [
+    0xa3,
+    {
       serviceAction: 0x0c,
       usage: [0xa3, 0x1f, 0x87, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
       run: reportSupportedOperationCodes,
@@ -91,6 +101,15 @@ const DEFINITIONS: readonly Row[] = [
       serviceAction: 0x0d,
       usage: [0xa3, 0x1f, 0x80, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
       run: reportSupportedTaskManagementFunctions,
+    },
+  ],
+  [
+    0xa4,
+    {
+      serviceAction: 0x0a,
+      usage: [0xa4, 0x1f, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
+      supportedBy: isExplicit,
+      run: setTargetPortGroups,
     },
   ],
   [0xa8, { usage: [0xa8, 0x18, ...LBA4, 0xff, 0xff, 0xff, 0xff, 0, 0x04], run: sbc.read }],
@@ -126,9 +145,12 @@ export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
     reportAttention(command, unit, nexus);
     return;
   }
-  if (unit.refusal !== undefined && !isCarriedOut(unit.refusal, opcode)) {
-    command.fail(unit.refusal.sense());
-    return;
+  if (!unit.open) {
+    const sense = refusalOf(unit, cdb);
+    if (sense !== undefined) {
+      command.fail(sense);
+      return;
+    }
   }
   const definitions = COMMANDS[opcode];
   if (definitions.length === 0) {
@@ -163,6 +185,12 @@ function isReport(opcode: number): boolean {
 /** What a unit does though it refuses other commands: SBC-3 section 4.11.3. */
 function isCarriedOut(refusal: Refusal, opcode: number): boolean {
   return isReport(opcode) || (opcode === SANITIZE && refusal.mayBeSanitized);
+}
+
+/** Why a unit that is not open does not carry out a command, if it does not. */
+function refusalOf({ reach, refusal }: LogicalUnit, cdb: Uint8Array): Sense | undefined {
+  if (reach !== undefined && !reach.carriesOut(cdb)) return reach.sense;
+  return refusal === undefined || isCarriedOut(refusal, cdb[0]) ? undefined : refusal.sense();
 }
 
 const RESET_OCCURRED = 0x29;
@@ -273,8 +301,12 @@ export class ScsiDevice {
   readonly #units = new Map<number, LogicalUnit>();
   readonly host: UnitHost;
 
-  constructor(host: Omit<UnitHost, "luns">) {
-    this.host = { ...host, luns: () => this.luns() };
+  constructor(host: Omit<UnitHost, "luns" | "changeAccess">) {
+    this.host = {
+      ...host,
+      luns: () => this.luns(),
+      changeAccess: (changes, alteredBy, except) => this.changeAccess(changes, alteredBy, except),
+    };
   }
 
   luns(): readonly number[] {
@@ -292,6 +324,7 @@ export class ScsiDevice {
   add(spec: LunSpec): LogicalUnit {
     if (this.#units.has(spec.lun)) throw new RangeError(`LUN ${spec.lun} is there already`);
     const unit = new LogicalUnit(spec, this.host);
+    unit.reach = reachIn(this.host.portGroups.own.state);
     this.#units.set(spec.lun, unit);
     return unit;
   }
@@ -300,6 +333,17 @@ export class ScsiDevice {
     const unit = this.#units.get(lun);
     this.#units.delete(lun);
     return unit;
+  }
+
+  /** See `UnitHost`. */
+  changeAccess(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
+    const { portGroups, announce } = this.host;
+    if (!portGroups.apply(changes, alteredBy)) return;
+    const reach = reachIn(portGroups.own.state);
+    for (const unit of this.#units.values()) {
+      unit.reach = reach;
+      announce(unit, Senses.AccessStateChanged, except);
+    }
   }
 }
 

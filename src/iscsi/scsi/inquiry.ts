@@ -10,6 +10,8 @@ import {
 } from "../limits.ts";
 import { atomicBlocksMax } from "./atomic.ts";
 import { compareAndWriteBlocksMax } from "./exclusive.ts";
+import { ascii, deviceIdentification, SERIAL_BYTES_MAX, scsiPorts } from "./identification.ts";
+import type { PortGroups } from "./port-groups.ts";
 import { isSanitizable } from "./sanitize.ts";
 import type { Identity, LogicalUnit } from "./unit.ts";
 
@@ -28,6 +30,7 @@ export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
   bytes[2] = 0x06; // SPC-4
   bytes[3] = 0x12; // HISUP, response data format 2
   bytes[4] = STANDARD_BYTES - 5;
+  if (unit !== undefined) bytes.set(reachFlags(unit.host.portGroups), 5);
   bytes[7] = 0x02; // CMDQUE
   ascii(bytes, 8, 8, identity.vendor);
   ascii(bytes, 16, 16, identity.product);
@@ -38,10 +41,17 @@ export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
   return bytes;
 }
 
+/** TPGS, and MULTIP where the target has several ports. */
+function reachFlags({ change, groups }: PortGroups): readonly number[] {
+  const several = groups.length > 1 || groups[0].ports.length > 1;
+  return [change === undefined ? 0x10 : 0x30, several ? 0x10 : 0];
+}
+
 const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
   [0x00, supportedPages],
   [0x80, unitSerialNumber],
   [0x83, deviceIdentification],
+  [0x88, scsiPorts],
   [0xb0, blockLimits],
   [0xb1, blockDeviceCharacteristics],
   [0xb2, logicalBlockProvisioning],
@@ -63,36 +73,9 @@ function supportedPages(): Uint8Array {
 }
 
 function unitSerialNumber(unit: LogicalUnit): Uint8Array {
-  const serial = unit.identity.serial.slice(0, 64);
+  const serial = unit.identity.serial.slice(0, SERIAL_BYTES_MAX);
   const bytes = new Uint8Array(serial.length);
   ascii(bytes, 0, serial.length, serial);
-  return bytes;
-}
-
-/** An NAA and a T10 vendor designator, both of the logical unit: what multipath drivers and hypervisors tell LUNs by. */
-function deviceIdentification(unit: LogicalUnit): Uint8Array {
-  const naa = naaBytes(unit.identity.naa);
-  const t10 = new Uint8Array(8 + Math.min(unit.identity.serial.length, 64));
-  ascii(t10, 0, 8, unit.identity.vendor);
-  ascii(t10, 8, t10.length - 8, unit.identity.serial);
-  const bytes = new Uint8Array(8 + naa.length + t10.length);
-  bytes.set([0x01, 0x03, 0, naa.length]); // binary, logical unit, NAA
-  bytes.set(naa, 4);
-  bytes.set([0x02, 0x01, 0, t10.length], 4 + naa.length); // ASCII, logical unit, T10 vendor ID
-  bytes.set(t10, 8 + naa.length);
-  return bytes;
-}
-
-export function naaBytes(naa: bigint | Uint8Array): Uint8Array {
-  if (typeof naa !== "bigint") {
-    if (naa.length !== 8 && naa.length !== 16) throw new RangeError(`an NAA of ${naa.length} bytes`);
-    return naa;
-  }
-  const wide = naa >> 64n !== 0n;
-  const bytes = new Uint8Array(wide ? 16 : 8);
-  const view = new DataView(bytes.buffer);
-  if (wide) view.setBigUint64(0, BigInt.asUintN(64, naa >> 64n));
-  view.setBigUint64(bytes.length - 8, BigInt.asUintN(64, naa));
   return bytes;
 }
 
@@ -125,12 +108,4 @@ function blockDeviceCharacteristics(unit: LogicalUnit): Uint8Array {
 function logicalBlockProvisioning(): Uint8Array {
   // LBPU, LBPWS, LBPWS10 and LBPRZ: unmapped blocks read as zeros; thin provisioned.
   return new Uint8Array([0, 0xe4, 0x02, 0]);
-}
-
-/** Left-aligned, padded with spaces; what is not printable ASCII becomes a space. */
-function ascii(bytes: Uint8Array, at: number, width: number, text: string): void {
-  for (let index = 0; index < width; index++) {
-    const code = index < text.length ? text.charCodeAt(index) : 0x20;
-    bytes[at + index] = code >= 0x20 && code < 0x7f ? code : 0x20;
-  }
 }

@@ -11,8 +11,6 @@ import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses }
 import { formatTransportId, isPortOf, parseTransportId } from "./transport-id.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
 
-/** RELATIVE TARGET PORT IDENTIFIER of the one port that the unit is reached through. */
-const TARGET_PORT = 1;
 const HEADER_BYTES = 8;
 /** Of READ FULL STATUS, before the TransportID. */
 const DESCRIPTOR_BYTES = 24;
@@ -68,7 +66,7 @@ export function readFullStatus(command: Command, unit: LogicalUnit): void {
       bytes[at + 12] = 0x01; // R_HOLDER
       bytes[at + 13] = reservation.type;
     }
-    view.setUint16(at + 18, TARGET_PORT);
+    view.setUint16(at + 18, unit.host.portGroups.port);
     view.setUint32(at + 20, ids[index].length);
     bytes.set(ids[index], at + DESCRIPTOR_BYTES);
     at += DESCRIPTOR_BYTES + ids[index].length;
@@ -127,7 +125,7 @@ function parse(command: Command, unit: LogicalUnit, port: string, data: Uint8Arr
     actionKey: view.getBigUint64(8),
     persists,
     others: names ? namedPorts(unit, data, view) : undefined,
-    destination: moves ? destination(data, view) : "",
+    destination: moves ? destination(unit, data, view) : "",
     unregister: moves && (data[flagsAt] & 0x02) !== 0,
   };
 }
@@ -148,9 +146,9 @@ function namedPorts(unit: LogicalUnit, data: Uint8Array, view: DataView): readon
 }
 
 /** Where REGISTER AND MOVE moves to: one initiator port, at our target port. */
-function destination(data: Uint8Array, view: DataView): string {
+function destination(unit: LogicalUnit, data: Uint8Array, view: DataView): string {
   if (view.getUint32(20) !== data.length - LIST_BYTES) throw new CheckCondition(Senses.ParameterListLength);
-  if (view.getUint16(18) !== TARGET_PORT) throw new CheckCondition(invalidParameter(18));
+  if (view.getUint16(18) !== unit.host.portGroups.port) throw new CheckCondition(invalidParameter(18));
   const { id, end } = parseTransportId(data, LIST_BYTES);
   if (end !== data.length) throw new CheckCondition(invalidParameter(20));
   if (!("port" in id)) throw new CheckCondition(invalidParameter(LIST_BYTES));

@@ -35,7 +35,9 @@ export function requestSense(command: Command, nexus: Nexus): void {
   const descriptor = (command.cdb[1] & 1) !== 0;
   const { unit } = nexus;
   const sense =
-    unit === undefined ? Senses.LunNotSupported : (nexus.attentions.shift() ?? unit.refusal?.sense() ?? Senses.None);
+    unit === undefined
+      ? Senses.LunNotSupported
+      : (nexus.attentions.shift() ?? unit.reach?.sense ?? unit.refusal?.sense() ?? Senses.None);
   command.answer(formatSense(sense, descriptor), command.cdb[4]);
 }
 

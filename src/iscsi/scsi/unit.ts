@@ -9,8 +9,10 @@
 import type { BufferPool } from "../buffers.ts";
 import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
+import type { Reach } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
+import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
 import { UnitReservations } from "./unit-reservations.ts";
 
@@ -56,6 +58,9 @@ export interface UnitHost {
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
   /** SCSI names of the initiator ports that have a session. */
   readonly initiatorPorts: () => readonly string[];
+  readonly portGroups: PortGroups;
+  /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
+  readonly changeAccess: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
   /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
   readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
 }
@@ -119,7 +124,10 @@ export class LogicalUnit {
   readsAtOnce = true;
   writesAtOnce = true;
   readonly background = new Background();
-  refusal: Refusal | undefined;
+  /** Whether it carries out every command: all that a command looks at while it does. */
+  open = true;
+  #refusal: Refusal | undefined;
+  #reach: Reach | undefined;
   #writes = 0;
   #exclusive = false;
   /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */
@@ -140,6 +148,25 @@ export class LogicalUnit {
     this.blockCount = device.blockCount;
     this.readOnly = spec.readOnly ?? false;
     this.reservations = new UnitReservations(spec.reservations);
+  }
+
+  get refusal(): Refusal | undefined {
+    return this.#refusal;
+  }
+
+  set refusal(refusal: Refusal | undefined) {
+    this.#refusal = refusal;
+    this.open = refusal === undefined && this.#reach === undefined;
+  }
+
+  /** What it does through a port that is not active. */
+  get reach(): Reach | undefined {
+    return this.#reach;
+  }
+
+  set reach(reach: Reach | undefined) {
+    this.#reach = reach;
+    this.open = reach === undefined && this.#refusal === undefined;
   }
 
   get writeProtected(): boolean {

@@ -1,7 +1,7 @@
 /** SCSI commands through the scripted initiator: a CDB in, its status, sense and data out. */
 
 import { FIRST_BURST_BYTES_MAX, RECV_SEGMENT_BYTES_MAX } from "../limits.ts";
-import { bench, Initiator, type Pdu } from "./initiator.ts";
+import { type Bench, bench, Initiator, type Pdu } from "./initiator.ts";
 import { RamDevice } from "./world.ts";
 
 const R2T = 0x31;
@@ -13,10 +13,23 @@ export interface Outcome {
   readonly data: Uint8Array;
 }
 
+export type Run = (cdb: readonly number[], options?: Parameters<Initiator["command"]>[1]) => Promise<Outcome>;
+
 /** An initiator that is logged in, and how it runs a command and reads its outcome. */
 export async function host(device = new RamDevice(4096), options: Parameters<typeof bench>[0] = {}) {
   const world = bench({ device, ...options });
   const initiator = await new Initiator(world).ready();
+  return { world, initiator, run: runOn(initiator), device };
+}
+
+/** One more initiator port of a world, its unit attentions out of the way. */
+export async function another(world: Bench, isid = 0x80000002) {
+  const initiator = await new Initiator(world, { name: "iqn.2026-11.dev.antipode:another", isid }).ready();
+  return { initiator, run: runOn(initiator) };
+}
+
+/** Runs one command after another through an initiator. */
+export function runOn(initiator: Initiator): Run {
   /** Sends what an R2T asks for. */
   const answer = async ({ header }: Pdu, data: Uint8Array): Promise<void> => {
     const [itt, ttt, start, length] = [16, 20, 40, 44].map((at) => header.getUint32(at));
@@ -26,7 +39,7 @@ export async function host(device = new RamDevice(4096), options: Parameters<typ
       await initiator.send(initiator.dataOut(itt, ttt, dataSN, start + at, part, end === length));
     }
   };
-  const run = async (cdb: readonly number[], options: Parameters<Initiator["command"]>[1] = {}): Promise<Outcome> => {
+  return async (cdb, options = {}) => {
     const { data } = options;
     const asked = data !== undefined && data.length > FIRST_BURST_BYTES_MAX;
     await initiator.send(initiator.command(cdb, asked ? { ...options, data: undefined } : options));
@@ -45,7 +58,6 @@ export async function host(device = new RamDevice(4096), options: Parameters<typ
       data: failed ? sense : pdu.data,
     };
   };
-  return { world, initiator, run, device };
 }
 
 /** A CDB of 16 bytes with an LBA at 2 and a number of blocks at 10. */

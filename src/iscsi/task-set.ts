@@ -213,6 +213,7 @@ export class TaskSet implements TaskOwner {
 
   sentWithStatus(task: Task): void {
     this.bytesRead += task.readEnd;
+    if (task.plan === Plan.Read) task.unit?.statistics.read(task.blocks);
     this.#end(task);
   }
 
@@ -249,6 +250,7 @@ export class TaskSet implements TaskOwner {
     if (error instanceof CheckCondition) task.fail(error.sense);
     else {
       this.#events.deviceFailed(task.nexus?.lun ?? 0, error);
+      task.unit?.statistics.failed(writing);
       const sense: Sense | "BUSY" = this.#device.host.senseFor(error, writing);
       if (sense === "BUSY") {
         task.plan = Plan.Done;
@@ -261,7 +263,12 @@ export class TaskSet implements TaskOwner {
 
   #respond(task: Task): void {
     if (task.writes && task.status === Status.Good) {
-      this.bytesWritten += Math.min(task.transferBytes, task.expectedDataTransferLength);
+      const bytes = Math.min(task.transferBytes, task.expectedDataTransferLength);
+      this.bytesWritten += bytes;
+      const { unit } = task;
+      if (unit !== undefined && (task.plan === Plan.Write || task.writing)) {
+        unit.statistics.wrote(Math.floor(bytes / unit.blockSize));
+      }
     }
     if (!this.#closed) {
       this.#replies.grant(this.#tasks.size - 1);

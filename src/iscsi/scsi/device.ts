@@ -7,7 +7,9 @@ import { type AccessRule, accessOf } from "./access.ts";
 import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
-import { type Definition, type Handler, LBA4, LBA8, type Row } from "./definition.ts";
+import { type Definition, LBA4, LBA8, type Row } from "./definition.ts";
+import { logSelect, logSense } from "./log-pages.ts";
+import { modeSelect, modeSense } from "./mode-pages.ts";
 import * as pr from "./persistent-reserve.ts";
 import type { AccessChange } from "./port-groups.ts";
 import * as sbc from "./sbc.ts";
@@ -18,9 +20,6 @@ import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } fr
 
 /** Opcodes of which each service action is a command of its own. */
 const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x9e, 0xa3, 0xa4]);
-
-const modeSelect: Handler = (command, unit, nexus) =>
-  spc.modeSelect(command, () => unit.host.announce(unit, Senses.ModeParametersChanged, nexus));
 
 const RESERVE_IN = [0x5e, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04] as const;
 /** Without SCOPE and TYPE, and with them. */
@@ -37,17 +36,19 @@ const DEFINITIONS: readonly Row[] = [
   [0x15, { usage: [0x15, 0x11, 0, 0, 0xff, 0x04], run: modeSelect }],
   [0x16, { usage: [0x16, 0, 0, 0, 0, 0x04], run: pr.reserve }],
   [0x17, { usage: [0x17, 0, 0, 0, 0, 0x04], run: pr.release }],
-  [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: spc.modeSense }],
+  [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: modeSense }],
   [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
   [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
   [0x2a, { usage: [0x2a, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.write }],
   [0x35, { usage: [0x35, 0x02, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.synchronizeCache }],
   [0x41, { usage: [0x41, 0x08, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.writeSame }],
   [0x42, { usage: [0x42, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: sbc.unmap }],
+  [0x4c, { usage: [0x4c, 0x02, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: logSelect }],
+  [0x4d, { usage: [0x4d, 0, 0xff, 0xff, 0, 0xff, 0xff, 0xff, 0xff, 0x04], run: logSense }],
   [0x55, { usage: [0x55, 0x11, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04], run: modeSelect }],
   [0x56, { usage: [0x56, 0, 0, 0, 0, 0, 0, 0, 0, 0x04], run: pr.reserve }],
   [0x57, { usage: [0x57, 0, 0, 0, 0, 0, 0, 0, 0, 0x04], run: pr.release }],
-  [0x5a, { usage: [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04], run: spc.modeSense }],
+  [0x5a, { usage: [0x5a, 0x18, 0xff, 0xff, 0, 0, 0, 0xff, 0xff, 0x04], run: modeSense }],
   [0x5e, { serviceAction: 0x00, usage: RESERVE_IN, run: pr.readKeys }],
   [0x5e, { serviceAction: 0x01, usage: RESERVE_IN, run: pr.readReservation }],
   [0x5e, { serviceAction: 0x02, usage: RESERVE_IN, run: pr.reportCapabilities }],

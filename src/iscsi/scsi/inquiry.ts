@@ -51,6 +51,8 @@ const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
   [0x00, supportedPages],
   [0x80, unitSerialNumber],
   [0x83, deviceIdentification],
+  [0x86, extendedInquiry],
+  [0x87, modePagePolicy],
   [0x88, scsiPorts],
   [0xb0, blockLimits],
   [0xb1, blockDeviceCharacteristics],
@@ -77,6 +79,17 @@ function unitSerialNumber(unit: LogicalUnit): Uint8Array {
   const bytes = new Uint8Array(serial.length);
   ascii(bytes, 0, serial.length, serial);
   return bytes;
+}
+
+function extendedInquiry(): Uint8Array {
+  const bytes = new Uint8Array(60);
+  bytes[1] = 0x07; // HEADSUP, ORDSUP, SIMPSUP
+  return bytes;
+}
+
+/** All pages and subpages: shared by all nexuses. */
+function modePagePolicy(): Uint8Array {
+  return new Uint8Array([0x3f, 0xff, 0, 0]);
 }
 
 function blockLimits(unit: LogicalUnit): Uint8Array {

@@ -13,10 +13,13 @@ describe("SPC", () => {
     expect([standard[0], standard[2], standard[3] & 15, standard[4]]).toEqual([0, 6, 2, standard.length - 5]);
     expect(ascii(standard.subarray(8, 36))).toBe("ANTIPODETEST            1   ");
     const page = async (code: number) => (await run([0x12, 1, code, 0, 255, 0], { read: 255 })).data;
-    expect([...(await page(0))]).toEqual([0, 0, 0, 7, 0, 0x80, 0x83, 0x88, 0xb0, 0xb1, 0xb2]);
+    expect([...(await page(0))]).toEqual([0, 0, 0, 9, 0, 0x80, 0x83, 0x86, 0x87, 0x88, 0xb0, 0xb1, 0xb2]);
     expect(ascii((await page(0x80)).subarray(4))).toBe("s-1");
     const identification = await page(0x83);
     expect([...identification.subarray(4, 16)]).toEqual([1, 3, 0, 8, 0x30, 0, 0, 0, 0, 0, 0, 1]);
+    const extended = await page(0x86);
+    expect([extended.length, extended[4], extended[5]]).toEqual([64, 0, 0x07]);
+    expect([...(await page(0x87))]).toEqual([0, 0x87, 0, 4, 0x3f, 0xff, 0, 0]);
     const limits = new DataView((await page(0xb0)).buffer);
     expect([limits.getUint32(8), limits.getUint32(12)]).toEqual([16384, 2048]);
     expect((await run([0x12, 1, 0x99, 0, 255, 0], { read: 255 })).sense).toBe("5/24/0");

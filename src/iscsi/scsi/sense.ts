@@ -66,6 +66,7 @@ export const Senses = {
   PowerOn: sense(SenseKey.UnitAttention, 0x29, 0x00),
   UnitReset: sense(SenseKey.UnitAttention, 0x29, 0x03),
   ModeParametersChanged: sense(SenseKey.UnitAttention, 0x2a, 0x01),
+  LogParametersChanged: sense(SenseKey.UnitAttention, 0x2a, 0x02),
   ReservationsPreempted: sense(SenseKey.UnitAttention, 0x2a, 0x03),
   ReservationsReleased: sense(SenseKey.UnitAttention, 0x2a, 0x04),
   RegistrationsPreempted: sense(SenseKey.UnitAttention, 0x2a, 0x05),

@@ -12,8 +12,10 @@ import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import type { Reach } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
+import type { LogBases } from "./log-pages.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
+import { Statistics } from "./statistics.ts";
 import { UnitReservations } from "./unit-reservations.ts";
 
 export interface Identity {
@@ -124,6 +126,8 @@ export class LogicalUnit {
   readsAtOnce = true;
   writesAtOnce = true;
   readonly background = new Background();
+  readonly statistics = new Statistics();
+  readonly logBases: LogBases = new Map();
   /** Whether it carries out every command: all that a command looks at while it does. */
   open = true;
   #refusal: Refusal | undefined;

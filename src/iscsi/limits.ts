@@ -65,4 +65,13 @@ export const WORK_TURN_BYTES = 2 * MiB;
 export const REGISTRATIONS_MAX = SESSIONS_MAX;
 /** Parameter data of PERSISTENT RESERVE OUT: a TransportID of the longest name for each registration. */
 export const RESERVE_LIST_BYTES_MAX = REGISTRATIONS_MAX * 256;
+/** Copies that a target carries out at once, each with a buffer of PIECE_BYTES_MAX; beyond it, BUSY. */
+export const COPIES_MAX = 16;
+/** Copies with a list identifier that a target knows, those that are over included: the oldest of these is forgotten. */
+export const COPIES_KNOWN_MAX = 512;
+/** EXTENDED COPY: what RECEIVE COPY OPERATING PARAMETERS and VPD page 8Fh report. */
+export const COPY_CSCDS_MAX = 16;
+export const COPY_SEGMENTS_MAX = 64;
+export const COPY_LIST_BYTES_MAX = 32 * (COPY_CSCDS_MAX + COPY_SEGMENTS_MAX);
+export const COPY_SEGMENT_BYTES_MAX = 256 * MiB;
 export const PHYSICAL_BLOCK_BYTES = 4 * KiB;

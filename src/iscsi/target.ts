@@ -105,7 +105,7 @@ export class Target {
     if (unit === undefined) return;
     for (const session of this.#server.sessionsOf(this.name)) session.lunsChanged(this.device);
     await this.#server.abortTasks(this.name, lun);
-    await unit.background.end();
+    await unit.end();
   }
 
   /** The target port groups as they are now. */
@@ -202,7 +202,7 @@ export class TargetServer implements ConnectionHost {
 
   /** Drops the target's sessions and forgets it. */
   removeTarget(name: string): void {
-    for (const unit of this.deviceOf(name)?.units() ?? []) void unit.background.end();
+    for (const unit of this.deviceOf(name)?.units() ?? []) void unit.end();
     this.#targets.delete(name);
     this.dropSessions(name, "the target was removed");
   }
@@ -277,7 +277,7 @@ export class TargetServer implements ConnectionHost {
     }
     await Promise.all(quiet);
     const units = [...this.#targets.values()].flatMap((target) => target.device.units());
-    await Promise.all(units.map((unit) => unit.background.end()));
+    await Promise.all(units.map((unit) => unit.end()));
     this.buffers.trim();
     this.chunks.trim();
   }
@@ -368,10 +368,13 @@ export class TargetServer implements ConnectionHost {
   }
 
   quiet(session: Session): void {
+    const copying = this.deviceOf(session.identity.targetName)?.nexusLost(session.initiatorPort);
+    if (copying === undefined) this.#gone(session);
+    else void copying.then(() => this.#gone(session));
+  }
+
+  #gone(session: Session): void {
     this.#sessions.delete(session.tsih);
-    for (const unit of this.deviceOf(session.identity.targetName)?.units() ?? []) {
-      unit.reservations.nexusLost(session.initiatorPort);
-    }
     add(this.#counters, session);
     for (const waiting of [...this.#waiting]) {
       if (waiting.session !== session) continue;
@@ -399,7 +402,12 @@ export class TargetServer implements ConnectionHost {
       left--;
       if (left === 0) done();
     };
-    for (const each of units) each.reservations.reset();
+    for (const each of units) {
+      const copying = each.reset();
+      if (copying === undefined) continue;
+      left++;
+      void copying.then(one);
+    }
     for (const session of this.sessionsOf(by.identity.targetName)) {
       const { tasks } = session;
       if (tasks === undefined) continue;

@@ -5,7 +5,6 @@
 
 import type { Expectations } from "./suite-result.ts";
 
-const NO_COPY = "the target has no EXTENDED COPY";
 const NO_KEY = "the target does not encrypt, so it has no key to throw away";
 const NOT_REMOVABLE = "the LUN's medium is not removable";
 
@@ -16,8 +15,6 @@ export const EXPECTED: Expectations = {
       "has the first descriptor begin where the command asks. With blocks of 4096 bytes the two are the same, and it passes",
   },
   skips: {
-    "ExtendedCopy.*": NO_COPY,
-    "ReceiveCopyResults.*": NO_COPY,
     "PreventAllow.*": NOT_REMOVABLE,
     "StartStopUnit.Simple": NOT_REMOVABLE,
     "ReadOnly.*": "the LUN is not write-protected; iscsi-swp is tested on its own",

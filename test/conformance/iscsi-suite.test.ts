@@ -26,6 +26,8 @@ const SUITES_4096 = [
   "ALL.WriteSame10",
   "ALL.WriteSame16",
   "ALL.CompareAndWrite",
+  "ALL.ExtendedCopy",
+  "ALL.ReceiveCopyResults",
   "ALL.GetLBAStatus",
   "ALL.OrWrite",
   "ALL.WriteAtomic16",

@@ -49,7 +49,7 @@ describe("REPORT TARGET PORT GROUPS", () => {
     const { run } = await host();
     const expected = [0, 0, 0, 12, 0, 0xcf, 0, 1, 0, 0, 0, 1, 0, 0, 0, 1];
     expect([...(await run(reportGroups(), { read: 255 })).data]).toEqual(expected);
-    expect((await run(INQUIRY, { read: 255 })).data.slice(5, 7)).toEqual(new Uint8Array([0x10, 0]));
+    expect((await run(INQUIRY, { read: 255 })).data.slice(5, 7)).toEqual(new Uint8Array([0x18, 0]));
   });
 
   test("groups with their ports, of all servers, in both formats", async () => {
@@ -62,7 +62,7 @@ describe("REPORT TARGET PORT GROUPS", () => {
     expect([...(await run(reportGroups(1), { read: 255 })).data]).toEqual([0, 0, 0, 32, 0x10, 60, 0, 0, ...groups]);
     expect((await run(reportGroups(0, 4), { read: 4 })).data).toEqual(new Uint8Array([0, 0, 0, 28]));
     expect((await run(reportGroups(2), { read: 255 })).sense).toBe("5/24/0");
-    expect((await run(INQUIRY, { read: 255 })).data.slice(5, 7)).toEqual(new Uint8Array([0x10, 0x10]));
+    expect((await run(INQUIRY, { read: 255 })).data.slice(5, 7)).toEqual(new Uint8Array([0x18, 0x10]));
   });
 
   test("a server with another portal group is another port", async () => {
@@ -199,7 +199,7 @@ describe("SET TARGET PORT GROUPS", () => {
     };
     const { run, world } = await withGroups({ ...TWO_SERVERS, change });
     const other = await another(world);
-    expect((await run(INQUIRY, { read: 255 })).data[5]).toBe(0x30);
+    expect((await run(INQUIRY, { read: 255 })).data[5]).toBe(0x38);
     const data = list([Unavailable, 1], [ActiveOptimized, 0x1234]);
     expect((await run(setGroups(data.length), { write: data.length, data })).status).toBe(0);
     const wishes = [

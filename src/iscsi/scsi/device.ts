@@ -7,6 +7,8 @@ import { type AccessRule, accessOf } from "./access.ts";
 import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
+import { Copies, touches } from "./copies.ts";
+import { COPY_COMMANDS } from "./copy-commands.ts";
 import { type Definition, LBA4, LBA8, type Row } from "./definition.ts";
 import { logSelect, logSense } from "./log-pages.ts";
 import { modeSelect, modeSense } from "./mode-pages.ts";
@@ -19,7 +21,7 @@ import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
 
 /** Opcodes of which each service action is a command of its own. */
-const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x9e, 0xa3, 0xa4]);
+const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x83, 0x84, 0x9e, 0xa3, 0xa4]);
 
 const RESERVE_IN = [0x5e, 0x1f, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04] as const;
 /** Without SCOPE and TYPE, and with them. */
@@ -28,6 +30,7 @@ const RESERVE_OUT_TYPE = [0x5f, 0x1f, 0xff, 0, 0, 0xff, 0xff, 0xff, 0xff, 0x04] 
 
 const DEFINITIONS: readonly Row[] = [
   ...BLOCK_COMMANDS,
+  ...COPY_COMMANDS,
   [0x00, { usage: [0x00, 0, 0, 0, 0, 0x04], run: spc.testUnitReady }],
   [0x03, { usage: [0x03, 0x01, 0, 0, 0xff, 0x04], run: (command, _, nexus) => spc.requestSense(command, nexus) }],
   [0x08, { usage: [0x08, 0x1f, 0xff, 0xff, 0xff, 0x04], run: sbc.read }],
@@ -302,10 +305,19 @@ export class ScsiDevice {
   readonly #units = new Map<number, LogicalUnit>();
   readonly host: UnitHost;
 
-  constructor(host: Omit<UnitHost, "luns" | "changeAccess">) {
+  constructor(host: Omit<UnitHost, "luns" | "units" | "copies" | "changeAccess">) {
+    const copies = new Copies();
     this.host = {
       ...host,
+      copies,
       luns: () => this.luns(),
+      units: () => this.units(),
+      abortTasks: async (unit, except, ports) => {
+        // A copy that was sent to another unit, or that no task waits for, is at work for the port as well.
+        const copying = copies.abort((copy) => touches(copy, unit) && (ports?.has(copy.spec.port) ?? true));
+        await host.abortTasks(unit, except, ports);
+        await copying;
+      },
       changeAccess: (changes, alteredBy, except) => this.changeAccess(changes, alteredBy, except),
     };
   }
@@ -334,6 +346,12 @@ export class ScsiDevice {
     const unit = this.#units.get(lun);
     this.#units.delete(lun);
     return unit;
+  }
+
+  /** An initiator port's session is over. @returns when its copies have ended; `undefined` where there are none */
+  nexusLost(initiatorPort: string): Promise<unknown> | undefined {
+    for (const unit of this.#units.values()) unit.reservations.nexusLost(initiatorPort);
+    return this.host.copies.nexusLost(initiatorPort);
   }
 
   /** See `UnitHost`. */

@@ -49,6 +49,13 @@ export function scsiPorts(unit: LogicalUnit): Uint8Array {
   );
 }
 
+/** Whether a designator as in device identification is one of the unit's. */
+export function isDesignatedBy(unit: LogicalUnit, wanted: Uint8Array): boolean {
+  return unitDesignators(unit).some(
+    (one) => one.length === wanted.length && one.every((byte, at) => byte === wanted[at]),
+  );
+}
+
 function unitDesignators({ identity }: LogicalUnit): readonly Uint8Array[] {
   const t10 = new Uint8Array(8 + Math.min(identity.serial.length, SERIAL_BYTES_MAX));
   ascii(t10, 0, 8, identity.vendor);

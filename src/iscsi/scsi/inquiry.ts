@@ -9,6 +9,7 @@ import {
   WRITE_SAME_BYTES_MAX,
 } from "../limits.ts";
 import { atomicBlocksMax } from "./atomic.ts";
+import { thirdPartyCopy } from "./copy-page.ts";
 import { compareAndWriteBlocksMax } from "./exclusive.ts";
 import { ascii, deviceIdentification, SERIAL_BYTES_MAX, scsiPorts } from "./identification.ts";
 import type { PortGroups } from "./port-groups.ts";
@@ -41,10 +42,10 @@ export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
   return bytes;
 }
 
-/** TPGS, and MULTIP where the target has several ports. */
+/** TPGS and 3PC, and MULTIP where the target has several ports. */
 function reachFlags({ change, groups }: PortGroups): readonly number[] {
   const several = groups.length > 1 || groups[0].ports.length > 1;
-  return [change === undefined ? 0x10 : 0x30, several ? 0x10 : 0];
+  return [0x08 | (change === undefined ? 0x10 : 0x30), several ? 0x10 : 0];
 }
 
 const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
@@ -54,6 +55,7 @@ const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
   [0x86, extendedInquiry],
   [0x87, modePagePolicy],
   [0x88, scsiPorts],
+  [0x8f, thirdPartyCopy],
   [0xb0, blockLimits],
   [0xb1, blockDeviceCharacteristics],
   [0xb2, logicalBlockProvisioning],

@@ -13,7 +13,7 @@ describe("SPC", () => {
     expect([standard[0], standard[2], standard[3] & 15, standard[4]]).toEqual([0, 6, 2, standard.length - 5]);
     expect(ascii(standard.subarray(8, 36))).toBe("ANTIPODETEST            1   ");
     const page = async (code: number) => (await run([0x12, 1, code, 0, 255, 0], { read: 255 })).data;
-    expect([...(await page(0))]).toEqual([0, 0, 0, 9, 0, 0x80, 0x83, 0x86, 0x87, 0x88, 0xb0, 0xb1, 0xb2]);
+    expect([...(await page(0))]).toEqual([0, 0, 0, 10, 0, 0x80, 0x83, 0x86, 0x87, 0x88, 0x8f, 0xb0, 0xb1, 0xb2]);
     expect(ascii((await page(0x80)).subarray(4))).toBe("s-1");
     const identification = await page(0x83);
     expect([...identification.subarray(4, 16)]).toEqual([1, 3, 0, 8, 0x30, 0, 0, 0, 0, 0, 0, 1]);
@@ -82,7 +82,7 @@ describe("SPC", () => {
     expect(one[1] & 7).toBe(1);
   });
 
-  test.each([0x7f, 0x83])("opcode %i is refused as such", async (opcode) => {
+  test.each([0x7f, 0x85])("opcode %i is refused as such", async (opcode) => {
     const { run } = await host();
     expect((await run([opcode, 0, 0, 0, 0, 0])).sense).toBe("5/20/0");
   });

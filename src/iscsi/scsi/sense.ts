@@ -18,6 +18,7 @@ export const SenseKey = {
   IllegalRequest: 0x5,
   UnitAttention: 0x6,
   DataProtect: 0x7,
+  CopyAborted: 0xa,
   AbortedCommand: 0xb,
   Miscompare: 0xe,
 } as const;
@@ -35,6 +36,8 @@ export interface Sense {
   readonly field?: { readonly inCdb: boolean; readonly byte: number };
   /** SENSE KEY SPECIFIC: how much of what the unit is busy with is done, in 65536ths. */
   readonly progress?: number;
+  /** COMMAND-SPECIFIC INFORMATION of COPY ABORTED: the segment that failed, and the byte of it that is in error, if one is. */
+  readonly segment?: { readonly index: number; readonly byte?: number };
 }
 
 const sense = (key: number, asc: number, ascq: number): Sense => Object.freeze({ key, asc, ascq });
@@ -53,6 +56,7 @@ export const Senses = {
   WriteError: sense(SenseKey.MediumError, 0x0c, 0x00),
   InternalTargetFailure: sense(SenseKey.HardwareError, 0x44, 0x00),
   SetTargetPortGroupsFailed: sense(SenseKey.HardwareError, 0x67, 0x0a),
+  OperationInProgress: sense(SenseKey.IllegalRequest, 0x00, 0x16),
   InvalidOpcode: sense(SenseKey.IllegalRequest, 0x20, 0x00),
   LbaOutOfRange: sense(SenseKey.IllegalRequest, 0x21, 0x00),
   InvalidFieldInCdb: sense(SenseKey.IllegalRequest, 0x24, 0x00),
@@ -60,6 +64,11 @@ export const Senses = {
   InvalidFieldInParameterList: sense(SenseKey.IllegalRequest, 0x26, 0x00),
   ParameterListLength: sense(SenseKey.IllegalRequest, 0x1a, 0x00),
   InvalidRelease: sense(SenseKey.IllegalRequest, 0x26, 0x04),
+  TooManyCscds: sense(SenseKey.IllegalRequest, 0x26, 0x06),
+  UnsupportedCscdType: sense(SenseKey.IllegalRequest, 0x26, 0x07),
+  TooManySegments: sense(SenseKey.IllegalRequest, 0x26, 0x08),
+  UnsupportedSegmentType: sense(SenseKey.IllegalRequest, 0x26, 0x09),
+  InlineDataLengthExceeded: sense(SenseKey.IllegalRequest, 0x26, 0x0b),
   InsufficientRegistrationResources: sense(SenseKey.IllegalRequest, 0x55, 0x04),
   SavingNotSupported: sense(SenseKey.IllegalRequest, 0x39, 0x00),
   WriteProtected: sense(SenseKey.DataProtect, 0x27, 0x00),
@@ -73,6 +82,12 @@ export const Senses = {
   AccessStateChanged: sense(SenseKey.UnitAttention, 0x2a, 0x06),
   CapacityChanged: sense(SenseKey.UnitAttention, 0x2a, 0x09),
   LunsChanged: sense(SenseKey.UnitAttention, 0x3f, 0x0e),
+  /** Of a copy: it was aborted, or its segment is in error. */
+  CopyAborted: sense(SenseKey.CopyAborted, 0x00, 0x00),
+  ThirdPartyDeviceFailure: sense(SenseKey.CopyAborted, 0x0d, 0x01),
+  CopyTargetNotReachable: sense(SenseKey.CopyAborted, 0x0d, 0x02),
+  IncorrectCopyTargetType: sense(SenseKey.CopyAborted, 0x0d, 0x03),
+  UnexpectedInexactSegment: sense(SenseKey.CopyAborted, 0x26, 0x0a),
   Miscompare: sense(SenseKey.Miscompare, 0x1d, 0x00),
   /** RFC 7143 section 11.4.7.2. */
   UnexpectedUnsolicitedData: sense(SenseKey.AbortedCommand, 0x0c, 0x0c),
@@ -98,6 +113,8 @@ export function invalidParameter(byte: number): Sense {
 }
 
 export const FIXED_SENSE_BYTES = 18;
+/** SD of the segment pointer: the byte is counted from the begin of its segment descriptor. */
+const SEGMENT_DESCRIPTOR = 0x20;
 
 /** Fixed format, SPC-4 section 4.5.3, or descriptor format, 4.5.2. */
 export function formatSense(sense: Sense, descriptor: boolean): Uint8Array {
@@ -125,6 +142,13 @@ function fixedSense(sense: Sense): Uint8Array {
     bytes[15] = 0x80;
     view.setUint16(16, sense.progress);
   }
+  if (sense.segment !== undefined) {
+    view.setUint32(8, sense.segment.index);
+    if (sense.segment.byte !== undefined) {
+      bytes[15] = 0x80 | SEGMENT_DESCRIPTOR;
+      view.setUint16(16, sense.segment.byte);
+    }
+  }
   return bytes;
 }
 
@@ -134,6 +158,13 @@ function descriptorSense(sense: Sense): Uint8Array {
     const information = new Uint8Array([0x00, 0x0a, 0x80, 0, 0, 0, 0, 0, 0, 0, 0, 0]);
     new DataView(information.buffer).setBigUint64(4, BigInt(sense.information));
     descriptors.push(information);
+  }
+  if (sense.segment !== undefined) {
+    const { index, byte } = sense.segment;
+    descriptors.push(new Uint8Array([0x01, 0x0a, 0, 0, 0, 0, 0, 0, 0, 0, index >> 8, index & 0xff]));
+    if (byte !== undefined) {
+      descriptors.push(new Uint8Array([0x02, 0x06, 0, 0, 0x80 | SEGMENT_DESCRIPTOR, byte >> 8, byte & 0xff, 0]));
+    }
   }
   if (sense.field !== undefined) {
     const { inCdb, byte } = sense.field;

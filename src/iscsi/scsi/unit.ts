@@ -12,6 +12,7 @@ import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import type { Reach } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
+import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
@@ -60,6 +61,9 @@ export interface UnitHost {
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
   /** SCSI names of the initiator ports that have a session. */
   readonly initiatorPorts: () => readonly string[];
+  /** Units that an initiator port may use, for what it asks of one about another. */
+  readonly units: (initiatorPort: string) => readonly LogicalUnit[];
+  readonly copies: Copies;
   readonly portGroups: PortGroups;
   /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
   readonly changeAccess: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
@@ -171,6 +175,17 @@ export class LogicalUnit {
   set reach(reach: Reach | undefined) {
     this.#reach = reach;
     this.open = reach === undefined && this.#refusal === undefined;
+  }
+
+  /** A reset: everything that it was asked for ends. @returns when copies have ended; `undefined` where there are none */
+  reset(): Promise<unknown> | undefined {
+    this.reservations.reset();
+    return this.host.copies.unitReset(this);
+  }
+
+  /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */
+  async end(): Promise<void> {
+    await Promise.all([this.background.end(), this.host.copies.unitEnds(this)]);
   }
 
   get writeProtected(): boolean {

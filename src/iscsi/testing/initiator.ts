@@ -112,6 +112,11 @@ export class Initiator {
     await this.#bench.timers.turn();
   }
 
+  /** Gives the target time, until nothing is left to do at once. */
+  async wait(): Promise<void> {
+    await this.#bench.timers.turn();
+  }
+
   /** All PDUs that have come whole. */
   receive(): Pdu[] {
     const fresh = this.transport.take();

@@ -5,6 +5,7 @@ import { type Bench, bench, Initiator, type Pdu } from "./initiator.ts";
 import { RamDevice } from "./world.ts";
 
 const R2T = 0x31;
+const TURNS_MAX = 1000;
 
 export interface Outcome {
   readonly status: number;
@@ -44,6 +45,11 @@ export function runOn(initiator: Initiator): Run {
     const asked = data !== undefined && data.length > FIRST_BURST_BYTES_MAX;
     await initiator.send(initiator.command(cdb, asked ? { ...options, data: undefined } : options));
     let pdu = initiator.receive()[0];
+    // What needs many turns of the event loop, such as a copy.
+    for (let turns = 0; pdu === undefined && turns < TURNS_MAX; turns++) {
+      await initiator.wait();
+      pdu = initiator.receive()[0];
+    }
     while (asked && pdu.opcode === R2T) {
       await answer(pdu, data);
       pdu = initiator.receive()[0];

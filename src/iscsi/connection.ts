@@ -31,28 +31,36 @@ import {
 } from "./login.ts";
 import { type ChunkPool, Output } from "./output.ts";
 import { LoginRequest, LoginResponse } from "./pdu.ts";
-import type { ScsiDevice } from "./scsi/device.ts";
+import type { Portal } from "./portal.ts";
+import type { LunView } from "./scsi/lun-view.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import { Session, type SessionHost } from "./session.ts";
 
 /** What a connection asks of the server it belongs to. */
-export interface ConnectionHost extends LoginTarget {
+export interface ConnectionHost {
   readonly timers: Timers;
   readonly buffers: BufferPool;
   readonly chunks: ChunkPool;
   readonly crc32c: Crc32c | undefined;
   readonly writeBudget: number | undefined;
   emit(event: TargetEvent): void;
+  /** What logins at a portal are answered by. */
+  loginAt(portal: Portal): LoginTarget;
   /**
    * Makes room for a session: ends the one that it reinstates, and calls `ready` when that has no I/O left.
    * `ready` gets the TSIH, or a login status where there can be no session.
    */
-  prepare(identity: LoginIdentity, ready: (result: { tsih: number } | { status: number }) => void): void;
-  deviceOf(targetName: string): ScsiDevice | undefined;
+  prepare(
+    identity: LoginIdentity,
+    portal: Portal,
+    ready: (result: { tsih: number } | { status: number }) => void,
+  ): void;
+  /** What a session that `prepare` has made room for is given; `undefined` in a discovery session. */
+  viewOf(identity: LoginIdentity, portal: Portal): LunView | undefined;
   opened(connection: TargetConnection, session: Session): void;
   closed(connection: TargetConnection): void;
   quiet(session: Session): void;
-  sendTargets(which: string, initiatorName: string, local: string): string | undefined;
+  sendTargets(which: string, initiatorName: string, local: string, portal: Portal): string | undefined;
   reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void;
   coldReset(targetName: string): void;
   deviceFailed(targetName: string, lun: number, error: unknown): void;
@@ -64,7 +72,10 @@ type Phase = "login" | "reinstating" | "full-feature" | "closing" | "ended";
 
 export class TargetConnection implements ConnectionHandlers, PduSink, SessionHost {
   readonly transport: Connection;
+  /** Where it came in. */
+  readonly portal: Portal;
   readonly #host: ConnectionHost;
+  readonly #loginTarget: LoginTarget;
   readonly #output: Output;
   readonly #input: Input;
   #phase: Phase = "login";
@@ -81,9 +92,11 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
   #paused = false;
   #why = "closed by the initiator";
 
-  constructor(transport: Connection, host: ConnectionHost) {
+  constructor(transport: Connection, portal: Portal, host: ConnectionHost) {
     this.transport = transport;
+    this.portal = portal;
     this.#host = host;
+    this.#loginTarget = host.loginAt(portal);
     this.#output = new Output(transport, host.chunks, host.crc32c);
     this.#input = new Input(this, host.crc32c);
     this.#timer = host.timers.after(LOGIN_MILLIS, () => this.drop("no login in time"));
@@ -158,7 +171,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     const tag = view.getUint32(at + LoginRequest.initiatorTaskTag);
     const cmdSN = view.getUint32(at + LoginRequest.cmdSN);
     this.#loginStatSN ??= view.getUint32(at + LoginRequest.expStatSN);
-    const step = login(this.#login, input, this.#host);
+    const step = login(this.#login, input, this.#loginTarget);
     this.#login = step.state;
     const { identity } = step.state;
     if (step.state.phase !== "full-feature" || identity === undefined) {
@@ -169,7 +182,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     // What comes next belongs to the session that is not there yet.
     this.#phase = "reinstating";
     this.#input.paused = true;
-    this.#host.prepare(identity, (result) => {
+    this.#host.prepare(identity, this.portal, (result) => {
       if (this.#phase !== "reinstating") return;
       if ("status" in result) {
         const reply = { ...step.reply, transit: false, nextStage: 0, status: result.status, text: NOTHING };
@@ -224,7 +237,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
         parameters,
         statSN: this.#loginStatSN ?? 0,
         cmdSN,
-        device: identity.discovery ? undefined : this.#host.deviceOf(identity.targetName),
+        view: this.#host.viewOf(identity, this.portal),
         buffers: this.#host.buffers,
         output: this.#output,
         writeBudget: this.#host.writeBudget,
@@ -341,13 +354,18 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     return this.#why;
   }
 
+  /** Whom the initiator has proven to be, where that was asked for. */
+  get user(): string | undefined {
+    const chap = this.#login.proof?.chap;
+    return chap?.phase === "done" ? chap.user : undefined;
+  }
+
   snapshot(): SessionSnapshot | undefined {
     const session = this.#session;
     if (session === undefined) return undefined;
     const { identity, parameters, tasks } = session;
-    const chap = this.#login.proof?.chap;
     return {
-      user: chap?.phase === "done" ? chap.user : undefined,
+      user: this.user,
       tsih: session.tsih,
       initiatorName: identity.initiatorName,
       initiatorAlias: identity.initiatorAlias,
@@ -368,11 +386,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
 
   sendTargets(which: string): string | undefined {
     const name = this.#session?.identity.initiatorName ?? "";
-    return this.#host.sendTargets(which, name, this.transport.local);
-  }
-
-  unit(lun: number): LogicalUnit | undefined {
-    return this.#host.deviceOf(this.#session?.identity.targetName ?? "")?.unit(lun);
+    return this.#host.sendTargets(which, name, this.transport.local, this.portal);
   }
 
   reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {

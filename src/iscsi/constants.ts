@@ -56,6 +56,7 @@ export const TaskManagementResponse = {
   LunDoesNotExist: 2,
   TaskReassignNotSupported: 4,
   NotSupported: 5,
+  AuthorizationFailed: 6,
   Rejected: 255,
 } as const;
 

@@ -1,5 +1,6 @@
 /** An iSCSI target (RFC 7143) over any block device. */
 
+export type { Grant, TargetAccess } from "./access.ts";
 export type { Chap, ChapAccount } from "./chap.ts";
 export type { Counters, LoginFailure, SessionSnapshot, TargetEvent } from "./events.ts";
 export type {
@@ -23,7 +24,9 @@ export type {
   WriteOptions,
 } from "./interfaces.ts";
 export * as limits from "./limits.ts";
+export type { Portal } from "./portal.ts";
 export { mediumError } from "./scsi/device.ts";
+export type { LunMap } from "./scsi/lun-view.ts";
 export { type AccessChange, AccessState, type PortGroup, type PortGroupsSpec } from "./scsi/port-groups.ts";
 export { holds as holdsReservation, ReservationType } from "./scsi/reservations.ts";
 export { type Sense, SenseKey, Senses } from "./scsi/sense.ts";

@@ -141,7 +141,7 @@ describe("the login state machine", () => {
 
 describe("a login over a connection", () => {
   test("a refusal is sent before the connection closes", async () => {
-    const world = bench({ target: { admits: () => false } });
+    const world = bench({ target: { grant: () => undefined } });
     const initiator = new Initiator(world);
     const reply = await initiator.login();
     expect(reply.header.getUint16(36)).toBe(LoginStatus.AuthorizationFailure);

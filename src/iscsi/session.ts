@@ -25,8 +25,8 @@ import type { Parameters } from "./negotiation.ts";
 import type { Output } from "./output.ts";
 import { BHS_BYTES, before, DataOut, LOGOUT_CID_OFFSET, Request, readLun, TaskManagementRequest } from "./pdu.ts";
 import { Replies } from "./replies.ts";
-import type { ScsiDevice } from "./scsi/device.ts";
-import { type Sense, Senses } from "./scsi/sense.ts";
+import type { LunView } from "./scsi/lun-view.ts";
+import type { Sense } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import type { Task } from "./task.ts";
@@ -43,9 +43,8 @@ export interface SessionHost extends Omit<TaskSetEvents, "idle" | "taskEnded"> {
   discardStream(): void;
   /** Records of SendTargets, one for `target` or for all that this initiator may use. */
   sendTargets(which: "All" | string): string | undefined;
-  /** Resets a unit, or all of them, for every session; `done` once their tasks have ended. */
+  /** Resets a unit, or all that this initiator is given, for every session; `done` once their tasks have ended. */
   reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void;
-  unit(lun: number): LogicalUnit | undefined;
   /** Ends every session of the target. */
   coldReset(): void;
   /** The session's devices have nothing left to do; called once, after `close`. */
@@ -58,8 +57,8 @@ export interface SessionSpec {
   readonly parameters: Parameters;
   readonly statSN: number;
   readonly cmdSN: number;
-  /** Absent in a discovery session. */
-  readonly device: ScsiDevice | undefined;
+  /** What the initiator is given of the target; absent in a discovery session. */
+  readonly view: LunView | undefined;
   readonly buffers: BufferPool;
   readonly output: Output;
   readonly writeBudget?: number;
@@ -97,12 +96,11 @@ export class Session {
     this.replies = new Replies(spec.output, spec.statSN, spec.cmdSN);
     this.replies.segmentBytesMax = spec.parameters.initiatorMaxRecvDataSegmentLength;
     this.#text = new TextExchange(this.replies, (which) => this.#sendTargets(which));
-    if (spec.device !== undefined) {
+    if (spec.view !== undefined) {
       this.tasks = new TaskSet(
         this.replies,
         spec.parameters,
-        spec.device,
-        this.initiatorPort,
+        spec.view,
         spec.buffers,
         {
           outputAdded: () => host.outputAdded(),
@@ -279,7 +277,7 @@ export class Session {
       this.#host.outputAdded();
     };
     const complete = () => answer(TaskManagementResponse.Complete);
-    const unit = this.#host.unit(lun);
+    const unit = tasks.view.unit(lun);
     switch (view.getUint8(at + TaskManagementRequest.function) & 0x7f) {
       case TaskManagement.AbortTask: {
         const task = tasks.get(view.getUint32(at + TaskManagementRequest.referencedTaskTag));
@@ -311,6 +309,11 @@ export class Session {
         this.#host.reset(undefined, this, complete);
         return;
       case TaskManagement.TargetColdReset:
+        // It would end the sessions of hosts that use what this one is not even shown.
+        if (!tasks.view.isWhole) {
+          answer(TaskManagementResponse.AuthorizationFailed);
+          return;
+        }
         this.#host.reset(undefined, this, () => {
           complete();
           this.#host.coldReset();
@@ -375,17 +378,7 @@ export class Session {
 
   /** Establishes a unit attention for this session's initiator. */
   attention(unit: LogicalUnit, sense: Sense): void {
-    const nexus = this.tasks?.nexusOf(unit.lun);
-    if (nexus?.unit === unit) nexus.attention(sense);
-  }
-
-  /** LUNs came or went: nexuses follow, and the initiator is told to look again. */
-  lunsChanged(device: ScsiDevice): void {
-    for (const nexus of this.tasks?.nexuses() ?? []) {
-      const unit = nexus.lun < 0 ? undefined : device.unit(nexus.lun);
-      if (unit !== nexus.unit) nexus.replace(unit);
-      nexus.attention(Senses.LunsChanged);
-    }
+    this.tasks?.view.nexusOf(unit)?.attention(sense);
   }
 
   /** Tells the initiator that its connection will be dropped, section 11.9. */

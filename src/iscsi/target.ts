@@ -1,13 +1,15 @@
 /**
- * Targets and the portals they are reached through: one portal group, any number of targets, their sessions.
+ * Targets and the portals they are reached through: any number of targets and of portal groups, and their sessions.
  *
- * Invariants: at most one session for each (initiator name, ISID, target); a new one of the same three ends the old
- * one and does not start before that has no I/O left; a session leaves the list only when it is quiet.
+ * Invariants: at most one session for each (initiator name, ISID, target, portal group); a new one of the same four ends
+ * the old one and does not start before that has no I/O left; a session leaves the list only when it is quiet; what a
+ * session reaches follows what its initiator is given at once.
  */
 
+import { grantTo, isStillProven, type TargetAccess } from "./access.ts";
 import { BufferPool } from "./buffers.ts";
 import { Challenges } from "./challenges.ts";
-import type { Chap, ChapChallenge } from "./chap.ts";
+import type { Chap } from "./chap.ts";
 import { type ConnectionHost, TargetConnection } from "./connection.ts";
 import { LoginStatus } from "./constants.ts";
 import type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
@@ -23,12 +25,15 @@ import type {
   Timers,
 } from "./interfaces.ts";
 import { CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
-import type { LoginIdentity } from "./login.ts";
+import type { LoginIdentity, LoginTarget } from "./login.ts";
 import { ChunkPool } from "./output.ts";
+import { type Portal, targetAddresses } from "./portal.ts";
 import type { Command } from "./scsi/command.ts";
 import { mediumError, ScsiDevice } from "./scsi/device.ts";
+import { LunView } from "./scsi/lun-view.ts";
 import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGroupsSpec } from "./scsi/port-groups.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
+import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import type { Session } from "./session.ts";
 
@@ -50,25 +55,25 @@ export interface ServerOptions {
   readonly writeBudget?: number;
 }
 
-export interface TargetSpec {
+export interface TargetSpec extends TargetAccess {
   /** An iSCSI name of RFC 7143 section 4.2.7, such as `iqn.2026-11.dev.antipode:prod`. */
   readonly name: string;
   readonly luns: readonly LunSpec[];
-  /** Whether an initiator may log in and see the target in discovery. Everybody may unless given. */
-  readonly admits?: (initiatorName: string) => boolean;
-  /** What initiators have to prove to log in; nothing unless given. */
-  readonly chap?: Chap;
-  /** Through which portal groups hosts may use the LUNs, and how well: this server's alone, in full, unless given. */
+  /** Through which target port groups hosts may use the LUNs, and how well: this server's alone, in full, unless given. */
   readonly portGroups?: PortGroupsSpec;
   /** What hosts are told about an error of a device. `mediumError` unless given. */
   readonly senseFor?: (error: unknown, writing: boolean) => Sense | "BUSY";
 }
 
+interface Served {
+  readonly session: Session;
+  readonly connection: TargetConnection;
+}
+
 export class Target {
   readonly name: string;
   readonly device: ScsiDevice;
-  readonly admits: (initiatorName: string) => boolean;
-  readonly chap: Chap | undefined;
+  #access: TargetAccess;
   readonly #server: TargetServer;
   #available = true;
 
@@ -76,8 +81,7 @@ export class Target {
     this.name = spec.name;
     this.#server = server;
     this.device = device;
-    this.admits = spec.admits ?? (() => true);
-    this.chap = spec.chap;
+    this.#access = spec;
     for (const lun of spec.luns) device.add(lun);
   }
 
@@ -94,17 +98,31 @@ export class Target {
     if (!available) this.#server.dropSessions(this.name, "the target is not available now");
   }
 
+  get access(): TargetAccess {
+    return this.#access;
+  }
+
+  /**
+   * Changes who may log in and what they are given, as far as `change` says. Sessions that would not be let in any more are
+   * logged out; the others see at once what they are given now. Resolves when no device does anything any more for
+   * what was taken away. Where the functions of `change` are the same and what they say is not, an empty one will do.
+   */
+  changeAccess(change: TargetAccess = {}): Promise<void> {
+    this.#server.assertPossible(change);
+    this.#access = { ...this.#access, ...change };
+    return this.#server.follow(this);
+  }
+
   addLun(spec: LunSpec): void {
     this.device.add(spec);
-    for (const session of this.#server.sessionsOf(this.name)) session.lunsChanged(this.device);
+    void this.#server.follow(this);
   }
 
   /** Ends the unit's tasks; resolves when its device has nothing left to do for them. */
   async removeLun(lun: number): Promise<void> {
     const unit = this.device.remove(lun);
     if (unit === undefined) return;
-    for (const session of this.#server.sessionsOf(this.name)) session.lunsChanged(this.device);
-    await this.#server.abortTasks(this.name, lun);
+    await Promise.all([this.#server.follow(this), this.#server.abortTasks(this.name, unit)]);
     await unit.end();
   }
 
@@ -114,8 +132,16 @@ export class Target {
   }
 
   /** Gives target port groups other access states, from the next command on, and tells every initiator. */
-  changeAccess(changes: readonly AccessChange[]): void {
-    this.device.changeAccess(changes, AlteredBy.Target);
+  changeAccessStates(changes: readonly AccessChange[]): void {
+    this.device.changeAccessStates(changes, AlteredBy.Target);
+  }
+
+  /** Write protects a unit, or ends that, for every initiator; writes that have begun are carried out. */
+  protect(lun: number, readOnly: boolean): void {
+    const unit = this.device.unit(lun);
+    if (unit === undefined || unit.readOnly === readOnly) return;
+    unit.readOnly = readOnly;
+    unit.host.announce(unit, Senses.ModeParametersChanged);
   }
 
   /** Takes over the device's present number of blocks and tells every initiator that it changed. */
@@ -133,16 +159,17 @@ export class TargetServer implements ConnectionHost {
   readonly chunks: ChunkPool;
   readonly crc32c: Crc32c | undefined;
   readonly writeBudget: number | undefined;
-  readonly portalGroupTag: number;
-  readonly digests: boolean;
-  readonly hashes: ChapHashes;
+  readonly #hashes: ChapHashes;
   readonly #challenges: Challenges;
   readonly #options: ServerOptions;
+  /** Of connections that were accepted elsewhere. */
+  readonly #elsewhere: Portal;
+  readonly #portals = new Set<Portal>();
   readonly #targets = new Map<string, Target>();
   readonly #listeners = new Set<Listener>();
   readonly #connections = new Set<TargetConnection>();
   /** By TSIH; a session whose connection is gone stays until it is quiet. */
-  readonly #sessions = new Map<number, { session: Session; connection: TargetConnection }>();
+  readonly #sessions = new Map<number, Served>();
   readonly #waiting = new Set<{ session: Session; run: () => void }>();
   readonly #counters: Counters = {
     connectionsAccepted: 0,
@@ -166,26 +193,28 @@ export class TargetServer implements ConnectionHost {
     this.buffers = new BufferPool(options.memory);
     this.chunks = new ChunkPool(options.memory);
     this.crc32c = options.crc32c;
-    this.digests = options.crc32c !== undefined;
-    this.hashes = options.hashes ?? {};
+    this.#hashes = options.hashes ?? {};
     this.#challenges = new Challenges(options.random);
-    if (options.discoveryChap !== undefined) this.#requireHashes();
-    this.portalGroupTag = options.portalGroupTag ?? 1;
+    this.assertPossible({ chap: options.discoveryChap });
+    this.#elsewhere = { groupTag: options.portalGroupTag ?? 1 };
     this.writeBudget = options.writeBudget;
   }
 
   addTarget(spec: TargetSpec): Target {
     if (this.#targets.has(spec.name)) throw new RangeError(`a target named ${spec.name} is there already`);
-    if (spec.chap !== undefined) this.#requireHashes();
+    this.assertPossible(spec);
     const device = new ScsiDevice({
       buffers: this.buffers,
       timers: this.timers,
-      portGroups: new PortGroups(spec.name, this.portalGroupTag, spec.portGroups),
+      portGroups: new PortGroups(spec.name, this.#elsewhere.groupTag, spec.portGroups),
       senseFor: spec.senseFor ?? mediumError,
-      abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit.lun, except, ports),
+      abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit, except, ports),
       deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
       announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
       initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
+      units: (port) => [
+        ...new Set(this.#sessionsOfPorts(spec.name, new Set([port])).flatMap(({ tasks }) => tasks?.view.units() ?? [])),
+      ],
       attend: (unit, sense, ports) => {
         for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
       },
@@ -195,36 +224,49 @@ export class TargetServer implements ConnectionHost {
     return target;
   }
 
-  /** Without any nobody could log in, and would not learn why. */
-  #requireHashes(): void {
-    if (Object.keys(this.hashes).length === 0) throw new RangeError("CHAP needs hash functions");
+  /** Without any hash function nobody could log in, and would not learn why. */
+  assertPossible({ chap }: TargetAccess): void {
+    if (chap !== undefined && Object.keys(this.#hashes).length === 0) throw new RangeError("CHAP needs hash functions");
   }
 
   /** Drops the target's sessions and forgets it. */
   removeTarget(name: string): void {
-    for (const unit of this.deviceOf(name)?.units() ?? []) void unit.end();
+    for (const unit of this.#targets.get(name)?.device.units() ?? []) void unit.end();
     this.#targets.delete(name);
     this.dropSessions(name, "the target was removed");
   }
 
-  /** Opens a portal. Rejects as the network's `listen` does. */
-  async listen(address: Address): Promise<Listener> {
-    const listener = await this.#options.network.listen(address, (transport) => this.accept(transport));
+  /**
+   * Opens a portal. Rejects as the network's `listen` does.
+   *
+   * @param groupTag of its portal group; `ServerOptions.portalGroupTag` unless given
+   */
+  async listen(address: Address, groupTag = this.#elsewhere.groupTag): Promise<Listener> {
+    if (!Number.isInteger(groupTag) || groupTag < 1 || groupTag > 0xffff)
+      throw new RangeError(`portal group ${groupTag}`);
+    // Nobody can be accepted before it is known what it is bound to.
+    let portal: Portal = { address, groupTag };
+    const listener = await this.#options.network.listen(address, (transport) => this.accept(transport, portal));
+    portal = { address: listener.address, groupTag };
     const opened: Listener = {
       address: listener.address,
       close: () => {
         this.#listeners.delete(opened);
+        this.#portals.delete(portal);
         listener.close();
       },
     };
     if (this.#closed) listener.close();
-    else this.#listeners.add(opened);
+    else {
+      this.#listeners.add(opened);
+      this.#portals.add(portal);
+    }
     return opened;
   }
 
-  /** Serves a connection that was accepted elsewhere. */
-  accept(transport: Connection): TargetConnection {
-    const connection = new TargetConnection(transport, this);
+  /** Serves a connection that was accepted elsewhere, or at one of the portals. */
+  accept(transport: Connection, portal = this.#elsewhere): TargetConnection {
+    const connection = new TargetConnection(transport, portal, this);
     if (this.#closed || this.#connections.size >= CONNECTIONS_MAX) {
       this.#counters.connectionsRefused++;
       this.emit({ type: "connection-refused", remote: transport.remote, why: `${CONNECTIONS_MAX} connections` });
@@ -259,11 +301,41 @@ export class TargetServer implements ConnectionHost {
 
   /** Tells the initiators, then closes their connections. */
   dropSessions(targetName: string, why: string): void {
-    for (const { session, connection } of this.#sessions.values()) {
-      if (session.identity.targetName !== targetName) continue;
-      session.announceDrop();
-      connection.closeAfterFlush(why);
+    for (const one of this.#sessions.values()) {
+      if (one.session.identity.targetName === targetName) void this.#logOut(one, why);
     }
+  }
+
+  /** Ends a session that its initiator did not end: the one place that does. Resolves when it is quiet. */
+  #logOut({ session, connection }: Served, why: string): Promise<void> {
+    session.announceDrop();
+    connection.closeAfterFlush(why);
+    return this.#whenQuiet(session);
+  }
+
+  /** Has the target's sessions follow what their initiators are given now: see `Target.changeAccess`. */
+  async follow({ name, access }: Target): Promise<void> {
+    const ends: Promise<void>[] = [];
+    for (const one of [...this.#sessions.values()]) {
+      const { session, connection } = one;
+      const { initiatorName, targetName } = session.identity;
+      if (targetName !== name) continue;
+      const grant = grantTo(access, initiatorName, connection.portal);
+      if (typeof grant === "number" || !isStillProven(access, initiatorName, connection.user)) {
+        ends.push(this.#logOut(one, "its access was taken away"));
+      } else {
+        const hidden = session.tasks?.view.refresh(grant.luns) ?? [];
+        ends.push(...hidden.map((unit) => this.#withdraw(session, unit)));
+      }
+    }
+    await Promise.all(ends);
+  }
+
+  /** A unit that a session is not given any more: its tasks end, and so does what only lives as long as the nexus. */
+  async #withdraw(session: Session, unit: LogicalUnit): Promise<void> {
+    await Promise.all([abortIn(session, unit), unit.host.copies.withdrawn(unit, session.initiatorPort)]);
+    // It may have been given it again meanwhile.
+    if (session.tasks?.view.nexusOf(unit) === undefined) unit.reservations.nexusLost(session.initiatorPort);
   }
 
   /** Stops listening, ends all sessions; resolves when no device has anything left to do for them. */
@@ -295,27 +367,40 @@ export class TargetServer implements ConnectionHost {
     this.#options.onEvent?.(event);
   }
 
-  admit(targetName: string, initiatorName: string): number {
+  loginAt(portal: Portal): LoginTarget {
+    return {
+      admit: (targetName, initiatorName) => this.#admit(targetName, initiatorName, portal),
+      chapOf: (targetName) =>
+        targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.access.chap,
+      newChallenge: () => this.#challenges.next(),
+      existing: (tsih) => (this.#sessions.has(tsih) ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist),
+      hashes: this.#hashes,
+      digests: this.crc32c !== undefined,
+      portalGroupTag: portal.groupTag,
+    };
+  }
+
+  #admit(targetName: string, initiatorName: string, portal: Portal): number {
     const target = this.#targets.get(targetName);
     if (target === undefined) return LoginStatus.TargetNotFound;
-    if (!target.admits(initiatorName)) return LoginStatus.AuthorizationFailure;
+    const grant = grantTo(target.access, initiatorName, portal);
+    if (typeof grant === "number") return grant;
     return target.available ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
   }
 
-  chapOf(targetName: string): Chap | undefined {
-    return targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.chap;
-  }
-
-  newChallenge(): ChapChallenge {
-    return this.#challenges.next();
-  }
-
-  existing(tsih: number): number {
-    return this.#sessions.has(tsih) ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist;
-  }
-
-  prepare(identity: LoginIdentity, ready: (result: { tsih: number } | { status: number }) => void): void {
-    const old = identity.discovery ? undefined : this.#sameNexus(identity);
+  prepare(
+    identity: LoginIdentity,
+    portal: Portal,
+    ready: (result: { tsih: number } | { status: number }) => void,
+  ): void {
+    // A login takes time, and what was granted when it began may have been taken away since.
+    const { discovery, targetName, initiatorName } = identity;
+    const status = discovery ? LoginStatus.Success : this.#admit(targetName, initiatorName, portal);
+    if (status !== LoginStatus.Success) {
+      ready({ status });
+      return;
+    }
+    const old = discovery ? undefined : this.#sameNexus(identity, portal);
     if (old === undefined) {
       if (this.#sessions.size >= SESSIONS_MAX) {
         ready({ status: LoginStatus.OutOfResources });
@@ -325,18 +410,19 @@ export class TargetServer implements ConnectionHost {
       return;
     }
     this.#counters.sessionsReinstated++;
-    const run = () => this.prepare(identity, ready);
+    const run = () => this.prepare(identity, portal, ready);
     this.#waiting.add({ session: old.session, run });
     old.connection.drop("the session was reinstated");
   }
 
-  #sameNexus(identity: LoginIdentity): { session: Session; connection: TargetConnection } | undefined {
+  #sameNexus(identity: LoginIdentity, portal: Portal): Served | undefined {
     for (const one of this.#sessions.values()) {
       const other = one.session.identity;
       if (
         other.isid === identity.isid &&
         other.initiatorName === identity.initiatorName &&
-        other.targetName === identity.targetName
+        other.targetName === identity.targetName &&
+        one.connection.portal.groupTag === portal.groupTag
       ) {
         return one;
       }
@@ -350,8 +436,12 @@ export class TargetServer implements ConnectionHost {
     return tsih;
   }
 
-  deviceOf(targetName: string): ScsiDevice | undefined {
-    return this.#targets.get(targetName)?.device;
+  viewOf({ targetName, initiatorName, isid }: LoginIdentity, portal: Portal): LunView | undefined {
+    const target = this.#targets.get(targetName);
+    if (target === undefined) return undefined;
+    const grant = grantTo(target.access, initiatorName, portal);
+    if (typeof grant === "number") throw new Error(`a session of ${initiatorName} that was not prepared`);
+    return new LunView(target.device, portName(initiatorName, isid), grant.luns);
   }
 
   opened(connection: TargetConnection, session: Session): void {
@@ -368,13 +458,18 @@ export class TargetServer implements ConnectionHost {
   }
 
   quiet(session: Session): void {
-    const copying = this.deviceOf(session.identity.targetName)?.nexusLost(session.initiatorPort);
-    if (copying === undefined) this.#gone(session);
-    else void copying.then(() => this.#gone(session));
+    const { initiatorPort, identity } = session;
+    const device = this.#targets.get(identity.targetName)?.device;
+    // The same port may have a session in another portal group.
+    const last = this.#sessionsOfPorts(identity.targetName, new Set([initiatorPort])).length === 1;
+    const copying = last ? device?.host.copies.nexusLost(initiatorPort) : undefined;
+    if (copying === undefined) this.#gone(session, last);
+    else void copying.then(() => this.#gone(session, last));
   }
 
-  #gone(session: Session): void {
+  #gone(session: Session, last: boolean): void {
     this.#sessions.delete(session.tsih);
+    if (last) for (const unit of session.tasks?.view.units() ?? []) unit.reservations.nexusLost(session.initiatorPort);
     add(this.#counters, session);
     for (const waiting of [...this.#waiting]) {
       if (waiting.session !== session) continue;
@@ -384,19 +479,20 @@ export class TargetServer implements ConnectionHost {
   }
 
   /** RFC 7143 appendix C: names and addresses of what the initiator may use. */
-  sendTargets(which: string, initiatorName: string, local: string): string | undefined {
+  sendTargets(which: string, initiatorName: string, local: string, own: Portal): string | undefined {
     let records = "";
-    for (const target of this.#targets.values()) {
-      if (which !== "All" && which !== target.name) continue;
-      if (!target.admits(initiatorName)) continue;
-      records += `TargetName=${target.name}\0TargetAddress=${local},${this.portalGroupTag}\0`;
+    for (const { name, access } of this.#targets.values()) {
+      if (which !== "All" && which !== name) continue;
+      if (typeof grantTo(access, initiatorName, own) === "number") continue;
+      const portals = [...this.#portals].filter((at) => typeof grantTo(access, initiatorName, at) !== "number");
+      const addresses = targetAddresses(local, own, portals);
+      records += `TargetName=${name}\0${addresses.map((address) => `TargetAddress=${address}\0`).join("")}`;
     }
     return records;
   }
 
   reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {
-    const device = this.deviceOf(by.identity.targetName);
-    const units = unit === undefined ? (device?.units() ?? []) : [unit];
+    const units = unit === undefined ? (by.tasks?.view.units() ?? []) : [unit];
     let left = 1;
     const one = () => {
       left--;
@@ -413,7 +509,7 @@ export class TargetServer implements ConnectionHost {
       if (tasks === undefined) continue;
       for (const each of units) {
         left++;
-        tasks.abort(tasks.tasksOf(each.lun), one, session === by ? 0 : Status.TaskAborted);
+        tasks.abort(tasks.tasksOfUnit(each), one, session === by ? 0 : Status.TaskAborted);
         session.attention(each, Senses.UnitReset);
       }
     }
@@ -443,20 +539,15 @@ export class TargetServer implements ConnectionHost {
     this.emit(why === undefined ? failure : { ...failure, why });
   }
 
-  /** Aborts tasks of a LUN, see `UnitHost`. */
-  async abortTasks(targetName: string, lun: number, except?: Command, ports?: ReadonlySet<string>): Promise<void> {
+  /** Aborts tasks of a unit, see `UnitHost`. */
+  async abortTasks(
+    targetName: string,
+    unit: LogicalUnit,
+    except?: Command,
+    ports?: ReadonlySet<string>,
+  ): Promise<void> {
     const sessions = ports === undefined ? this.sessionsOf(targetName) : this.#sessionsOfPorts(targetName, ports);
-    await Promise.all(
-      sessions.map(
-        (session) =>
-          new Promise<void>((resolve) => {
-            const { tasks } = session;
-            if (tasks === undefined) return resolve();
-            const others = tasks.tasksOf(lun).filter((task) => task !== except);
-            tasks.abort(others, resolve, Status.TaskAborted);
-          }),
-      ),
-    );
+    await Promise.all(sessions.map((session) => abortIn(session, unit, except)));
   }
 
   #sessionsOfPorts(targetName: string, initiatorPorts: ReadonlySet<string>): Session[] {
@@ -465,10 +556,18 @@ export class TargetServer implements ConnectionHost {
 
   #announce(targetName: string, unit: LogicalUnit, sense: Sense, except?: Nexus): void {
     for (const session of this.sessionsOf(targetName)) {
-      if (except !== undefined && session.tasks?.nexusOf(unit.lun) === except) continue;
+      if (except !== undefined && session.tasks?.view.nexusOf(unit) === except) continue;
       session.attention(unit, sense);
     }
   }
+}
+
+function abortIn({ tasks }: Session, unit: LogicalUnit, except?: Command): Promise<void> {
+  return new Promise((resolve) => {
+    if (tasks === undefined) return resolve();
+    const others = tasks.tasksOfUnit(unit).filter((task) => task !== except);
+    tasks.abort(others, resolve, Status.TaskAborted);
+  });
 }
 
 function add(sum: Counters, session: Session): void {

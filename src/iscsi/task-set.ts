@@ -16,9 +16,10 @@ import type { Parameters } from "./negotiation.ts";
 import { readLun, ScsiCommand } from "./pdu.ts";
 import type { Replies } from "./replies.ts";
 import { Plan } from "./scsi/command.ts";
-import { decode, type ScsiDevice } from "./scsi/device.ts";
+import { decode } from "./scsi/device.ts";
+import type { LunView } from "./scsi/lun-view.ts";
 import { CheckCondition, type Sense, Senses, Status } from "./scsi/sense.ts";
-import { Nexus } from "./scsi/unit.ts";
+import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
 import { Task } from "./task.ts";
 
 export interface TaskSetEvents {
@@ -31,20 +32,15 @@ export interface TaskSetEvents {
   idle(): void;
 }
 
-/** Nexuses of LUNs that do not exist are kept only up to here. */
-const NEXUSES_MAX = 1024;
-
 export class TaskSet implements TaskOwner {
   readonly dataIn: DataInTransfers;
   readonly dataOut: DataOutTransfers;
   readonly #replies: Replies;
   readonly #parameters: Parameters;
-  readonly #device: ScsiDevice;
-  readonly #initiatorPort: string;
+  readonly view: LunView;
   readonly #events: TaskSetEvents;
   readonly #tasks = new Map<number, Task>();
   readonly #pool: Task[] = [];
-  readonly #nexuses = new Map<number, Nexus>();
   #lastNexus: Nexus | undefined;
   /** Tasks that wait for an ordered one, or are ordered and wait for others; in order of arrival. */
   readonly #deferred: Task[] = [];
@@ -56,16 +52,14 @@ export class TaskSet implements TaskOwner {
   constructor(
     replies: Replies,
     parameters: Parameters,
-    device: ScsiDevice,
-    initiatorPort: string,
+    view: LunView,
     buffers: BufferPool,
     events: TaskSetEvents,
     writeBudget?: number,
   ) {
     this.#replies = replies;
     this.#parameters = parameters;
-    this.#device = device;
-    this.#initiatorPort = initiatorPort;
+    this.view = view;
     this.#events = events;
     this.dataIn = new DataInTransfers(this, replies, parameters, buffers);
     this.dataOut = new DataOutTransfers(this, replies, parameters, buffers, writeBudget);
@@ -113,7 +107,7 @@ export class TaskSet implements TaskOwner {
     this.commands++;
 
     if (this.#tasks.size > TASKS_MAX) task.status = Status.TaskSetFull;
-    else decode(task, nexus, this.#device.host);
+    else decode(task, nexus);
     if (writes) this.#unasked(task, bytes, dataAt, dataBytes, final);
     // Without its parameter list a command is not carried out, so it must not seem to be.
     else if (task.plan === Plan.Collect && task.transferBytes > 0) task.fail(Senses.InvalidFieldInCdb);
@@ -249,9 +243,9 @@ export class TaskSet implements TaskOwner {
     const moved = task.transferBytes;
     if (error instanceof CheckCondition) task.fail(error.sense);
     else {
-      this.#events.deviceFailed(task.nexus?.lun ?? 0, error);
+      this.#events.deviceFailed(task.unit?.lun ?? 0, error);
       task.unit?.statistics.failed(writing);
-      const sense: Sense | "BUSY" = this.#device.host.senseFor(error, writing);
+      const sense: Sense | "BUSY" = this.view.device.host.senseFor(error, writing);
       if (sense === "BUSY") {
         task.plan = Plan.Done;
         task.status = Status.Busy;
@@ -318,9 +312,14 @@ export class TaskSet implements TaskOwner {
     }
   }
 
-  /** Whether a task is one of a LUN's. */
+  /** The tasks of a LUN, as this initiator numbers it. */
   tasksOf(lun: number): Task[] {
     return [...this.#tasks.values()].filter((task) => task.nexus?.lun === lun);
+  }
+
+  /** The tasks of a unit, under whatever LUN they came. */
+  tasksOfUnit(unit: LogicalUnit): Task[] {
+    return [...this.#tasks.values()].filter((task) => task.unit === unit);
   }
 
   all(): Task[] {
@@ -374,22 +373,10 @@ export class TaskSet implements TaskOwner {
 
   #nexus(lun: number): Nexus {
     if (this.#lastNexus?.lun === lun) return this.#lastNexus;
-    let nexus = this.#nexuses.get(lun);
-    if (nexus === undefined) {
-      nexus = new Nexus(lun, lun < 0 ? undefined : this.#device.unit(lun), this.#initiatorPort);
-      if (this.#nexuses.size < NEXUSES_MAX) this.#nexuses.set(lun, nexus);
-    }
-    this.#lastNexus = nexus;
+    const nexus = this.view.nexus(lun);
+    // The view may not keep one without a unit, and so not tell it of a unit that comes.
+    if (nexus.unit !== undefined) this.#lastNexus = nexus;
     return nexus;
-  }
-
-  nexuses(): Iterable<Nexus> {
-    return this.#nexuses.values();
-  }
-
-  /** The nexus of a LUN that was used already. */
-  nexusOf(lun: number): Nexus | undefined {
-    return this.#nexuses.get(lun);
   }
 }
 

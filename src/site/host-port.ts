@@ -75,7 +75,7 @@ export class HostPort {
         identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
         reservations: reservations.get(id),
       })),
-      admits: initiators === undefined ? undefined : (name) => initiators.includes(name),
+      grant: initiators === undefined ? undefined : (name) => (initiators.includes(name) ? {} : undefined),
       chap: chap && chapOf(chap),
       portGroups: PORT_GROUPS,
       senseFor,

@@ -137,7 +137,7 @@ describe("a port that is not active", () => {
     ["transitioning", Transitioning, "2/4/a"],
   ])("%s: what is answered and what is not", async (_, state, sense) => {
     const { run, world, device } = await withGroups(TWO_SERVERS);
-    world.target.changeAccess([{ group: 1, state }]);
+    world.target.changeAccessStates([{ group: 1, state }]);
     expect((await run(TEST_UNIT_READY)).sense).toBe("6/2a/6");
     for (const [name, cdb, options] of READY_ONLY)
       expect([name, (await run(cdb, options)).sense]).toEqual([name, sense]);
@@ -152,7 +152,7 @@ describe("a port that is not active", () => {
     expect((await run(reportGroups(), { read: 255 })).data[4]).toBe(0x80 | state);
     expect(device.calls).toEqual([]);
 
-    world.target.changeAccess([{ group: 1, state: ActiveNonOptimized, preferred: false }]);
+    world.target.changeAccessStates([{ group: 1, state: ActiveNonOptimized, preferred: false }]);
     expect((await run(TEST_UNIT_READY)).sense).toBe("6/2a/6");
     expect((await run(read10(0, 1), { read: 512 })).status).toBe(0);
     expect((await run(reportGroups(), { read: 255 })).data[4]).toBe(ActiveNonOptimized);
@@ -160,7 +160,7 @@ describe("a port that is not active", () => {
 
   test("a LUN that comes later is as the others are", async () => {
     const { run, world } = await withGroups(TWO_SERVERS);
-    world.target.changeAccess([{ group: 1, state: Unavailable }]);
+    world.target.changeAccessStates([{ group: 1, state: Unavailable }]);
     world.target.addLun({ lun: 7, device: new RamDevice(64), identity });
     expect((await run(TEST_UNIT_READY, { lun: 7 })).sense).toBe("6/29/0");
     expect((await run(TEST_UNIT_READY, { lun: 7 })).sense).toBe("2/4/c");
@@ -171,9 +171,9 @@ test("each nexus of each LUN learns once of a change, none of what changes nothi
   const { run, world } = await withGroups(TWO_SERVERS);
   const other = await another(world);
   await other.run(TEST_UNIT_READY, { lun: 1 });
-  world.target.changeAccess([{ group: 1, state: ActiveOptimized }]);
+  world.target.changeAccessStates([{ group: 1, state: ActiveOptimized }]);
   expect((await run(TEST_UNIT_READY)).status).toBe(0);
-  world.target.changeAccess([{ group: 0x1234, state: Unavailable }]);
+  world.target.changeAccessStates([{ group: 0x1234, state: Unavailable }]);
   for (const one of [() => run(TEST_UNIT_READY), () => other.run(TEST_UNIT_READY)]) {
     expect((await one()).sense).toBe("6/2a/6");
     expect((await one()).status).toBe(0);

@@ -126,7 +126,7 @@ async function carryOut(unit: LogicalUnit, nexus: Nexus, list: Uint8Array): Prom
   portGroups.changing = true;
   try {
     if (!(await change(wishes, nexus.initiatorPort))) throw new CheckCondition(Senses.SetTargetPortGroupsFailed);
-    unit.host.changeAccess(wishes, AlteredBy.Host, nexus);
+    unit.host.changeAccessStates(wishes, AlteredBy.Host, nexus);
   } finally {
     portGroups.changing = false;
   }

@@ -112,6 +112,11 @@ export class Copies {
     return this.abort(({ spec }) => spec.manager === unit);
   }
 
+  /** A port may not use a unit any more. */
+  withdrawn(unit: LogicalUnit, port: string): Promise<unknown> | undefined {
+    return this.abort((copy) => copy.spec.port === port && touches(copy, unit));
+  }
+
   /** Nobody can ask any more for what the port has begun, and nobody waits for it. */
   nexusLost(port: string): Promise<unknown> | undefined {
     this.#forget(({ spec }) => spec.port === port);

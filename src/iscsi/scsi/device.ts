@@ -80,7 +80,7 @@ const DEFINITIONS: readonly Row[] = [
     0xa0,
     {
       usage: [0xa0, 0, 0xff, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0, 0x04],
-      run: (command, unit) => spc.reportLuns(command, unit.host),
+      run: (command, _, nexus) => spc.reportLuns(command, nexus.siblings),
     },
   ],
   [
@@ -137,12 +137,12 @@ const SANITIZE = 0x48;
 const NACA = 0x04;
 
 /** Sets the command's plan from its CDB. */
-export function decode(command: Command, nexus: Nexus, host: UnitHost): void {
+export function decode(command: Command, nexus: Nexus): void {
   const { cdb } = command;
   const opcode = cdb[0];
   const { unit } = nexus;
   if (unit === undefined) {
-    decodeWithoutUnit(command, nexus, host);
+    decodeWithoutUnit(command, nexus);
     return;
   }
   if (nexus.attentions.length > 0 && !isReport(opcode)) {
@@ -211,7 +211,9 @@ function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): voi
       return;
     }
   }
-  command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
+  const sense = nexus.attentions.shift() ?? Senses.PowerOn;
+  if (sense === Senses.LunsChanged) nexus.siblings.lunsReported();
+  command.fail(sense);
 }
 
 function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {
@@ -219,7 +221,7 @@ function conflicts(access: AccessRule, { cdb }: Command, { reservations }: Logic
 }
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */
-function decodeWithoutUnit(command: Command, nexus: Nexus, host: UnitHost): void {
+function decodeWithoutUnit(command: Command, nexus: Nexus): void {
   switch (command.cdb[0]) {
     case INQUIRY:
       spc.inquiry(command, undefined);
@@ -228,7 +230,7 @@ function decodeWithoutUnit(command: Command, nexus: Nexus, host: UnitHost): void
       spc.requestSense(command, nexus);
       return;
     case REPORT_LUNS:
-      spc.reportLuns(command, host);
+      spc.reportLuns(command, nexus.siblings);
       return;
     default:
       command.fail(Senses.LunNotSupported);
@@ -305,25 +307,19 @@ export class ScsiDevice {
   readonly #units = new Map<number, LogicalUnit>();
   readonly host: UnitHost;
 
-  constructor(host: Omit<UnitHost, "luns" | "units" | "copies" | "changeAccess">) {
+  constructor(host: Omit<UnitHost, "copies" | "changeAccessStates">) {
     const copies = new Copies();
     this.host = {
       ...host,
       copies,
-      luns: () => this.luns(),
-      units: () => this.units(),
       abortTasks: async (unit, except, ports) => {
         // A copy that was sent to another unit, or that no task waits for, is at work for the port as well.
         const copying = copies.abort((copy) => touches(copy, unit) && (ports?.has(copy.spec.port) ?? true));
         await host.abortTasks(unit, except, ports);
         await copying;
       },
-      changeAccess: (changes, alteredBy, except) => this.changeAccess(changes, alteredBy, except),
+      changeAccessStates: (changes, alteredBy, except) => this.changeAccessStates(changes, alteredBy, except),
     };
-  }
-
-  luns(): readonly number[] {
-    return [...this.#units.keys()].sort((a, b) => a - b);
   }
 
   unit(lun: number): LogicalUnit | undefined {
@@ -348,14 +344,8 @@ export class ScsiDevice {
     return unit;
   }
 
-  /** An initiator port's session is over. @returns when its copies have ended; `undefined` where there are none */
-  nexusLost(initiatorPort: string): Promise<unknown> | undefined {
-    for (const unit of this.#units.values()) unit.reservations.nexusLost(initiatorPort);
-    return this.host.copies.nexusLost(initiatorPort);
-  }
-
   /** See `UnitHost`. */
-  changeAccess(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
+  changeAccessStates(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
     const { portGroups, announce } = this.host;
     if (!portGroups.apply(changes, alteredBy)) return;
     const reach = reachIn(portGroups.own.state);

@@ -3,7 +3,7 @@
 import type { Command } from "./command.ts";
 import { standardInquiry, vitalProductData } from "./inquiry.ts";
 import { formatSense, invalidCdbField, Senses } from "./sense.ts";
-import type { LogicalUnit, Nexus, UnitHost } from "./unit.ts";
+import type { LogicalUnit, LunList, Nexus } from "./unit.ts";
 
 export function testUnitReady(): void {
   // A command starts out as GOOD with no data.
@@ -42,7 +42,7 @@ export function requestSense(command: Command, nexus: Nexus): void {
 }
 
 /** SPC-4 section 6.33; any LUN answers it. */
-export function reportLuns(command: Command, host: UnitHost): void {
+export function reportLuns(command: Command, list: LunList): void {
   const select = command.cdb[2];
   const allocation = command.view.getUint32(6);
   if (allocation < 16) {
@@ -54,12 +54,13 @@ export function reportLuns(command: Command, host: UnitHost): void {
     return;
   }
   // 01h asks for well-known units only: there are none.
-  const luns = select === 1 ? [] : host.luns();
+  const luns = select === 1 ? [] : list.luns();
   const bytes = new Uint8Array(8 + 8 * luns.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 8 * luns.length);
   luns.forEach((lun, index) => {
     view.setUint16(8 + 8 * index, lun < 256 ? lun : 0x4000 | lun);
   });
+  if (select !== 1) list.lunsReported();
   command.answer(bytes, allocation);
 }

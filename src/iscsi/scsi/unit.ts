@@ -48,8 +48,6 @@ export interface UnitHost {
   readonly timers: Timers;
   /** The sense, or BUSY, that a host is told for a device's error. */
   readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
-  /** LUNs that the target has, ascending. */
-  readonly luns: () => readonly number[];
   /**
    * Aborts every task of the unit but `except`, of these initiator ports or of all; resolves when its device has nothing left
    * to do for them.
@@ -66,7 +64,7 @@ export interface UnitHost {
   readonly copies: Copies;
   readonly portGroups: PortGroups;
   /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
-  readonly changeAccess: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
+  readonly changeAccessStates: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
   /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
   readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
 }
@@ -81,6 +79,17 @@ export interface Refusal {
 }
 
 const UNIT_ATTENTIONS_MAX = 8;
+/** Of the flat space addressing method, SAM-5 section 4.7.7.3. */
+export const LUN_MAX = 0x3fff;
+
+/** What an initiator port is given of a target: no command of its reaches anything else. */
+export interface LunList {
+  units(): readonly LogicalUnit[];
+  /** Ascending. */
+  luns(): readonly number[];
+  /** The initiator knows of all changes up to now. */
+  lunsReported(): void;
+}
 
 /** One initiator port's view of one LUN, whether there is a unit or not. */
 export class Nexus {
@@ -88,13 +97,16 @@ export class Nexus {
   unit: LogicalUnit | undefined;
   /** The SCSI name of the initiator's port. */
   readonly initiatorPort: string;
+  /** What else the initiator port is given. */
+  readonly siblings: LunList;
   readonly attentions: Sense[] = [];
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
 
-  constructor(lun: number, unit: LogicalUnit | undefined, initiatorPort: string) {
+  constructor(lun: number, unit: LogicalUnit | undefined, initiatorPort: string, siblings: LunList) {
     this.lun = lun;
+    this.siblings = siblings;
     this.initiatorPort = initiatorPort;
     this.unit = unit;
     if (unit !== undefined) this.attentions.push(Senses.PowerOn);
@@ -111,6 +123,12 @@ export class Nexus {
     if (this.attentions.includes(sense) || this.attentions.length === UNIT_ATTENTIONS_MAX) return;
     this.attentions.push(sense);
   }
+
+  /** Nothing is to be said of it any more. */
+  withdraw(sense: Sense): void {
+    const at = this.attentions.indexOf(sense);
+    if (at >= 0) this.attentions.splice(at, 1);
+  }
 }
 
 export class LogicalUnit {
@@ -121,7 +139,8 @@ export class LogicalUnit {
   readonly blockSize: number;
   /** What hosts were told; `resized` takes over what the device has now. */
   blockCount: number;
-  readonly readOnly: boolean;
+  /** Whether its owner has it write protected; initiators are told by whoever changes it. */
+  readOnly: boolean;
   readonly reservations: UnitReservations;
   /** Software write protect and descriptor sense, as set by MODE SELECT. */
   swp = false;
@@ -147,7 +166,7 @@ export class LogicalUnit {
     if (device.blockSize !== 512 && device.blockSize !== PHYSICAL_BLOCK_BYTES) {
       throw new RangeError(`LUN ${spec.lun}: a block of ${device.blockSize} bytes, 512 or 4096 are supported`);
     }
-    if (!Number.isInteger(spec.lun) || spec.lun < 0 || spec.lun > 0x3fff) throw new RangeError(`LUN ${spec.lun}`);
+    if (!Number.isInteger(spec.lun) || spec.lun < 0 || spec.lun > LUN_MAX) throw new RangeError(`LUN ${spec.lun}`);
     this.lun = spec.lun;
     this.device = device;
     this.identity = spec.identity;

@@ -3,6 +3,7 @@
 import { concat } from "../concat.ts";
 import type { TargetConnection } from "../connection.ts";
 import type { Crc32c } from "../interfaces.ts";
+import type { Portal } from "../portal.ts";
 import { type ServerOptions, type Target, TargetServer, type TargetSpec } from "../target.ts";
 import { CountingMemory, FakeTransport, fixedRandom, ManualTimers, RamDevice } from "./world.ts";
 
@@ -97,13 +98,17 @@ export class Initiator {
   itt = 1;
   #unread = new Uint8Array(0);
 
-  /** @param port the initiator's name, and the first four bytes of its ISID, of which the others are 0 */
+  /**
+   * @param port the initiator's name, and the first four bytes of its ISID, of which the others are 0
+   * @param portal where it comes in
+   */
   constructor(
     to: Bench,
     readonly port: { readonly name: string; readonly isid: number } = { name: INITIATOR, isid: 0x80123456 },
+    portal?: Portal,
   ) {
     this.#bench = to;
-    this.connection = to.server.accept(this.transport);
+    this.connection = to.server.accept(this.transport, portal);
   }
 
   /** Sends bytes in one data event, as a transport would: in a buffer of their own. */

@@ -14,6 +14,17 @@ export interface Grant {
   readonly luns?: LunMap;
 }
 
+/** Where an initiator finds the target instead of here. */
+export interface Redirection {
+  /** A host, or an IPv6 address in brackets, with `:port` unless that is 3260. */
+  readonly address: string;
+  /**
+   * False, and the initiator comes back here when its session has ended (0101h); true, and it may keep to the other address for
+   * good (0102h), which nothing can take back.
+   */
+  readonly permanent?: boolean;
+}
+
 export interface TargetAccess {
   /** Tags of the portal groups that the target is offered at: elsewhere it does not exist. All of them unless given. */
   readonly portalGroups?: readonly number[];
@@ -21,6 +32,11 @@ export interface TargetAccess {
   readonly grant?: (initiatorName: string, portal: Portal) => Grant | undefined;
   /** What initiators have to prove to log in; nothing unless given. */
   readonly chap?: Chap;
+  /**
+   * Sends an initiator that is given something elsewhere, also while the target is not available here. Asked as a login
+   * begins, before CHAP; sessions that are there stay.
+   */
+  readonly redirect?: (initiatorName: string, portal: Portal) => Redirection | undefined;
 }
 
 const EVERYTHING: Grant = {};

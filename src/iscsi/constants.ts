@@ -74,6 +74,8 @@ export const RejectReason = {
 /** Status-Class in the high byte, Status-Detail in the low one; section 11.13.5. */
 export const LoginStatus = {
   Success: 0x0000,
+  MovedTemporarily: 0x0101,
+  MovedPermanently: 0x0102,
   InitiatorError: 0x0200,
   AuthenticationFailure: 0x0201,
   AuthorizationFailure: 0x0202,

@@ -4,6 +4,14 @@ export type TargetEvent =
   | { readonly type: "session-opened"; readonly session: SessionSnapshot }
   | { readonly type: "session-closed"; readonly session: SessionSnapshot; readonly why: string }
   | LoginFailure
+  | {
+      readonly type: "login-redirected";
+      readonly remote: string;
+      readonly initiatorName: string;
+      /** Whether for now or for good. */
+      readonly status: number;
+      readonly to: string;
+    }
   | { readonly type: "connection-dropped"; readonly remote: string; readonly why: string }
   | { readonly type: "connection-refused"; readonly remote: string; readonly why: string }
   | { readonly type: "device-failed"; readonly targetName: string; readonly lun: number; readonly error: unknown };
@@ -48,6 +56,7 @@ export interface Counters {
   connectionsDropped: number;
   logins: number;
   loginsFailed: number;
+  loginsRedirected: number;
   sessionsReinstated: number;
   commands: number;
   bytesRead: number;

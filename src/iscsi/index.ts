@@ -1,6 +1,6 @@
 /** An iSCSI target (RFC 7143) over any block device. */
 
-export type { Grant, TargetAccess } from "./access.ts";
+export type { Grant, Redirection, TargetAccess } from "./access.ts";
 export type { Chap, ChapAccount } from "./chap.ts";
 export type { Counters, LoginFailure, SessionSnapshot, TargetEvent } from "./events.ts";
 export type {

@@ -140,6 +140,43 @@ describe("the login state machine", () => {
 });
 
 describe("a login over a connection", () => {
+  test.each([
+    [{ address: "198.51.100.9:3260" }, 0x0101],
+    [{ address: "[2001:db8::9]", permanent: true }, 0x0102],
+  ])("to %j is sent there, also while the target is away", async (redirection, status) => {
+    const world = bench({
+      target: { redirect: () => redirection, grant: (name) => (name === "eve" ? undefined : {}) },
+    });
+    world.target.available = false;
+    const initiator = new Initiator(world);
+    const reply = await initiator.login();
+    expect(reply.header.getUint16(36)).toBe(status);
+    expect(answerText(reply.data)).toEqual([`TargetAddress=${redirection.address}`]);
+    expect(initiator.transport.closed).toBe("closed");
+    expect(world.events).toEqual(["login-redirected"]);
+    expect(world.server.counters()).toMatchObject({ loginsRedirected: 1, loginsFailed: 0 });
+    const eve = new Initiator(world, { name: "eve", isid: 1 });
+    const refusal = await eve.login();
+    expect([refusal.header.getUint16(36), refusal.data.length]).toEqual([LoginStatus.AuthorizationFailure, 0]);
+  });
+
+  test("may be sent elsewhere from one portal and not from another; who is logged in stays until it is logged out", async () => {
+    const world = bench();
+    const [one, other] = [1, 2].map((groupTag) => ({ groupTag }));
+    const initiator = await new Initiator(world, undefined, one).ready();
+    await world.target.changeAccess({
+      redirect: (_, portal) => (portal === one ? { address: "198.51.100.9" } : undefined),
+    });
+    await world.timers.turn();
+    expect(initiator.transport.closed).toBe("no");
+    const out = world.target.logOutAll("moved");
+    await world.timers.turn();
+    await out;
+    expect(initiator.transport.closed).toBe("closed");
+    expect((await new Initiator(world, undefined, one).login()).header.getUint16(36)).toBe(0x0101);
+    expect((await new Initiator(world, undefined, other).login()).header.getUint16(36)).toBe(0);
+  });
+
   test("a refusal is sent before the connection closes", async () => {
     const world = bench({ target: { grant: () => undefined } });
     const initiator = new Initiator(world);

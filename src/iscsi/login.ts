@@ -3,9 +3,11 @@
  * the next state and the reply. It knows nothing of connections, sessions or time; what it must ask of its
  * target (is there one of this name, may this initiator use it) it asks through `LoginTarget`.
  *
- * Invariant: once a reply carries a status other than success, the state is `failed` and the connection closes.
+ * Invariant: once a reply carries a status other than success, a redirection included, the state is `failed` and the
+ * connection closes.
  */
 
+import type { Redirection } from "./access.ts";
 import { CHAP_KEYS, CHAP_START, type Chap, type ChapState, type ChapTarget, chap } from "./chap.ts";
 import { LoginStatus, Stage } from "./constants.ts";
 import { LOGIN_EXCHANGES_MAX, TEXT_BYTES_MAX } from "./limits.ts";
@@ -35,8 +37,8 @@ export interface LoginReply {
 }
 
 export interface LoginTarget extends ChapTarget {
-  /** `LoginStatus.Success` if this initiator may open a session to this target now. */
-  admit(targetName: string, initiatorName: string): number;
+  /** `LoginStatus.Success` if this initiator may open a session to this target here and now. */
+  admit(targetName: string, initiatorName: string): number | Redirection;
   /** What an initiator has to prove; `undefined` where nothing. @param targetName empty for a discovery session */
   chapOf(targetName: string): Chap | undefined;
   /** What to do with a login that names an existing session: a status other than success. */
@@ -58,7 +60,7 @@ export interface LoginState {
   /** Text of requests with the C bit that the next request goes on with. */
   readonly pending: Uint8Array;
   readonly declared: boolean;
-  /** How an authentication failed, for people. */
+  /** How an authentication failed, or where the initiator was sent, for people. */
   readonly why?: string;
 }
 
@@ -98,14 +100,14 @@ export interface LoginStep {
 export function login(state: LoginState, request: LoginInput, target: LoginTarget): LoginStep {
   // Who it is stands in the state also of the first request's failure, for the event.
   let identity = state.identity;
-  const fail = (status: number, why?: string): LoginStep => ({
+  const fail = (status: number, why?: string, text: Uint8Array = NOTHING): LoginStep => ({
     state: { ...state, phase: "failed", identity, why },
     reply: {
       transit: false,
       stage: request.currentStage & 3,
       nextStage: 0,
       status,
-      text: NOTHING,
+      text,
     },
   });
 
@@ -142,6 +144,11 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
     if (request.tsih !== 0) return fail(target.existing(request.tsih, request.cid));
     if (!identity.discovery) {
       const admitted = target.admit(identity.targetName, identity.initiatorName);
+      if (typeof admitted !== "number") {
+        const status = admitted.permanent ? LoginStatus.MovedPermanently : LoginStatus.MovedTemporarily;
+        // Section 13.8: without the tag of a portal group, which the other target has of its own.
+        return fail(status, admitted.address, formatText([["TargetAddress", admitted.address]]));
+      }
       if (admitted !== LoginStatus.Success) return fail(admitted);
       answers.push(["TargetPortalGroupTag", String(target.portalGroupTag)]);
     }

@@ -6,7 +6,7 @@
  * session reaches follows what its initiator is given at once.
  */
 
-import { grantTo, isStillProven, type TargetAccess } from "./access.ts";
+import { grantTo, isStillProven, type Redirection, type TargetAccess } from "./access.ts";
 import { BufferPool } from "./buffers.ts";
 import { Challenges } from "./challenges.ts";
 import type { Chap } from "./chap.ts";
@@ -95,7 +95,7 @@ export class Target {
 
   set available(available: boolean) {
     this.#available = available;
-    if (!available) this.#server.dropSessions(this.name, "the target is not available now");
+    if (!available) void this.logOutAll("the target is not available now");
   }
 
   get access(): TargetAccess {
@@ -111,6 +111,11 @@ export class Target {
     this.#server.assertPossible(change);
     this.#access = { ...this.#access, ...change };
     return this.#server.follow(this);
+  }
+
+  /** Ends the sessions of all initiators, which log in again, or are redirected. Resolves when no device works for them. */
+  logOutAll(why: string): Promise<void> {
+    return this.#server.dropSessions(this.name, why);
   }
 
   addLun(spec: LunSpec): void {
@@ -177,6 +182,7 @@ export class TargetServer implements ConnectionHost {
     connectionsDropped: 0,
     logins: 0,
     loginsFailed: 0,
+    loginsRedirected: 0,
     sessionsReinstated: 0,
     commands: 0,
     bytesRead: 0,
@@ -233,7 +239,7 @@ export class TargetServer implements ConnectionHost {
   removeTarget(name: string): void {
     for (const unit of this.#targets.get(name)?.device.units() ?? []) void unit.end();
     this.#targets.delete(name);
-    this.dropSessions(name, "the target was removed");
+    void this.dropSessions(name, "the target was removed");
   }
 
   /**
@@ -299,11 +305,10 @@ export class TargetServer implements ConnectionHost {
       .filter((one) => one.identity.targetName === targetName);
   }
 
-  /** Tells the initiators, then closes their connections. */
-  dropSessions(targetName: string, why: string): void {
-    for (const one of this.#sessions.values()) {
-      if (one.session.identity.targetName === targetName) void this.#logOut(one, why);
-    }
+  /** Tells the initiators, then closes their connections; resolves when all their sessions are quiet. */
+  async dropSessions(targetName: string, why: string): Promise<void> {
+    const those = [...this.#sessions.values()].filter(({ session }) => session.identity.targetName === targetName);
+    await Promise.all(those.map((one) => this.#logOut(one, why)));
   }
 
   /** Ends a session that its initiator did not end: the one place that does. Resolves when it is quiet. */
@@ -369,7 +374,8 @@ export class TargetServer implements ConnectionHost {
 
   loginAt(portal: Portal): LoginTarget {
     return {
-      admit: (targetName, initiatorName) => this.#admit(targetName, initiatorName, portal),
+      admit: (targetName, initiatorName) =>
+        this.#redirection(targetName, initiatorName, portal) ?? this.#admit(targetName, initiatorName, portal),
       chapOf: (targetName) =>
         targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.access.chap,
       newChallenge: () => this.#challenges.next(),
@@ -378,6 +384,12 @@ export class TargetServer implements ConnectionHost {
       digests: this.crc32c !== undefined,
       portalGroupTag: portal.groupTag,
     };
+  }
+
+  #redirection(targetName: string, initiatorName: string, portal: Portal): Redirection | undefined {
+    const { access } = this.#targets.get(targetName) ?? {};
+    if (access?.redirect === undefined || typeof grantTo(access, initiatorName, portal) === "number") return undefined;
+    return access.redirect(initiatorName, portal);
   }
 
   #admit(targetName: string, initiatorName: string, portal: Portal): number {
@@ -533,8 +545,13 @@ export class TargetServer implements ConnectionHost {
   }
 
   loginFailed(connection: TargetConnection, initiatorName: string, status: number, why?: string): void {
-    this.#counters.loginsFailed++;
     const { remote } = connection.transport;
+    if (status === LoginStatus.MovedTemporarily || status === LoginStatus.MovedPermanently) {
+      this.#counters.loginsRedirected++;
+      this.emit({ type: "login-redirected", remote, initiatorName, status, to: why ?? "" });
+      return;
+    }
+    this.#counters.loginsFailed++;
     const failure = { type: "login-failed", remote, initiatorName, status } as const;
     this.emit(why === undefined ? failure : { ...failure, why });
   }

@@ -1,7 +1,49 @@
-import { expect, it } from "vitest";
+import { describe, expect, it } from "vitest";
 import { OperatingError } from "../base/operating-error.ts";
+import { epoch, MiB } from "../base/units.ts";
+import { parseConfig } from "../config/config.ts";
 import { Senses } from "../iscsi/index.ts";
+import { MemoryUniverse } from "../platform/memory/memory-world.ts";
 import { senseFor } from "./host-port.ts";
+import { TestHost } from "./host-testing.ts";
+import { Site } from "./site.ts";
+
+const IQN = "iqn.2026-11.dev.antipode:prod";
+const ADA = "iqn.1993-08.org.debian:01:ada";
+
+const CONFIG = {
+  site: { name: "denver" },
+  group: "prod",
+  role: "primary",
+  drives: ["/a"],
+  arrays: { main: { level: 1, drives: [0] } },
+  volumes: { db: { array: "main", size: "4MiB", lun: 0 } },
+  journal: { device: "/journal", window: "4MiB", cache: "1MiB" },
+  target: { iqn: IQN, listen: ["denver:3260"] },
+};
+
+async function serving(config: object = CONFIG) {
+  const universe = new MemoryUniverse("hosts");
+  for (const path of ["/journal", "/a"]) universe.addDrive("denver", path, 16 * MiB);
+  const { world } = universe.machine("denver");
+  const site = await universe.result(Site.open(world, parseConfig(JSON.stringify(config), "/denver.yaml")));
+  await universe.result(site.serve());
+  if (site.feed.kind !== "hosts") throw new Error("a primary is fed by hosts");
+  const connect = () => TestHost.connect(universe, "ada", "denver");
+  return { universe, site, feed: site.feed, connect };
+}
+
+describe("the target of a primary", () => {
+  it("logs hosts out when another primary serves, and has them try again, here or there", async () => {
+    const { universe, feed, connect } = await serving();
+    const host = await connect();
+    expect(await host.login(ADA, IQN)).toBe(0);
+    feed.controller.fenced(epoch(9));
+    expect((await host.next()).opcode).toBe(0x32);
+    await universe.run(() => host.isClosed);
+    expect(await (await connect()).login(ADA, IQN)).toBe(0x0301);
+  });
+});
 
 it("hosts are told of lost blocks only where blocks are lost, else that the LUN is not served here", () => {
   const told = (code: string, writing = true) => senseFor(new OperatingError(code, "It failed.", "Look."), writing);

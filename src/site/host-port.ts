@@ -92,6 +92,14 @@ export class HostPort {
     }
   }
 
+  /**
+   * Whether hosts are served here. While they are not, their logins are answered with Service Unavailable, so that they try
+   * again or elsewhere, and who is logged in is logged out: what is in flight then is theirs to send again.
+   */
+  set serves(serves: boolean) {
+    this.#target.available = serves;
+  }
+
   /** Closes the portals and ends the sessions. */
   async close(): Promise<void> {
     this.#listeners.length = 0;
@@ -162,6 +170,8 @@ function describe(event: TargetEvent): string | undefined {
       return event.session.targetName === "" ? undefined : `${event.session.initiatorName} is gone: ${event.why}`;
     case "login-failed":
       return describeFailure(event);
+    case "login-redirected":
+      return `${event.initiatorName} from ${event.remote} was sent to ${event.to}`;
     case "connection-dropped":
       return `connection from ${event.remote} dropped: ${event.why}`;
     case "connection-refused":

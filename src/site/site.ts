@@ -197,7 +197,6 @@ function openPrimary(
   const remotes = config.mirror.legs.length > 0 ? remoteVolumes(config) : NO_VOLUMES;
   const pipeline = openPipeline(config, parts, remotes);
   const controller = new MirrorController(world, config.site.name, pipeline);
-  controller.onState = (state) => onEvent({ kind: "controller", state });
   controller.onFailed = (error) => alarms.raise(error);
   controller.legs = config.mirror.legs.map((sites) => {
     const leg: Leg = {
@@ -220,6 +219,11 @@ function openPrimary(
   });
   for (const remote of remotes.values()) remote.legs = controller.legs;
   const port = new HostPort(world, config, controller, reservations, onEvent);
+  controller.onState = (state) => {
+    // Another primary serves now: hosts are to look for it, not to be told of a LUN that is not ready.
+    port.serves = state.kind !== "fenced";
+    onEvent({ kind: "controller", state });
+  };
   return { pipeline, feed: { kind: "hosts", controller, port } };
 }
 

@@ -107,7 +107,10 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#session !== undefined) this.#session.heard = true;
+    if (this.#session !== undefined) {
+      this.#session.heard = true;
+      if (this.#session.tasks !== undefined) this.#session.tasks.arrivedAt = this.#host.timers.now();
+    }
     this.#inEvent = true;
     this.#input.feed(bytes);
     this.#inEvent = false;
@@ -239,6 +242,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
         cmdSN,
         view: this.#host.viewOf(identity, this.portal),
         buffers: this.#host.buffers,
+        timers: this.#host.timers,
         output: this.#output,
         writeBudget: this.#host.writeBudget,
       },

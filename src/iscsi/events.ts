@@ -49,6 +49,48 @@ export interface SessionSnapshot {
   readonly outputBytesQueued: number;
 }
 
+/** How long commands took: see statistics.ts for what is counted, and for the bounds of the buckets. */
+export interface LatencyHistogram {
+  readonly buckets: readonly number[];
+  /** The sum of the buckets. */
+  readonly commands: number;
+  /** Divided by a length of time, the mean of how many were at work at once in it. */
+  readonly totalMs: number;
+  readonly longestMs: number;
+}
+
+/** Counted since the unit was added, or the target: never reset. */
+export interface CommandStatistics {
+  readonly reads: LatencyHistogram;
+  readonly writes: LatencyHistogram;
+  /** All that are neither: those that move no blocks, and those that do more with them than to read or write. */
+  readonly others: LatencyHistogram;
+  /** Of commands that succeeded. */
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+  /** Commands that are in the target now, and the most that ever were. */
+  readonly depth: number;
+  readonly deepest: number;
+  /** CHECK CONDITION, but for unit attentions. */
+  readonly failed: number;
+  /** BUSY, TASK SET FULL and RESERVATION CONFLICT. */
+  readonly refused: number;
+  /** Ended without a status of their own. */
+  readonly aborted: number;
+  readonly deviceErrors: number;
+}
+
+export interface UnitStatistics extends CommandStatistics {
+  /** The target's own. */
+  readonly lun: number;
+}
+
+/** Units that were removed are in its own figures, and are not listed. */
+export interface TargetStatistics extends CommandStatistics {
+  readonly targetName: string;
+  readonly units: readonly UnitStatistics[];
+}
+
 /** Counted since the server was made; never reset. */
 export interface Counters {
   connectionsAccepted: number;

@@ -2,7 +2,16 @@
 
 export type { Grant, Redirection, TargetAccess } from "./access.ts";
 export type { Chap, ChapAccount } from "./chap.ts";
-export type { Counters, LoginFailure, SessionSnapshot, TargetEvent } from "./events.ts";
+export type {
+  CommandStatistics,
+  Counters,
+  LatencyHistogram,
+  LoginFailure,
+  SessionSnapshot,
+  TargetEvent,
+  TargetStatistics,
+  UnitStatistics,
+} from "./events.ts";
 export type {
   Address,
   Allocation,
@@ -31,4 +40,5 @@ export { type AccessChange, AccessState, type PortGroup, type PortGroupsSpec } f
 export { holds as holdsReservation, ReservationType } from "./scsi/reservations.ts";
 export { type Sense, SenseKey, Senses } from "./scsi/sense.ts";
 export type { Identity, LogicalUnit, LunSpec } from "./scsi/unit.ts";
+export { LATENCY_BOUNDS_MS, latencyOf } from "./statistics.ts";
 export { type ServerOptions, Target, TargetServer, type TargetSpec } from "./target.ts";

@@ -110,6 +110,8 @@ export interface Timer {
 }
 
 export interface Timers {
+  /** Milliseconds of a monotonic clock, with fractions where it has them: how long commands take is told by it. */
+  now(): number;
   after(delay: number, run: () => void): Timer;
   /** Runs once, after the callbacks of the present event-loop turn. */
   afterTurn(run: () => void): void;

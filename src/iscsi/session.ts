@@ -19,6 +19,7 @@ import {
   TaskManagement,
   TaskManagementResponse,
 } from "./constants.ts";
+import type { Timers } from "./interfaces.ts";
 import { PLUGGED_COMMANDS_MAX } from "./limits.ts";
 import type { LoginIdentity } from "./login.ts";
 import type { Parameters } from "./negotiation.ts";
@@ -60,6 +61,7 @@ export interface SessionSpec {
   /** What the initiator is given of the target; absent in a discovery session. */
   readonly view: LunView | undefined;
   readonly buffers: BufferPool;
+  readonly timers: Timers;
   readonly output: Output;
   readonly writeBudget?: number;
 }
@@ -102,6 +104,7 @@ export class Session {
         spec.parameters,
         spec.view,
         spec.buffers,
+        spec.timers,
         {
           outputAdded: () => host.outputAdded(),
           deviceFailed: (lun, error) => host.deviceFailed(lun, error),

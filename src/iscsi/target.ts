@@ -12,7 +12,7 @@ import { Challenges } from "./challenges.ts";
 import type { Chap } from "./chap.ts";
 import { type ConnectionHost, TargetConnection } from "./connection.ts";
 import { LoginStatus } from "./constants.ts";
-import type { Counters, SessionSnapshot, TargetEvent } from "./events.ts";
+import type { Counters, SessionSnapshot, TargetEvent, TargetStatistics } from "./events.ts";
 import type {
   Address,
   ChapHashes,
@@ -36,6 +36,7 @@ import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import type { Session } from "./session.ts";
+import { CommandCounter } from "./statistics.ts";
 
 export interface ServerOptions {
   readonly network: Network;
@@ -74,6 +75,9 @@ export class Target {
   readonly name: string;
   readonly device: ScsiDevice;
   #access: TargetAccess;
+  /** Units that are being removed, and what those that are have counted. */
+  readonly #leaving = new Set<LogicalUnit>();
+  readonly #gone = new CommandCounter();
   readonly #server: TargetServer;
   #available = true;
 
@@ -123,12 +127,26 @@ export class Target {
     void this.#server.follow(this);
   }
 
+  statistics(): TargetStatistics {
+    const all = new CommandCounter();
+    all.take(this.#gone);
+    for (const { counter } of this.#leaving) all.take(counter);
+    const units = this.device.units().map(({ lun, counter }) => {
+      all.take(counter);
+      return { lun, ...counter.snapshot() };
+    });
+    return { targetName: this.name, ...all.snapshot(), units };
+  }
+
   /** Ends the unit's tasks; resolves when its device has nothing left to do for them. */
   async removeLun(lun: number): Promise<void> {
     const unit = this.device.remove(lun);
     if (unit === undefined) return;
+    this.#leaving.add(unit);
     await Promise.all([this.#server.follow(this), this.#server.abortTasks(this.name, unit)]);
     await unit.end();
+    this.#leaving.delete(unit);
+    this.#gone.take(unit.counter);
   }
 
   /** The target port groups as they are now. */

@@ -10,7 +10,7 @@ import type { BufferPool } from "./buffers.ts";
 import { CommandFlag, FINAL, RejectReason, TaskAttribute } from "./constants.ts";
 import { DataInTransfers, type TaskOwner } from "./data-in.ts";
 import { DataOutTransfers } from "./data-out.ts";
-import type { Pending } from "./interfaces.ts";
+import type { Pending, Timers } from "./interfaces.ts";
 import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { readLun, ScsiCommand } from "./pdu.ts";
@@ -18,8 +18,9 @@ import type { Replies } from "./replies.ts";
 import { Plan } from "./scsi/command.ts";
 import { decode } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
-import { CheckCondition, type Sense, Senses, Status } from "./scsi/sense.ts";
+import { CheckCondition, type Sense, SenseKey, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
+import { CommandKind } from "./statistics.ts";
 import { Task } from "./task.ts";
 
 export interface TaskSetEvents {
@@ -38,6 +39,7 @@ export class TaskSet implements TaskOwner {
   readonly #replies: Replies;
   readonly #parameters: Parameters;
   readonly view: LunView;
+  readonly #timers: Timers;
   readonly #events: TaskSetEvents;
   readonly #tasks = new Map<number, Task>();
   readonly #pool: Task[] = [];
@@ -45,6 +47,8 @@ export class TaskSet implements TaskOwner {
   /** Tasks that wait for an ordered one, or are ordered and wait for others; in order of arrival. */
   readonly #deferred: Task[] = [];
   #closed = false;
+  /** When the data event came that is being taken. */
+  arrivedAt = 0;
   commands = 0;
   bytesRead = 0;
   bytesWritten = 0;
@@ -54,9 +58,11 @@ export class TaskSet implements TaskOwner {
     parameters: Parameters,
     view: LunView,
     buffers: BufferPool,
+    timers: Timers,
     events: TaskSetEvents,
     writeBudget?: number,
   ) {
+    this.#timers = timers;
     this.#replies = replies;
     this.#parameters = parameters;
     this.view = view;
@@ -103,11 +109,15 @@ export class TaskSet implements TaskOwner {
     const nexus = this.#nexus(readLun(view, at + ScsiCommand.lun));
     task.nexus = nexus;
     task.unit = nexus.unit;
+    task.arrivedAt = this.arrivedAt;
+    task.unit?.counter.begun();
     this.#tasks.set(tag, task);
     this.commands++;
 
     if (this.#tasks.size > TASKS_MAX) task.status = Status.TaskSetFull;
     else decode(task, nexus);
+    task.kind =
+      task.plan === Plan.Read ? CommandKind.Read : task.plan === Plan.Write ? CommandKind.Write : CommandKind.Other;
     if (writes) this.#unasked(task, bytes, dataAt, dataBytes, final);
     // Without its parameter list a command is not carried out, so it must not seem to be.
     else if (task.plan === Plan.Collect && task.transferBytes > 0) task.fail(Senses.InvalidFieldInCdb);
@@ -207,7 +217,8 @@ export class TaskSet implements TaskOwner {
 
   sentWithStatus(task: Task): void {
     this.bytesRead += task.readEnd;
-    if (task.plan === Plan.Read) task.unit?.statistics.read(task.blocks);
+    if (task.plan === Plan.Read) task.unit?.transfers.read(task.blocks);
+    this.#count(task);
     this.#end(task);
   }
 
@@ -243,8 +254,9 @@ export class TaskSet implements TaskOwner {
     const moved = task.transferBytes;
     if (error instanceof CheckCondition) task.fail(error.sense);
     else {
+      if (task.unit !== undefined) task.unit.counter.deviceErrors++;
       this.#events.deviceFailed(task.unit?.lun ?? 0, error);
-      task.unit?.statistics.failed(writing);
+      task.unit?.transfers.failed(writing);
       const sense: Sense | "BUSY" = this.view.device.host.senseFor(error, writing);
       if (sense === "BUSY") {
         task.plan = Plan.Done;
@@ -261,15 +273,28 @@ export class TaskSet implements TaskOwner {
       this.bytesWritten += bytes;
       const { unit } = task;
       if (unit !== undefined && (task.plan === Plan.Write || task.writing)) {
-        unit.statistics.wrote(Math.floor(bytes / unit.blockSize));
+        unit.transfers.wrote(Math.floor(bytes / unit.blockSize));
       }
     }
+    this.#count(task);
     if (!this.#closed) {
       this.#replies.grant(this.#tasks.size - 1);
       const moved = task.status === Status.Good || task.sense === undefined ? task.transferBytes : this.#moved(task);
       this.#replies.scsiResponse(task, moved, task.unit?.dSense ?? false);
     }
     this.#end(task);
+  }
+
+  #count(task: Task): void {
+    const counter = task.unit?.counter;
+    if (counter === undefined || task.aborted) return;
+    counter.answered(task.kind, this.#timers.now() - task.arrivedAt);
+    if (task.status === Status.Good) {
+      if (task.writes) counter.bytesWritten += Math.min(task.transferBytes, task.expectedDataTransferLength);
+      else counter.bytesRead += task.readEnd;
+    } else if (task.sense === undefined) {
+      if (task.status !== Status.ConditionMet) counter.refused++;
+    } else if (task.sense.key !== SenseKey.UnitAttention) counter.failed++;
   }
 
   /** Of a failed command, what was really transferred. */
@@ -280,6 +305,10 @@ export class TaskSet implements TaskOwner {
 
   #end(task: Task): void {
     this.#tasks.delete(task.initiatorTaskTag);
+    if (task.unit !== undefined) {
+      task.unit.counter.ended();
+      if (task.aborted) task.unit.counter.aborted++;
+    }
     this.#events.taskEnded(task);
     this.dataOut.release(task);
     const { nexus } = task;

@@ -6,6 +6,7 @@
 
 import { Command } from "./scsi/command.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
+import { CommandKind } from "./statistics.ts";
 
 /** A sequence of Data-Outs that was asked for by an R2T and has not ended. */
 export interface OutstandingR2T {
@@ -18,6 +19,9 @@ export class Task extends Command {
   nexus: Nexus | undefined;
   /** The unit when the command came: a nexus may get another while the task lasts. */
   unit: LogicalUnit | undefined;
+  /** For the statistics: one of `CommandKind`, and when it came. */
+  kind: 0 | 1 | 2 = CommandKind.Other;
+  arrivedAt = 0;
   ordered = false;
   /** The R and W flags. */
   reads = false;

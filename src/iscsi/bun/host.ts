@@ -31,6 +31,7 @@ export function bunHost(): BunHost {
   return {
     network: { listen },
     timers: {
+      now: () => performance.now(),
       after(delay, run) {
         const timer = setTimeout(run, delay);
         return { cancel: () => clearTimeout(timer) };

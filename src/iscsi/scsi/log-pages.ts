@@ -7,7 +7,7 @@
 
 import type { Command } from "./command.ts";
 import { invalidCdbField, Senses } from "./sense.ts";
-import { type Counted, Statistics } from "./statistics.ts";
+import { type Counted, Transfers } from "./transfers.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
 
 const ALL_SUBPAGES = 0xff;
@@ -104,7 +104,7 @@ function reportPage(command: Command, unit: LogicalUnit, page: number, control: 
     command.fail(invalidCdbField(2));
     return;
   }
-  const counted = control === PageControl.DefaultCumulative ? new Statistics() : sinceReset(unit, page);
+  const counted = control === PageControl.DefaultCumulative ? new Transfers() : sinceReset(unit, page);
   const all = counters?.(counted, unit) ?? list?.() ?? [];
   const from = command.view.getUint16(5);
   const parameters = all.filter(({ code }) => code >= from);
@@ -130,15 +130,15 @@ function withHeader(page: number, subpage: number, body: Uint8Array): Uint8Array
   return bytes;
 }
 
-function sinceReset({ statistics, logBases }: LogicalUnit, page: number): Counted {
-  const base = logBases.get(page) ?? new Statistics();
+function sinceReset({ transfers, logBases }: LogicalUnit, page: number): Counted {
+  const base = logBases.get(page) ?? new Transfers();
   return {
-    reads: statistics.reads - base.reads,
-    writes: statistics.writes - base.writes,
-    blocksSent: statistics.blocksSent - base.blocksSent,
-    blocksTaken: statistics.blocksTaken - base.blocksTaken,
-    readErrors: statistics.readErrors - base.readErrors,
-    writeErrors: statistics.writeErrors - base.writeErrors,
+    reads: transfers.reads - base.reads,
+    writes: transfers.writes - base.writes,
+    blocksSent: transfers.blocksSent - base.blocksSent,
+    blocksTaken: transfers.blocksTaken - base.blocksTaken,
+    readErrors: transfers.readErrors - base.readErrors,
+    writeErrors: transfers.writeErrors - base.writeErrors,
   };
 }
 
@@ -156,7 +156,7 @@ export function logSelect(command: Command, unit: LogicalUnit, nexus: Nexus): vo
   else if (pages.length === 0) command.fail(invalidCdbField(2));
   else if (cdb[3] !== 0) command.fail(invalidCdbField(3));
   else if ((cdb[1] & PCR) !== 0 || control === PageControl.DefaultCumulative) {
-    for (const one of pages) if (one.counters !== undefined) unit.logBases.set(one.page, { ...unit.statistics });
+    for (const one of pages) if (one.counters !== undefined) unit.logBases.set(one.page, { ...unit.transfers });
     unit.host.announce(unit, Senses.LogParametersChanged, nexus);
   }
 }

@@ -9,6 +9,7 @@
 import type { BufferPool } from "../buffers.ts";
 import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
+import { CommandCounter } from "../statistics.ts";
 import type { Reach } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
@@ -16,7 +17,7 @@ import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
-import { Statistics } from "./statistics.ts";
+import { Transfers } from "./transfers.ts";
 import { UnitReservations } from "./unit-reservations.ts";
 
 export interface Identity {
@@ -149,7 +150,8 @@ export class LogicalUnit {
   readsAtOnce = true;
   writesAtOnce = true;
   readonly background = new Background();
-  readonly statistics = new Statistics();
+  readonly counter = new CommandCounter();
+  readonly transfers = new Transfers();
   readonly logBases: LogBases = new Map();
   /** Whether it carries out every command: all that a command looks at while it does. */
   open = true;

@@ -3,12 +3,16 @@
 import type { BlockDevice, Connection, Memory, Pending, Random, Timers, WriteOptions } from "../interfaces.ts";
 
 export class ManualTimers implements Timers {
-  now = 0;
+  #now = 0;
   #timers: { at: number; run: () => void }[] = [];
   #turn: (() => void)[] = [];
 
+  now(): number {
+    return this.#now;
+  }
+
   after(delay: number, run: () => void) {
-    const timer = { at: this.now + delay, run };
+    const timer = { at: this.#now + delay, run };
     this.#timers.push(timer);
     return {
       cancel: () => {
@@ -33,8 +37,8 @@ export class ManualTimers implements Timers {
   }
 
   advance(delay: number): void {
-    this.now += delay;
-    for (const timer of this.#timers.filter((one) => one.at <= this.now)) {
+    this.#now += delay;
+    for (const timer of this.#timers.filter((one) => one.at <= this.#now)) {
       this.#timers = this.#timers.filter((one) => one !== timer);
       timer.run();
     }

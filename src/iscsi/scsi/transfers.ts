@@ -1,6 +1,6 @@
 /** What was read from a unit and written to it, counted since it was added: what log pages report. Never reset itself. */
 
-export class Statistics {
+export class Transfers {
   /** Commands that sent blocks to their initiator, and those that took data for blocks from it, without an error. */
   reads = 0;
   writes = 0;
@@ -28,5 +28,5 @@ export class Statistics {
 }
 
 export type Counted = Readonly<
-  Pick<Statistics, "reads" | "writes" | "blocksSent" | "blocksTaken" | "readErrors" | "writeErrors">
+  Pick<Transfers, "reads" | "writes" | "blocksSent" | "blocksTaken" | "readErrors" | "writeErrors">
 >;

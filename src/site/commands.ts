@@ -19,6 +19,7 @@ import {
   renderScrub,
   renderSessions,
   renderStatus,
+  renderTarget,
   renderVerify,
 } from "./render.ts";
 import type { Site } from "./site.ts";
@@ -85,6 +86,10 @@ export const COMMANDS: readonly Command[] = [
   show(["sessions"], "the initiators that are logged in", (site) => {
     const { target } = snapshot(site);
     return { value: target, text: renderSessions(target) };
+  }),
+  show(["target"], "how many commands hosts have sent to each LUN, and how long they took", (site) => {
+    const { target } = snapshot(site);
+    return { value: target, text: renderTarget(target) };
   }),
   show(["reservations"], "which initiators are registered at a LUN, and who has reserved it", ({ feed }) => {
     const reservations = feed.kind === "hosts" ? feed.port.reservations : undefined;

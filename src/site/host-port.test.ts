@@ -4,9 +4,11 @@ import { epoch, MiB } from "../base/units.ts";
 import { parseConfig } from "../config/config.ts";
 import { Senses } from "../iscsi/index.ts";
 import { MemoryUniverse } from "../platform/memory/memory-world.ts";
+import { runCommand } from "./commands.ts";
 import { senseFor } from "./host-port.ts";
 import { TestHost } from "./host-testing.ts";
 import { Site } from "./site.ts";
+import { snapshot } from "./snapshot.ts";
 
 const IQN = "iqn.2026-11.dev.antipode:prod";
 const ADA = "iqn.1993-08.org.debian:01:ada";
@@ -42,6 +44,37 @@ describe("the target of a primary", () => {
     expect((await host.next()).opcode).toBe(0x32);
     await universe.run(() => host.isClosed);
     expect(await (await connect()).login(ADA, IQN)).toBe(0x0301);
+  });
+
+  it("tells who is logged in, what they do, and how long it takes", async () => {
+    const { universe, site, connect } = await serving();
+    const run = async (line: string) => (await universe.result(runCommand(site, line.split(" "), () => {}))).text;
+    expect(await run("show target")).toBe(`${IQN} at denver:3260, 0 sessions
+db (LUN 0): 0 at work, 0 at the most
+  reads   none
+  writes  none
+  others  none
+  ended   0 failed, 0 refused, 0 aborted, 0 errors of storage
+`);
+    const host = await connect();
+    await host.login(ADA, IQN);
+    await host.command([0, 0, 0, 0, 0, 0]);
+    const data = new Uint8Array(4096).fill(7);
+    expect((await host.command([0x2a, 0, 0, 0, 0, 0, 0, 0, 8, 0], { write: data })).header.getUint8(3)).toBe(0);
+    expect((await host.command([0x28, 0, 0, 0, 0, 0, 0, 0, 8, 0], { read: 4096 })).data).toEqual(data);
+    const shown = await run("show target");
+    expect(shown).toMatch(/^ {2}reads {3}1, 4 KiB: /m);
+    expect(shown).toMatch(
+      /^ {2}writes {2}1, 4 KiB: [\d.]+ ms on average, 50 % in [\d.]+ ms, 99 % in [\d.]+ ms, [\d.]+ ms at the most$/m,
+    );
+    for (const line of shown.split("\n")) expect(line.length).toBeLessThanOrEqual(100);
+    expect(await run("show sessions")).toMatch(
+      new RegExp(
+        `^${ADA} \\(normal\\) from ada:\\d+ at denver:3260\n  3 commands, 0 at work, 4 KiB read, 4 KiB written\n$`,
+      ),
+    );
+    const { target } = snapshot(site);
+    expect(target?.volumes).toMatchObject([{ volume: "db", lun: 0, writes: { commands: 1 }, failed: 0 }]);
   });
 });
 

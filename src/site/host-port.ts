@@ -25,7 +25,7 @@ import type { SiteEvent } from "./events.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
-import type { SiteStatus } from "./status.ts";
+import type { SessionStatus, SiteStatus } from "./status.ts";
 
 const VENDOR = "ANTIPODE";
 const PRODUCT = "Mirrored LUN";
@@ -123,15 +123,16 @@ export class HostPort {
     });
   }
 
+  #volumeOf(lun: number): string {
+    return Object.values(this.#config.volumes).find((volume) => volume.lun === lun)?.name ?? "";
+  }
+
   get status(): NonNullable<SiteStatus["target"]> {
     return {
       iqn: this.#config.target.iqn,
       portals: this.portals,
-      sessions: this.#server.sessions().map(({ initiatorName, targetName, remote }) => ({
-        initiator: initiatorName,
-        kind: targetName === "" ? "discovery" : "normal",
-        remote,
-      })),
+      sessions: this.#server.sessions().map(sessionStatus),
+      volumes: this.#target.statistics().units.map((unit) => ({ volume: this.#volumeOf(unit.lun), ...unit })),
     };
   }
 }
@@ -151,6 +152,12 @@ export function senseFor(error: unknown, writing: boolean): Sense | "BUSY" {
   if (isOperatingError(error, "mirror.starting")) return "BUSY";
   if (isOperatingError(error) && error.code.startsWith("mirror.")) return Senses.NotReady;
   return mediumError(error, writing);
+}
+
+function sessionStatus(session: SessionSnapshot): SessionStatus {
+  const { initiatorName, targetName, user, remote, local, tasks, commands, bytesRead, bytesWritten } = session;
+  const kind = targetName === "" ? "discovery" : "normal";
+  return { initiator: initiatorName, kind, user, remote, portal: local, tasks, commands, bytesRead, bytesWritten };
 }
 
 function describeLogin({ initiatorName, remote, user }: SessionSnapshot): string {

@@ -1,6 +1,7 @@
 /** How a command's data looks to people: plain text of at most 100 columns, fit for a serial line. */
 
 import { GiB, KiB, MiB, TiB } from "../base/units.ts";
+import { type LatencyHistogram, latencyOf } from "../iscsi/index.ts";
 import type { BlockList, VolumeRepair } from "../mirror/repair.ts";
 import type { SiteVerdict, VolumeVerdict } from "../mirror/verify.ts";
 import type { ScrubReport } from "../raid/disk-array.ts";
@@ -122,7 +123,39 @@ export function renderScrub(array: string, { rows, mismatches, repaired, unrepai
 export function renderSessions(target: SiteStatus["target"]): string {
   if (target === undefined) return "This site has no iSCSI target.\n";
   if (target.sessions.length === 0) return `No initiator is logged in to ${target.iqn}.\n`;
-  return text(target.sessions.map(({ initiator, kind, remote }) => `${initiator} (${kind}) from ${remote}`));
+  return text(
+    target.sessions.flatMap(({ initiator, kind, user, remote, portal, tasks, commands, bytesRead, bytesWritten }) => [
+      `${initiator} (${kind}${user === undefined ? "" : `, user ${user}`}) from ${remote} at ${portal}`,
+      `  ${commands} commands, ${tasks} at work, ${size(bytesRead)} read, ${size(bytesWritten)} written`,
+    ]),
+  );
+}
+
+export function renderTarget(target: SiteStatus["target"]): string {
+  if (target === undefined) return "This site has no iSCSI target.\n";
+  const lines = [
+    `${target.iqn} at ${target.portals.join(", ") || "no portal yet"}, ${target.sessions.length} sessions`,
+  ];
+  for (const load of target.volumes) {
+    const { depth, deepest, failed, refused, aborted, deviceErrors } = load;
+    lines.push(`${load.volume} (LUN ${load.lun}): ${depth} at work, ${deepest} at the most`);
+    lines.push(`  reads   ${latencies(load.reads, `, ${size(load.bytesRead)}`)}`);
+    lines.push(`  writes  ${latencies(load.writes, `, ${size(load.bytesWritten)}`)}`);
+    lines.push(`  others  ${latencies(load.others, "")}`);
+    lines.push(`  ended   ${failed} failed, ${refused} refused, ${aborted} aborted, ${deviceErrors} errors of storage`);
+  }
+  return text(lines);
+}
+
+function latencies(histogram: LatencyHistogram, bytes: string): string {
+  const { commands, totalMs, longestMs } = histogram;
+  if (commands === 0) return "none";
+  const shares = [0.5, 0.99].map((share) => `${100 * share} % in ${ms(latencyOf(histogram, share) ?? 0)}`);
+  return `${commands}${bytes}: ${ms(totalMs / commands)} on average, ${shares.join(", ")}, ${ms(longestMs)} at the most`;
+}
+
+function ms(value: number): string {
+  return `${Number(value.toPrecision(2))} ms`;
 }
 
 export function renderReservations(reservations: readonly ReservationStatus[] | undefined): string {

@@ -1,5 +1,7 @@
 /** What a site tells about itself: one snapshot for the console, `ctl`, and machines. Every figure says its unit. */
 
+import type { CommandStatistics } from "../iscsi/index.ts";
+
 export interface Alarm {
   readonly code: string;
   readonly what: string;
@@ -100,7 +102,22 @@ export interface VolumeStatus {
 export interface SessionStatus {
   readonly initiator: string;
   readonly kind: string;
+  /** Whom the host has proven to be by CHAP. */
+  readonly user?: string;
   readonly remote: string;
+  /** The address that it has connected to. */
+  readonly portal: string;
+  /** At work now. */
+  readonly tasks: number;
+  readonly commands: number;
+  readonly bytesRead: number;
+  readonly bytesWritten: number;
+}
+
+/** What hosts' commands to a volume were since the site has started, and how long they took: see docs/iscsi.md. */
+export interface HostLoad extends CommandStatistics {
+  readonly volume: string;
+  readonly lun: number;
 }
 
 export interface WatchdogStatus {
@@ -141,6 +158,7 @@ export interface SiteStatus {
     readonly iqn: string;
     readonly portals: readonly string[];
     readonly sessions: readonly SessionStatus[];
+    readonly volumes: readonly HostLoad[];
   };
   /** Host writes without an acknowledgement, and those that wait for room before them. */
   readonly hostWrites?: { readonly unacknowledged: number; readonly waiting: number };

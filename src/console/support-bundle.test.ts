@@ -55,6 +55,7 @@ describe("a support bundle", () => {
       "site/show-mirror.txt",
       "site/show-array.txt",
       "site/show-sessions.txt",
+      "site/show-target.txt",
       "site/show-reservations.txt",
       "machine.json",
       "firmware.txt",

@@ -74,4 +74,14 @@ export const COPY_CSCDS_MAX = 16;
 export const COPY_SEGMENTS_MAX = 64;
 export const COPY_LIST_BYTES_MAX = 32 * (COPY_CSCDS_MAX + COPY_SEGMENTS_MAX);
 export const COPY_SEGMENT_BYTES_MAX = 256 * MiB;
+/** ROD tokens of a target that are alive, and those that are over of which it still knows why. */
+export const TOKENS_MAX = 128;
+export const TOKENS_REMEMBERED_MAX = 256;
+/** Ranges of blocks that one token is made of, or that one is written to. */
+export const TOKEN_RANGES_MAX = 64;
+/** What a token may stand for: as long a copy as a segment of EXTENDED COPY. */
+export const TOKEN_BYTES_MAX = COPY_SEGMENT_BYTES_MAX;
+/** How long an unused token lives where its maker did not say, and at most. */
+export const TOKEN_SECONDS = 30;
+export const TOKEN_SECONDS_MAX = 3600;
 export const PHYSICAL_BLOCK_BYTES = 4 * KiB;

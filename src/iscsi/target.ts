@@ -99,7 +99,10 @@ export class Target {
 
   set available(available: boolean) {
     this.#available = available;
-    if (!available) void this.logOutAll("the target is not available now");
+    if (available) return;
+    // What the LUNs hold may change elsewhere meanwhile.
+    this.device.host.tokens.cancel();
+    void this.logOutAll("the target is not available now");
   }
 
   get access(): TargetAccess {
@@ -172,6 +175,7 @@ export class Target {
     const unit = this.device.unit(lun);
     if (unit === undefined || unit.blockCount === unit.device.blockCount) return;
     unit.blockCount = unit.device.blockCount;
+    unit.host.tokens.cancel(unit);
     unit.host.announce(unit, Senses.CapacityChanged);
   }
 }
@@ -227,22 +231,27 @@ export class TargetServer implements ConnectionHost {
   addTarget(spec: TargetSpec): Target {
     if (this.#targets.has(spec.name)) throw new RangeError(`a target named ${spec.name} is there already`);
     this.assertPossible(spec);
-    const device = new ScsiDevice({
-      buffers: this.buffers,
-      timers: this.timers,
-      portGroups: new PortGroups(spec.name, this.#elsewhere.groupTag, spec.portGroups),
-      senseFor: spec.senseFor ?? mediumError,
-      abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit, except, ports),
-      deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
-      announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
-      initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
-      units: (port) => [
-        ...new Set(this.#sessionsOfPorts(spec.name, new Set([port])).flatMap(({ tasks }) => tasks?.view.units() ?? [])),
-      ],
-      attend: (unit, sense, ports) => {
-        for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
+    const device = new ScsiDevice(
+      {
+        buffers: this.buffers,
+        timers: this.timers,
+        portGroups: new PortGroups(spec.name, this.#elsewhere.groupTag, spec.portGroups),
+        senseFor: spec.senseFor ?? mediumError,
+        abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit, except, ports),
+        deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
+        announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
+        initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
+        units: (port) => [
+          ...new Set(
+            this.#sessionsOfPorts(spec.name, new Set([port])).flatMap(({ tasks }) => tasks?.view.units() ?? []),
+          ),
+        ],
+        attend: (unit, sense, ports) => {
+          for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
+        },
       },
-    });
+      this.#options.random,
+    );
     const target = new Target(spec, this, device);
     this.#targets.set(spec.name, target);
     return target;

@@ -55,6 +55,8 @@ const SERVICE_ACTION_RULES: readonly (readonly [rule: AccessRule, opcode: number
   // REPORT TARGET PORT GROUPS and its like; REPORT SUPPORTED OPERATION CODES and TASK MANAGEMENT FUNCTIONS
   [Free, 0xa3, 0x05, 0x0a, 0x0b, 0x0e, 0x0f],
   [Read, 0xa3, 0x0c, 0x0d],
+  // POPULATE TOKEN
+  [Read, 0x83, 0x10],
   // SET TARGET PORT GROUPS and its like
   [Write, 0xa4, 0x06, 0x0a, 0x0b, 0x0e, 0x0f],
 ];

@@ -31,6 +31,8 @@ export class Copy {
   segments = 0;
   bytes = 0;
   operations = 0;
+  /** It is done, with less transferred than was asked for: its token had no more. */
+  cutShort = false;
   sense: Sense | undefined;
   /** The ROD token that it made. */
   token: Uint8Array | undefined;

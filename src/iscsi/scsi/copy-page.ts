@@ -7,27 +7,40 @@ import {
   COPY_LIST_BYTES_MAX,
   COPY_SEGMENT_BYTES_MAX,
   COPY_SEGMENTS_MAX,
+  PIECE_BYTES_MAX,
+  TOKEN_BYTES_MAX,
+  TOKEN_RANGES_MAX,
+  TOKEN_SECONDS,
+  TOKEN_SECONDS_MAX,
 } from "../limits.ts";
 import { COPY_COMMANDS } from "./copy-commands.ts";
 import { DESCRIPTOR_TYPES } from "./copy-list.ts";
+import { RodType } from "./tokens.ts";
+import type { LogicalUnit } from "./unit.ts";
 
 const Descriptor = {
+  BlockDeviceTokenLimits: 0x0000,
   SupportedCommands: 0x0001,
   ParameterData: 0x0004,
   SupportedDescriptors: 0x0008,
   SupportedCscdIds: 0x000c,
+  TokenFeatures: 0x0106,
+  TokenTypes: 0x0108,
   GeneralCopyOperations: 0x8001,
 } as const;
 
 /** The unit that the command was sent to. */
 const OWN_CSCD = [0xff, 0xff] as const;
 
-export function thirdPartyCopy(): Uint8Array {
+export function thirdPartyCopy(unit: LogicalUnit): Uint8Array {
   return concat(
+    descriptor(Descriptor.BlockDeviceTokenLimits, tokenLimits(unit)),
     descriptor(Descriptor.SupportedCommands, counted(supportedCommands())),
     descriptor(Descriptor.ParameterData, parameterData()),
     descriptor(Descriptor.SupportedDescriptors, counted(DESCRIPTOR_TYPES)),
     descriptor(Descriptor.SupportedCscdIds, [0, OWN_CSCD.length, ...OWN_CSCD]),
+    descriptor(Descriptor.TokenFeatures, tokenFeatures()),
+    descriptor(Descriptor.TokenTypes, tokenTypes()),
     descriptor(Descriptor.GeneralCopyOperations, generalCopyOperations()),
   );
 }
@@ -61,6 +74,55 @@ function parameterData(): Uint8Array {
   view.setUint16(4, COPY_CSCDS_MAX);
   view.setUint16(6, COPY_SEGMENTS_MAX);
   view.setUint32(8, COPY_LIST_BYTES_MAX);
+  return bytes;
+}
+
+/** The transfers in blocks. */
+function tokenLimits({ blockSize }: LogicalUnit): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(6, TOKEN_RANGES_MAX);
+  view.setUint32(8, TOKEN_SECONDS_MAX);
+  view.setUint32(12, TOKEN_SECONDS);
+  view.setBigUint64(16, BigInt(TOKEN_BYTES_MAX / blockSize));
+  view.setBigUint64(24, BigInt(TOKEN_BYTES_MAX / blockSize));
+  return bytes;
+}
+
+/** No tokens of other targets; there is no end to a token's life but by being unused, and by writes. */
+function tokenFeatures(): Uint8Array {
+  const blockFeatures = 48;
+  const bytes = new Uint8Array(44 + blockFeatures);
+  const view = new DataView(bytes.buffer);
+  view.setUint32(12, 1); // MINIMUM TOKEN LIFETIME
+  view.setUint32(16, 0xffffffff);
+  view.setUint32(20, TOKEN_SECONDS_MAX);
+  view.setUint16(42, blockFeatures);
+  view.setUint16(46, blockFeatures - 4);
+  view.setBigUint64(52, BigInt(TOKEN_BYTES_MAX));
+  view.setBigUint64(60, BigInt(TOKEN_BYTES_MAX));
+  view.setBigUint64(68, BigInt(TOKEN_BYTES_MAX));
+  view.setBigUint64(76, BigInt(PIECE_BYTES_MAX));
+  return bytes;
+}
+
+const TOKEN_TYPE_BYTES = 64;
+/** A token of the type may be given to a host, and taken from one. */
+const GIVEN = 0x01;
+const TAKEN = 0x02;
+
+function tokenTypes(): Uint8Array {
+  const types = [
+    [RodType.ChangeVulnerable, GIVEN | TAKEN],
+    [RodType.BlockZero, TAKEN],
+  ] as const;
+  const bytes = new Uint8Array(4 + TOKEN_TYPE_BYTES * types.length);
+  const view = new DataView(bytes.buffer);
+  view.setUint16(2, TOKEN_TYPE_BYTES * types.length);
+  types.forEach(([type, flags], index) => {
+    view.setUint32(4 + TOKEN_TYPE_BYTES * index, type);
+    bytes[8 + TOKEN_TYPE_BYTES * index] = flags;
+  });
   return bytes;
 }
 

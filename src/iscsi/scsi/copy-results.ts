@@ -1,5 +1,6 @@
-/** The RECEIVE COPY commands that are not about tokens, SPC-4 sections 6.19 to 6.23: how copies are getting on, and what a target can do. */
+/** The RECEIVE COPY commands and RECEIVE ROD TOKEN INFORMATION, SPC-4 sections 6.19 to 6.25: how copies are, and what a target can do. */
 
+import { concat } from "../concat.ts";
 import {
   COPIES_MAX,
   COPY_CSCDS_MAX,
@@ -11,6 +12,7 @@ import type { Command } from "./command.ts";
 import type { Copy } from "./copies.ts";
 import { DESCRIPTOR_TYPES } from "./copy-list.ts";
 import { formatSense, invalidCdbField, Status } from "./sense.ts";
+import { TOKEN_BYTES } from "./tokens.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
 
 const ALLOCATION_LENGTH_BYTE = 10;
@@ -21,6 +23,7 @@ const CopyStatus = {
   UnderWay: 0x00,
   Done: 0x01,
   Failed: 0x02,
+  CutShort: 0x03,
   Foreground: 0x11,
   Background: 0x12,
   Aborted: 0x60,
@@ -81,6 +84,21 @@ export function receiveCopyStatusLid4(command: Command, unit: LogicalUnit, nexus
   if (copy !== undefined) answer(command, statusOf(copy, unit, BYTES));
 }
 
+/** RESERVED and the token, where the copy has made one. */
+const TOKEN_DESCRIPTOR_BYTES = 2 + TOKEN_BYTES;
+
+export function receiveRodTokenInformation(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const copy = asked(command, unit, nexus, command.view.getUint32(LIST_ID_BYTE));
+  if (copy === undefined) return;
+  const status = statusOf(copy, unit, BLOCKS);
+  const descriptors = new Uint8Array(4 + (copy.token === undefined ? 0 : TOKEN_DESCRIPTOR_BYTES));
+  new DataView(descriptors.buffer).setUint32(0, descriptors.length - 4);
+  if (copy.token !== undefined) descriptors.set(copy.token, 6);
+  const bytes = concat(status, descriptors);
+  new DataView(bytes.buffer).setUint32(0, bytes.length - 4);
+  answer(command, bytes);
+}
+
 /** What RECEIVE COPY STATUS (LID4) reports, and what RECEIVE ROD TOKEN INFORMATION does before its token. */
 function statusOf(copy: Copy, unit: LogicalUnit, unitsOfCount: number): Uint8Array {
   const sense = copy.sense === undefined ? new Uint8Array(0) : formatSense(copy.sense, unit.dSense);
@@ -100,12 +118,12 @@ function statusOf(copy: Copy, unit: LogicalUnit, unitsOfCount: number): Uint8Arr
   return bytes;
 }
 
-function lid4Status({ state, spec }: Copy): number {
+function lid4Status({ state, spec, cutShort }: Copy): number {
   switch (state) {
     case "under way":
       return spec.immediate ? CopyStatus.Background : CopyStatus.Foreground;
     case "done":
-      return CopyStatus.Done;
+      return cutShort ? CopyStatus.CutShort : CopyStatus.Done;
     case "failed":
       return CopyStatus.Failed;
     case "aborted":

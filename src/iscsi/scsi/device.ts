@@ -3,6 +3,7 @@
  * It knows nothing of iSCSI.
  */
 
+import type { Random } from "../interfaces.ts";
 import { type AccessRule, accessOf } from "./access.ts";
 import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
@@ -18,6 +19,7 @@ import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
 import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
+import { Tokens } from "./tokens.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
 
 /** Opcodes of which each service action is a command of its own. */
@@ -307,11 +309,12 @@ export class ScsiDevice {
   readonly #units = new Map<number, LogicalUnit>();
   readonly host: UnitHost;
 
-  constructor(host: Omit<UnitHost, "copies" | "changeAccessStates">) {
+  constructor(host: Omit<UnitHost, "copies" | "tokens" | "changeAccessStates">, random: Random) {
     const copies = new Copies();
     this.host = {
       ...host,
       copies,
+      tokens: new Tokens(host.timers, random),
       abortTasks: async (unit, except, ports) => {
         // A copy that was sent to another unit, or that no task waits for, is at work for the port as well.
         const copying = copies.abort((copy) => touches(copy, unit) && (ports?.has(copy.spec.port) ?? true));
@@ -346,9 +349,11 @@ export class ScsiDevice {
 
   /** See `UnitHost`. */
   changeAccessStates(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
-    const { portGroups, announce } = this.host;
+    const { portGroups, tokens, announce } = this.host;
     if (!portGroups.apply(changes, alteredBy)) return;
     const reach = reachIn(portGroups.own.state);
+    // Hosts may go on writing through another server.
+    if (reach !== undefined) tokens.cancel();
     for (const unit of this.#units.values()) {
       unit.reach = reach;
       announce(unit, Senses.AccessStateChanged, except);

@@ -24,12 +24,12 @@ export const SERIAL_BYTES_MAX = 64;
  */
 export function deviceIdentification(unit: LogicalUnit): Uint8Array {
   const { portGroups } = unit.host;
-  return concat(...unitDesignators(unit), ...portDesignators(portGroups), ...targetDesignators(portGroups));
+  return concat(...unitDesignators(unit), ...portDesignators(portGroups), targetName(portGroups));
 }
 
 /** The part of device identification that does not need a unit. */
 export function targetIdentification(portGroups: PortGroups): Uint8Array {
-  return concat(...portDesignators(portGroups), ...targetDesignators(portGroups));
+  return concat(...portDesignators(portGroups), targetName(portGroups));
 }
 
 /** All ports of the target, those of other servers too. */
@@ -75,10 +75,20 @@ function portDesignators(portGroups: PortGroups): readonly Uint8Array[] {
   ];
 }
 
-function targetDesignators({ targetName }: PortGroups): readonly Uint8Array[] {
-  return [
-    designator(ISCSI | CodeSet.Utf8, PIV | Association.TargetDevice | Designator.ScsiName, nameBytes(targetName)),
-  ];
+/** A designator of the target by its name. */
+export function targetName(portGroups: PortGroups): Uint8Array {
+  const name = nameBytes(portGroups.targetName);
+  return designator(ISCSI | CodeSet.Utf8, PIV | Association.TargetDevice | Designator.ScsiName, name);
+}
+
+/** The unit as an identification CSCD descriptor (E4h) has it. */
+export function naaCscd(unit: LogicalUnit): Uint8Array {
+  const bytes = new Uint8Array(32);
+  const view = new DataView(bytes.buffer);
+  bytes[0] = 0xe4;
+  bytes.set(unitDesignators(unit)[0], 4);
+  view.setUint32(28, unit.blockSize);
+  return bytes;
 }
 
 function portName(portGroups: PortGroups, port: number): Uint8Array {

@@ -17,8 +17,10 @@ import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
+import type { Tokens } from "./tokens.ts";
 import { Transfers } from "./transfers.ts";
 import { UnitReservations } from "./unit-reservations.ts";
+import { WatchedDevice } from "./watched-device.ts";
 
 export interface Identity {
   /** T10 vendor identification, at most 8 ASCII characters. */
@@ -63,6 +65,7 @@ export interface UnitHost {
   /** Units that an initiator port may use, for what it asks of one about another. */
   readonly units: (initiatorPort: string) => readonly LogicalUnit[];
   readonly copies: Copies;
+  readonly tokens: Tokens;
   readonly portGroups: PortGroups;
   /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
   readonly changeAccessStates: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
@@ -134,7 +137,9 @@ export class Nexus {
 
 export class LogicalUnit {
   readonly lun: number;
-  readonly device: BlockDevice;
+  /** What every request goes to; never to be kept over a wait. */
+  device: BlockDevice;
+  readonly #device: BlockDevice;
   readonly identity: Identity;
   readonly host: UnitHost;
   readonly blockSize: number;
@@ -171,6 +176,7 @@ export class LogicalUnit {
     if (!Number.isInteger(spec.lun) || spec.lun < 0 || spec.lun > LUN_MAX) throw new RangeError(`LUN ${spec.lun}`);
     this.lun = spec.lun;
     this.device = device;
+    this.#device = device;
     this.identity = spec.identity;
     this.host = host;
     this.blockSize = device.blockSize;
@@ -206,7 +212,13 @@ export class LogicalUnit {
 
   /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */
   async end(): Promise<void> {
+    this.host.tokens.cancel(this);
     await Promise.all([this.background.end(), this.host.copies.unitEnds(this)]);
+  }
+
+  /** Has `changes` told of blocks before they are written or unmapped; costs nothing while it is `undefined`. */
+  watch(changes: ((lba: number, blocks: number) => void) | undefined): void {
+    this.device = changes === undefined ? this.#device : new WatchedDevice(this.#device, changes);
   }
 
   get writeProtected(): boolean {

@@ -1,0 +1,52 @@
+/** A block device that tells of every write and unmap before it passes it on. */
+
+import type { BlockDevice, Pending, WriteOptions } from "../interfaces.ts";
+
+export class WatchedDevice implements BlockDevice {
+  readonly #device: BlockDevice;
+  readonly #changes: (lba: number, blocks: number) => void;
+  readonly blockSize: number;
+  readonly allocation: BlockDevice["allocation"];
+
+  /** @param changes told of blocks that will be something else from now on */
+  constructor(device: BlockDevice, changes: (lba: number, blocks: number) => void) {
+    this.#device = device;
+    this.#changes = changes;
+    this.blockSize = device.blockSize;
+    this.allocation = device.allocation?.bind(device);
+  }
+
+  get blockCount(): number {
+    return this.#device.blockCount;
+  }
+
+  get atomicBlocksMax(): number | undefined {
+    return this.#device.atomicBlocksMax;
+  }
+
+  get overwritesInPlace(): boolean | undefined {
+    return this.#device.overwritesInPlace;
+  }
+
+  get cacheBytes(): number | undefined {
+    return this.#device.cacheBytes;
+  }
+
+  read(lba: number, into: Uint8Array, signal?: AbortSignal): Pending {
+    return this.#device.read(lba, into, signal);
+  }
+
+  write(lba: number, from: Uint8Array, options?: WriteOptions): Pending {
+    this.#changes(lba, from.length / this.blockSize);
+    return this.#device.write(lba, from, options);
+  }
+
+  flush(signal?: AbortSignal): Pending {
+    return this.#device.flush(signal);
+  }
+
+  unmap(lba: number, blocks: number, signal?: AbortSignal): Pending {
+    this.#changes(lba, blocks);
+    return this.#device.unmap(lba, blocks, signal);
+  }
+}

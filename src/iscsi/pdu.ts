@@ -4,6 +4,8 @@
  * so that the hot path reads `view.getUint32(at + DataOut.bufferOffset)` and makes no object for a header.
  */
 
+import { REPORT_LUNS_UNIT } from "./scsi/lun.ts";
+
 export const BHS_BYTES = 48;
 export const DIGEST_BYTES = 4;
 
@@ -201,7 +203,8 @@ export function padding(length: number): number {
 }
 
 /**
- * The logical unit number in the 8 bytes at `at`: single level, peripheral (bus 0) or flat addressing (SAM-5 4.7).
+ * The logical unit number in the 8 bytes at `at`: single level, peripheral (bus 0) or flat addressing (SAM-5 4.7), or the
+ * REPORT LUNS well-known unit.
  *
  * @returns -1 for any other form
  */
@@ -210,6 +213,7 @@ export function readLun(view: DataView, at: number): number {
   if ((first & 0xffff) !== 0 || view.getUint32(at + 4) !== 0) return -1;
   const method = first >>> 30;
   if (method === 0) return first >>> 24 === 0 ? first >>> 16 : -1;
+  if (first >>> 16 === REPORT_LUNS_UNIT) return REPORT_LUNS_UNIT;
   return method === 1 ? (first >>> 16) & 0x3fff : -1;
 }
 

@@ -12,6 +12,7 @@ import { Copies, touches } from "./copies.ts";
 import { COPY_COMMANDS } from "./copy-commands.ts";
 import { type Definition, LBA4, LBA8, type Row } from "./definition.ts";
 import { logSelect, logSense } from "./log-pages.ts";
+import { REPORT_LUNS_UNIT } from "./lun.ts";
 import { modeSelect, modeSense } from "./mode-pages.ts";
 import * as pr from "./persistent-reserve.ts";
 import type { AccessChange } from "./port-groups.ts";
@@ -21,6 +22,7 @@ import * as spc from "./spc.ts";
 import { reportSupportedTaskManagementFunctions } from "./task-functions.ts";
 import { Tokens } from "./tokens.ts";
 import { LogicalUnit, type LunSpec, type Nexus, type Refusal, type UnitHost } from "./unit.ts";
+import { decodeForReportLuns } from "./well-known.ts";
 
 /** Opcodes of which each service action is a command of its own. */
 const WITH_SERVICE_ACTION = new Set([0x48, 0x5e, 0x5f, 0x83, 0x84, 0x9e, 0xa3, 0xa4]);
@@ -224,6 +226,10 @@ function conflicts(access: AccessRule, { cdb }: Command, { reservations }: Logic
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */
 function decodeWithoutUnit(command: Command, nexus: Nexus): void {
+  if (nexus.lun === REPORT_LUNS_UNIT) {
+    decodeForReportLuns(command, nexus);
+    return;
+  }
   switch (command.cdb[0]) {
     case INQUIRY:
       spc.inquiry(command, undefined);

@@ -21,21 +21,31 @@ const STANDARD_BYTES = 74;
 const VERSION_DESCRIPTORS = [0x00a0, 0x0460, 0x04c0, 0x0960] as const;
 /** Peripheral qualifier 011b, device type 1Fh: there can be no unit here. */
 const NO_UNIT = 0x7f;
-const NO_IDENTITY: Identity = { vendor: "ISCSI", product: "NO LOGICAL UNIT", revision: "0", serial: "", naa: 0n };
+const NO_IDENTITY = { vendor: "ISCSI", product: "NO LOGICAL UNIT", revision: "0" };
+const DIRECT_ACCESS = 0x00;
 
 export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
+  if (unit === undefined) return standardData(NO_IDENTITY, NO_UNIT);
+  const bytes = standardData(unit.identity, DIRECT_ACCESS);
+  bytes.set(reachFlags(unit.host.portGroups), 5);
+  return bytes;
+}
+
+/** @param peripheral the peripheral qualifier and device type */
+export function standardData(
+  { vendor, product, revision }: Pick<Identity, "vendor" | "product" | "revision">,
+  peripheral: number,
+): Uint8Array {
   const bytes = new Uint8Array(STANDARD_BYTES);
   const view = new DataView(bytes.buffer);
-  const identity = unit?.identity ?? NO_IDENTITY;
-  bytes[0] = unit === undefined ? NO_UNIT : 0x00;
+  bytes[0] = peripheral;
   bytes[2] = 0x06; // SPC-4
   bytes[3] = 0x12; // HISUP, response data format 2
   bytes[4] = STANDARD_BYTES - 5;
-  if (unit !== undefined) bytes.set(reachFlags(unit.host.portGroups), 5);
   bytes[7] = 0x02; // CMDQUE
-  ascii(bytes, 8, 8, identity.vendor);
-  ascii(bytes, 16, 16, identity.product);
-  ascii(bytes, 32, 4, identity.revision);
+  ascii(bytes, 8, 8, vendor);
+  ascii(bytes, 16, 16, product);
+  ascii(bytes, 32, 4, revision);
   VERSION_DESCRIPTORS.forEach((version, index) => {
     view.setUint16(58 + 2 * index, version);
   });
@@ -64,8 +74,12 @@ const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
 /** @returns the page with its header, or `undefined` where there is no such page */
 export function vitalProductData(unit: LogicalUnit, page: number): Uint8Array | undefined {
   const body = PAGES.get(page)?.(unit);
-  if (body === undefined) return undefined;
+  return body && withPageHeader(DIRECT_ACCESS, page, body);
+}
+
+export function withPageHeader(peripheral: number, page: number, body: Uint8Array): Uint8Array {
   const bytes = new Uint8Array(4 + body.length);
+  bytes[0] = peripheral;
   bytes[1] = page;
   new DataView(bytes.buffer).setUint16(2, body.length);
   bytes.set(body, 4);

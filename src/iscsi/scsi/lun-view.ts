@@ -6,6 +6,7 @@
  */
 
 import type { ScsiDevice } from "./device.ts";
+import type { PortGroups } from "./port-groups.ts";
 import { Senses } from "./sense.ts";
 import { type LogicalUnit, LUN_MAX, type LunList, Nexus } from "./unit.ts";
 
@@ -33,6 +34,10 @@ export class LunView implements LunList {
   /** Whether the initiator is given all that the target has. */
   get isWhole(): boolean {
     return this.#map === undefined;
+  }
+
+  get portGroups(): PortGroups {
+    return this.device.host.portGroups;
   }
 
   unit(lun: number): LogicalUnit | undefined {

@@ -2,6 +2,7 @@
 
 import type { Command } from "./command.ts";
 import { standardInquiry, vitalProductData } from "./inquiry.ts";
+import { REPORT_LUNS_UNIT } from "./lun.ts";
 import { formatSense, invalidCdbField, Senses } from "./sense.ts";
 import type { LogicalUnit, LunList, Nexus } from "./unit.ts";
 
@@ -53,8 +54,8 @@ export function reportLuns(command: Command, list: LunList): void {
     command.fail(invalidCdbField(2));
     return;
   }
-  // 01h asks for well-known units only: there are none.
-  const luns = select === 1 ? [] : list.luns();
+  // 00h: units; 01h: well-known units; 02h: both.
+  const luns = [...(select === 1 ? [] : list.luns()), ...(select === 0 ? [] : [REPORT_LUNS_UNIT])];
   const bytes = new Uint8Array(8 + 8 * luns.length);
   const view = new DataView(bytes.buffer);
   view.setUint32(0, 8 * luns.length);

@@ -375,7 +375,7 @@ describe("a token is over", () => {
   test.each([
     [
       "the ports are no longer active",
-      (world: Bench) => world.target.changeAccess([{ group: 1, state: AccessState.Standby }]),
+      (world: Bench) => world.target.changeAccessStates([{ group: 1, state: AccessState.Standby }]),
     ],
     [
       "the LUN has another size",

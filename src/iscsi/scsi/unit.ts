@@ -15,6 +15,7 @@ import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
 import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
+import { REPORT_LUNS_UNIT } from "./lun.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
 import { type Sense, Senses } from "./sense.ts";
 import type { Tokens } from "./tokens.ts";
@@ -88,6 +89,8 @@ export const LUN_MAX = 0x3fff;
 
 /** What an initiator port is given of a target: no command of its reaches anything else. */
 export interface LunList {
+  /** Of the target. */
+  readonly portGroups: PortGroups;
   units(): readonly LogicalUnit[];
   /** Ascending. */
   luns(): readonly number[];
@@ -113,7 +116,7 @@ export class Nexus {
     this.siblings = siblings;
     this.initiatorPort = initiatorPort;
     this.unit = unit;
-    if (unit !== undefined) this.attentions.push(Senses.PowerOn);
+    if (unit !== undefined || lun === REPORT_LUNS_UNIT) this.attentions.push(Senses.PowerOn);
   }
 
   /** Another unit, or none, is under this LUN now. */

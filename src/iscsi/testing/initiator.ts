@@ -189,7 +189,7 @@ export class Initiator {
     return build(0x01, {
       flags,
       itt: this.itt++,
-      words: { 8: (options.lun ?? 0) << 16, 20: options.read ?? options.write ?? 0, 24: this.cmdSN++ },
+      words: { 8: ((options.lun ?? 0) << 16) >>> 0, 20: options.read ?? options.write ?? 0, 24: this.cmdSN++ },
       bytes: { 32: cdb },
       data: options.data,
       crc: { header: this.crc, data: this.crc },

@@ -2,6 +2,7 @@
 
 import fc from "fast-check";
 import { expect, test } from "vitest";
+import { copyCdb, cscd, lid1List, lid4List, populateList, segment, writeUsingTokenList } from "./testing/copy.ts";
 import { crc32c } from "./testing/crc32c.ts";
 import {
   bench,
@@ -20,6 +21,14 @@ import { RamDevice } from "./testing/world.ts";
 
 const RUNS = 150;
 
+const NAA = 0x3000000000000001n;
+const COPY_LISTS: readonly Uint8Array[] = [
+  lid1List(1, [cscd(NAA)], [segment({ blocks: 3, toLba: 2 })]),
+  lid4List(1, [cscd(NAA)], [segment({ blocks: 200, toLba: 2 })], { immediate: true }),
+  populateList([[3, 5]]),
+  writeUsingTokenList(new Uint8Array(512).with(0, 0xff).with(1, 0xff).with(3, 1), [[9, 9]]),
+];
+
 const garbage = fc.uint8Array({ minLength: 1, maxLength: 400 });
 
 /** PDUs that are sound in form and odd in content. */
@@ -29,8 +38,8 @@ const oddPdu = fc
     immediate: fc.boolean(),
     flags: fc.nat(255),
     itt: fc.nat(6),
-    lun: fc.constantFrom(0, 0, 0, 1 << 16, 0xffffffff),
-    word20: fc.constantFrom(0, 1, 2, 512, 1024, 65536, 0xffffffff),
+    lun: fc.constantFrom(0, 0, 0, 1 << 16, 0xc1010000, 0xffffffff),
+    word20: fc.constantFrom(0, 1, 2, 32, 76, 108, 512, 552, 1024, 65536, 0xffffffff),
     cmdSN: fc.nat(8),
     word36: fc.nat(3),
     word40: fc.constantFrom(0, 512, 1024, 0xfffffff0),
@@ -50,10 +59,26 @@ const oddPdu = fc
         cdb16(0x89, 1, 0).with(13, 1),
         cdb16(0x9c, 1, 2),
         cdb16(0x9e, 0, 255).with(1, 0x12),
+        copyCdb(0x83, 0x00, 76),
+        copyCdb(0x83, 0x01, 108),
+        copyCdb(0x83, 0x10, 32, [0, 0, 0, 0, 0, 0, 0, 1]),
+        copyCdb(0x83, 0x11, 552, [0, 0, 0, 0, 0, 0, 0, 1]),
+        copyCdb(0x83, 0x1c, 0, [0, 0, 0, 1]),
+        copyCdb(0x84, 0x07, 600, [0, 0, 0, 1]),
+        [0x4d, 0, 0x59, 0, 0, 0, 0, 0, 255, 0],
+        [0x15, 0x10, 0, 0, 24, 0],
+        [0xa4, 0x0a, 0, 0, 0, 0, 0, 0, 0, 8, 0, 0],
       ),
       fc.array(fc.nat(255), { minLength: 16, maxLength: 16 }),
     ),
-    data: fc.oneof(fc.constant(new Uint8Array(0)), fc.uint8Array({ maxLength: 1100 })),
+    data: fc.oneof(
+      fc.constantFrom(new Uint8Array(0), ...COPY_LISTS),
+      fc.uint8Array({ maxLength: 1100 }),
+      // A list that is sound but for some bytes.
+      fc
+        .record({ list: fc.constantFrom(...COPY_LISTS), at: fc.nat(600), value: fc.nat(255) })
+        .map(({ list, at, value }) => list.with(at % list.length, value)),
+    ),
   })
   .map(({ opcode, immediate, flags, itt, lun, word20, cmdSN, word36, word40, cdb, data }) =>
     build(opcode, {

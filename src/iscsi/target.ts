@@ -99,10 +99,9 @@ export class Target {
 
   set available(available: boolean) {
     this.#available = available;
-    if (available) return;
-    // What the LUNs hold may change elsewhere meanwhile.
+    // What the LUNs hold may change elsewhere meanwhile; sessions that are dropped may have had a last one made.
     this.device.host.tokens.cancel();
-    void this.logOutAll("the target is not available now");
+    if (!available) void this.logOutAll("the target is not available now");
   }
 
   get access(): TargetAccess {

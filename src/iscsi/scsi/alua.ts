@@ -1,6 +1,5 @@
 /**
- * REPORT and SET TARGET PORT GROUPS, SPC-4 sections 6.36 and 6.45, and what a unit does through a port that is not active,
- * section 5.15.2.
+ * REPORT and SET TARGET PORT GROUPS of SPC-4, and what a unit does through a port that is not active, its section 5.15.
  */
 
 import type { Command } from "./command.ts";

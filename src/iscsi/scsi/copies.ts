@@ -78,7 +78,10 @@ export class Copies {
       if (other?.state === "under way") throw new CheckCondition(Senses.OperationInProgress);
       this.#forget((one) => one === other);
       this.#known.push(copy);
-      if (this.#known.length > COPIES_KNOWN_MAX) this.#forget((one) => one === this.#oldestThatIsOver());
+      if (this.#known.length > COPIES_KNOWN_MAX) {
+        const oldest = this.#known.find(({ state }) => state !== "under way");
+        this.#forget((one) => one === oldest);
+      }
     }
     this.#underWay.add(copy);
     copy.over = this.#carryOut(copy, work);
@@ -93,6 +96,7 @@ export class Copies {
       copy.sense = copy.signal.aborted ? Senses.CopyAborted : senseFor(copy, error);
     } finally {
       this.#underWay.delete(copy);
+      copy.units.clear();
     }
   }
 
@@ -129,10 +133,6 @@ export class Copies {
     for (let index = this.#known.length - 1; index >= 0; index--) {
       if (which(this.#known[index])) this.#known.splice(index, 1);
     }
-  }
-
-  #oldestThatIsOver(): Copy | undefined {
-    return this.#known.find(({ state }) => state !== "under way");
   }
 }
 

@@ -1,5 +1,5 @@
 /**
- * The parameter lists of EXTENDED COPY with list identifiers of one byte and of four, SPC-4 section 6.4: which units, and what
+ * The parameter lists of EXTENDED COPY with list identifiers of one byte and of four, of SPC-4: which units, and what
  * is copied between them. Both have the same descriptors after different headers.
  */
 

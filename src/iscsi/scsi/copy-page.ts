@@ -1,4 +1,4 @@
-/** The third-party copy VPD page, SPC-4 section 7.8.17: which copies a unit carries out. */
+/** The third-party copy VPD page, SPC-4 section 7.8: which copies a unit carries out. */
 
 import { concat } from "../concat.ts";
 import {

@@ -1,4 +1,4 @@
-/** The RECEIVE COPY commands and RECEIVE ROD TOKEN INFORMATION, SPC-4 sections 6.19 to 6.25: how copies are, and what a target can do. */
+/** The RECEIVE COPY commands and RECEIVE ROD TOKEN INFORMATION of SPC-4: how copies are, and what a target can do. */
 
 import { concat } from "../concat.ts";
 import {

@@ -1,6 +1,6 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { COPIES_MAX, COPY_CSCDS_MAX, COPY_LIST_BYTES_MAX, COPY_SEGMENTS_MAX } from "../limits.ts";
+import { COPIES_KNOWN_MAX, COPIES_MAX, COPY_CSCDS_MAX, COPY_LIST_BYTES_MAX, COPY_SEGMENTS_MAX } from "../limits.ts";
 import { byteSegment, copyCdb, cscd, lid1List, lid4List, segment } from "../testing/copy.ts";
 import { build, pattern, same, write10 } from "../testing/initiator.ts";
 import { another, host, type Run } from "../testing/scsi.ts";
@@ -12,12 +12,14 @@ const B = cscd(NAA + 1n);
 const TEST_UNIT_READY = [0, 0, 0, 0, 0, 0];
 const failure = Object.assign(new Error("gone"), { code: "drive.failed" });
 const MiB = 1024 * 1024;
+/** What LUN 0 holds at first. */
+const CONTENT = pattern(16384 * 512, 3);
 
 /** LUN 0 and LUN 1, `a` and `b`. */
 async function twoUnits(blocks = 4096, blockSizeOfB = 512) {
   const a = new RamDevice(blocks);
   const b = new RamDevice((blocks * 512) / blockSizeOfB, blockSizeOfB);
-  a.bytes.set(pattern(a.bytes.length, 3));
+  a.bytes.set(CONTENT.subarray(0, a.bytes.length));
   const luns = [a, b].map((device, lun) => ({
     lun,
     device,
@@ -88,7 +90,7 @@ describe("EXTENDED COPY", () => {
         expect((await copy1(run, list)).status).toBe(0);
         expect(same(a.bytes.subarray(to * 512, (to + blocks) * 512), before)).toBe(true);
       }),
-      { numRuns: 8 },
+      { numRuns: 40 },
     );
   });
 
@@ -459,6 +461,17 @@ describe("a copy under way", () => {
     expect(order).toHaveLength(2);
     expect(order[0]).toBeGreaterThan(order[1]);
   });
+});
+
+test("of copies that are over the oldest are forgotten", async () => {
+  const { run } = await twoUnits(64);
+  const list = (id: number) => lid4List(id, [], []);
+  for (let id = 0; id <= COPIES_KNOWN_MAX; id++) expect((await copy4(run, list(id))).status).toBe(0);
+  expect((await status4(run, 0)).sense).toBe("5/24/0");
+  expect((await status4(run, 1)).status).toBe(0);
+  // One whose identifier comes again takes its place.
+  expect((await copy4(run, list(1))).status).toBe(0);
+  expect((await status4(run, 2)).status).toBe(0);
 });
 
 test("without a list identifier nobody can ask for it", async () => {

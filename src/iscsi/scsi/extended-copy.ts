@@ -1,5 +1,5 @@
 /**
- * EXTENDED COPY with list identifiers of one byte (LID1) and of four (LID4), and COPY OPERATION ABORT: SPC-4 sections 6.3 to 6.5.
+ * EXTENDED COPY with list identifiers of one byte (LID1) and of four (LID4), and COPY OPERATION ABORT, of SPC-4.
  * Blocks are copied between the units that the initiator may use, so they travel neither to it nor back.
  *
  * A segment that fails ends the copy with COPY ABORTED and its number; segments before it are copied.

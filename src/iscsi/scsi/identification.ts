@@ -1,5 +1,5 @@
 /**
- * Who a unit is and how it is reached: the device identification and SCSI ports VPD pages, SPC-4 sections 7.8.5 and 7.8.14.
+ * Who a unit is and how it is reached: the device identification and SCSI ports VPD pages, SPC-4 section 7.8.
  *
  * Invariant: what names the unit is the same through every port and at every server of the target.
  */

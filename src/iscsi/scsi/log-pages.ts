@@ -1,5 +1,5 @@
 /**
- * LOG SENSE and LOG SELECT, SPC-4 sections 6.7, 6.8 and 7.3: pages of what a unit counts.
+ * LOG SENSE and LOG SELECT, SPC-4 section 7.3: pages of what a unit counts.
  *
  * Only what is true has a parameter. Times are not measured, so the statistics page has no time interval parameter (0003h), and
  * its interval fields are zero. Counters are the unit's, whoever reads them; to reset a page is to count from there on.

@@ -9,6 +9,8 @@ import { AccessState } from "./port-groups.ts";
 const NAA = 0x3000000000000000n;
 const TEST_UNIT_READY = [0, 0, 0, 0, 0, 0];
 const MiB = 1024 * 1024;
+/** What LUN 0 holds at first. */
+const CONTENT = pattern(8192 * 512, 3);
 const ALIVE = "";
 const REVOKED = "5/23/6";
 
@@ -17,7 +19,7 @@ type Ranges = readonly (readonly [lba: number, blocks: number])[];
 async function twoUnits(blocks = 8192, blockSizeOfB = 512) {
   const a = new RamDevice(blocks);
   const b = new RamDevice((blocks * 512) / blockSizeOfB, blockSizeOfB);
-  a.bytes.set(pattern(a.bytes.length, 3));
+  a.bytes.set(CONTENT.subarray(0, a.bytes.length));
   const luns = [a, b].map((device, lun) => ({
     lun,
     device,

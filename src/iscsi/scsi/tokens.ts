@@ -1,5 +1,5 @@
 /**
- * ROD tokens, SPC-4 section 5.16.6: what a host holds for blocks as they were when it asked for the token.
+ * ROD tokens, SPC-4 section 5.16: what a host holds for blocks as they were when it asked for the token.
  *
  * A device keeps no old content, so a token is of the type "point in time copy - change vulnerable": it is revoked as soon as
  * one of its blocks is written or unmapped, whoever does it. What is written with a token is therefore what was there when the
@@ -162,7 +162,7 @@ export class Tokens {
     });
   }
 
-  /** SPC-4 section 5.16.6.4, SBC-4: type, identifier, creator, size, capacity; then the target, and what makes it secret. */
+  /** SPC-4 and SBC-4: type, identifier, creator, size, capacity; then the target, and what makes it secret. */
   #fill({ bytes, unit, blocks }: Token): void {
     const view = new DataView(bytes.buffer);
     view.setUint32(0, RodType.ChangeVulnerable);

@@ -1,5 +1,5 @@
 /**
- * The REPORT LUNS well-known logical unit, SPC-4 section 8.2: where a host that knows no LUN asks which there are. It is there
+ * The REPORT LUNS well-known logical unit of SPC-4: where a host that knows no LUN asks which there are. It is there
  * whatever units the target has, and is none of them.
  */
 

@@ -48,9 +48,9 @@ describe("the REPORT LUNS well-known unit", () => {
     await run(TEST_UNIT_READY, { lun });
     expect(lunsOf((await run(reportLuns(0), { read: 255, lun })).data)).toEqual([]);
     world.target.addLun({ lun: 5, device, identity });
-    expect(lunsOf((await run(reportLuns(0), { read: 255, lun })).data)).toEqual(["5"]);
     expect((await run(TEST_UNIT_READY, { lun })).sense).toBe("6/3f/e");
     expect((await run(TEST_UNIT_READY, { lun })).status).toBe(0);
+    expect(lunsOf((await run(reportLuns(0), { read: 255, lun })).data)).toEqual(["5"]);
   });
 
   test.each([

@@ -3,13 +3,16 @@
 import type { KeyPath } from "./problem.ts";
 import type { Sections } from "./schema.ts";
 
-type Chap = NonNullable<NonNullable<Sections["target"]>["chap"]>;
+type Target = NonNullable<Sections["target"]>;
+type Chap = NonNullable<Target["chap"]>;
 
 export function checkChap(
   { users, discovery = [], mutual }: Chap,
-  initiators: readonly string[] | undefined,
+  target: Target,
   add: (path: KeyPath, message: string) => void,
 ): void {
+  const known = initiatorsOf(target);
+  const where = target.hosts === undefined ? "'target.initiators'" : "any host of 'target.hosts'";
   for (const [list, of] of [
     ["users", users],
     ["discovery", discovery],
@@ -20,9 +23,14 @@ export function checkChap(
       // RFC 7143 section 12.1.3: or one side's proof could be played back to the other.
       if (secret === mutual?.secret) add([...path, "secret"], "is also the secret in 'mutual'; the two must differ");
       for (const [place, initiator] of its.entries()) {
-        if (list === "users" && initiators?.includes(initiator) === false)
-          add([...path, "initiators", place], `${initiator} is not in 'target.initiators', so it can't log in`);
+        if (list === "users" && known?.includes(initiator) === false)
+          add([...path, "initiators", place], `${initiator} is not in ${where}, so it can't log in`);
       }
     }
   }
+}
+
+/** Those that may log in; `undefined` where all may. */
+function initiatorsOf({ hosts, initiators }: Target): readonly string[] | undefined {
+  return hosts === undefined ? initiators : Object.values(hosts).flatMap((host) => host.initiators);
 }

@@ -143,6 +143,14 @@ describe("a valid configuration", () => {
     expect(all).toMatchObject({ mutual: { user: "t" }, discovery: [{ user: "f" }], algorithms: ["sha256"] });
   });
 
+  it("of a primary may give hosts volumes under LUNs of their own, at some of its portals", () => {
+    const section = 'a: { initiators: [iqn.2001-04.a], volumes: { db01: 7 }, portals: ["[2001:db8::1]:860"] }';
+    const { target } = parseConfig(change(PRIMARY, ...hosts(section)), "c.yaml") as PrimaryConfig;
+    expect(target.hosts).toEqual({
+      a: { initiators: ["iqn.2001-04.a"], volumes: { db01: 7 }, portals: [{ host: "2001:db8::1", port: 860 }] },
+    });
+  });
+
   it("of a site may have management, whose files start where the configuration is", () => {
     const managed = (section: string) => parseConfig(`management: ${section}\n${RELAY}`, "etc/c.yaml").management;
     expect(managed('{ listen: "127.0.0.1:8080" }')).toEqual({ listen: { host: "127.0.0.1", port: 8080 } });
@@ -186,6 +194,12 @@ describe("a valid configuration", () => {
 const chap = (section: string): [from: string, to: string] => [
   '["0.0.0.0:3260"]',
   `["0.0.0.0:3260"], chap: { ${section} }`,
+];
+
+/** From a target that is open to all to one with hosts. */
+const hosts = (section: string): [from: string, to: string] => [
+  '["0.0.0.0:3260"]',
+  `["192.0.2.1:3260", "[2001:db8::1]:860"], hosts: { ${section} }`,
 ];
 
 /** Each makes a valid configuration wrong in one way. After a change of words: `vitest -u`, and read what changed. */
@@ -241,6 +255,40 @@ const slips: readonly (readonly [slip: string, base: string, from: string, to: s
   ["an address listed twice", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260", "0.0.0.0:3260"]'],
   ["one address for hosts and sites", PRIMARY, "group: prod", 'group: prod\nlink: { listen: "0.0.0.0:3260" }'],
   ["an initiator's name", PRIMARY, '["0.0.0.0:3260"]', '["0.0.0.0:3260"], initiators: [db1]'],
+  ["no hosts", PRIMARY, ...hosts("")],
+  ["a host without initiators", PRIMARY, ...hosts("a: { volumes: { db01: 0 } }")],
+  [
+    "hosts beside initiators",
+    PRIMARY,
+    '["0.0.0.0:3260"]',
+    '["0.0.0.0:3260"], initiators: [iqn.2001-04.b], hosts: { a: { initiators: [iqn.2001-04.a] } }',
+  ],
+  [
+    "an initiator of two hosts, and twice of one",
+    PRIMARY,
+    ...hosts("a: { initiators: [iqn.2001-04.a, iqn.2001-04.a] }, b: { initiators: [iqn.2001-04.a] }"),
+  ],
+  ["a host's volume that is not there", PRIMARY, ...hosts("a: { initiators: [iqn.2001-04.a], volumes: { db1: 0 } }")],
+  ["a host that is given nothing", PRIMARY, ...hosts("a: { initiators: [iqn.2001-04.a], volumes: {} }")],
+  ["a LUN of a host past the last", PRIMARY, ...hosts("a: { initiators: [iqn.2001-04.a], volumes: { db01: 256 } }")],
+  [
+    "a portal of a host that is none",
+    PRIMARY,
+    ...hosts('a: { initiators: [iqn.2001-04.a], portals: ["[2001:db8::1]:860", "192.0.2.2:3260"] }'),
+  ],
+  [
+    "a user of an initiator that is no host's",
+    PRIMARY,
+    ...hosts(
+      "a: { initiators: [iqn.2001-04.a] } }, chap: { users: [{ user: a, secret: correct-horse, initiators: [iqn.2001-04.b] }]",
+    ),
+  ],
+  [
+    "two volumes under one LUN of a host",
+    PRIMARY,
+    '100GiB, lun: 0 } }\njournal: { device: /dev/pmem0 }\ntarget: { iqn: "iqn.2026-11.dev.antipode:prod",',
+    '100GiB, lun: 0 }, db02: { array: main, size: 1GiB, lun: 1 } }\njournal: { device: /dev/pmem0 }\ntarget: { iqn: "iqn.2026-11.dev.antipode:prod", hosts: { a: { initiators: [iqn.2001-04.a], volumes: { db01: 3, db02: 3 } } },',
+  ],
   ["CHAP without users", PRIMARY, ...chap("user: a, secret: correct-horse")],
   ["a user without a secret", PRIMARY, ...chap("users: [{ user: a }]")],
   ["a secret that is too short", PRIMARY, ...chap("users: [{ user: a, secret: correct-hor }]")],

@@ -8,6 +8,7 @@
 
 import { formatAddress } from "../platform/network.ts";
 import { checkChap } from "./chap-consistency.ts";
+import { checkHosts } from "./host-consistency.ts";
 import { nearest } from "./nearest.ts";
 import { checkNetwork } from "./network-consistency.ts";
 import type { KeyPath } from "./problem.ts";
@@ -245,7 +246,8 @@ function checkLink({ site, role, link }: Known, { add }: Findings): void {
   }
 }
 
-function checkTarget({ target, link }: Known, { add }: Findings): void {
+function checkTarget({ target, link }: Known, findings: Findings): void {
+  const { add } = findings;
   const endpoints = (target?.listen ?? []).map(formatAddress);
   for (const [at, endpoint] of endpoints.entries()) {
     if (endpoints.indexOf(endpoint) !== at) add(["target", "listen", at], `${endpoint} is listed twice`);
@@ -254,7 +256,8 @@ function checkTarget({ target, link }: Known, { add }: Findings): void {
     if (target?.initiators?.indexOf(initiator) !== at)
       add(["target", "initiators", at], `${initiator} is listed twice`);
   }
-  if (target?.chap !== undefined) checkChap(target.chap, target.initiators, add);
+  if (target !== undefined) checkHosts(target, findings);
+  if (target?.chap !== undefined) checkChap(target.chap, target, add);
   const listen = link && formatAddress(link.listen);
   if (link && link.listen.port !== 0 && listen !== undefined && endpoints.includes(listen)) {
     add(["link", "listen"], `${listen} is also in 'target.listen'; the link needs a port of its own`);

@@ -94,5 +94,13 @@ mirror: { legs: [[boston], [london]] }`),
     const named = (text: string) =>
       text.replace('["127.0.0.1:3260"]', '["0.0.0.0:3260"], initiators: ["iqn.1993-08.org.debian:01:a"]');
     expect(codes("", named)).not.toContain("target.open");
+    const hosts = (user: string) => (text: string) =>
+      text.replace(
+        '["127.0.0.1:3260"]',
+        `["0.0.0.0:3260"], hosts: { a: { initiators: [iqn.2001-04.a] } }, chap: { users: [{ user: a, secret: correct-horse${user} }] }`,
+      );
+    expect(codes("", hosts(""))).toContain("target.unbound");
+    const bound = codes("", hosts(", initiators: [iqn.2001-04.a]"));
+    expect(bound.filter((code) => code.startsWith("target"))).toEqual([]);
   });
 });

@@ -122,11 +122,19 @@ function adviseOnUse(config: Config): Advice[] {
     if (!inLegs.has(name))
       advice.push({ code: "site.unused", text: `Site ${name} is in no leg; no write goes there.` });
   }
+  const { hosts, initiators, chap } = config.target;
+  const unbound = (chap?.users ?? []).filter((user) => user.initiators === undefined).map(({ user }) => user);
+  if (hosts !== undefined && unbound.length > 0) {
+    advice.push({
+      code: "target.unbound",
+      text: `Whoever logs in as ${unbound.join(", ")} may do so in the name of any host of target.hosts; name its initiators in target.chap.users.`,
+    });
+  }
   const open = config.target.listen.filter(({ host }) => !isLoopback(host)).map(formatAddress);
-  if (config.target.initiators === undefined && config.target.chap === undefined && open.length > 0) {
+  if (hosts === undefined && initiators === undefined && chap === undefined && open.length > 0) {
     advice.push({
       code: "target.open",
-      text: `Any initiator that reaches ${open.join(", ")} may log in; name those that may in target.initiators, or give target.chap.`,
+      text: `Any initiator that reaches ${open.join(", ")} may log in; name those that may in target.initiators or target.hosts, or give target.chap.`,
     });
   }
   return advice;

@@ -192,10 +192,12 @@ const array = section("a section with level and drives", {
     .default(CHUNK_DEFAULT),
 });
 
+const lun = integer(`a LUN: a whole number from 0 to ${LUN_MAX}`, 0, LUN_MAX);
+
 const volume = section("a section with size and lun", {
   array: name.optional(),
   size: size("100GiB", byteCount(BLOCK_BYTES)),
-  lun: integer(`a LUN: a whole number from 0 to ${LUN_MAX}`, 0, LUN_MAX),
+  lun,
   blockSize: oneOf(512, 4096).default(512),
 });
 
@@ -262,10 +264,17 @@ const chap = z.strictObject(
   unshown("a section with users"),
 );
 
+const host = section("a section with initiators", {
+  initiators: list("a list of the iSCSI names of the host's initiators", initiatorName),
+  volumes: byName("a section of LUNs by the names of volumes, such as { db01: 0 }", lun).optional(),
+  portals: list("a list of addresses that are in 'target.listen'", address("connect")).optional(),
+});
+
 const target = section("a section with iqn and listen", {
   iqn: iscsiName("an iSCSI qualified name such as iqn.2026-11.example.storage:prod", iqnFault),
   listen: list('a list of addresses such as ["0.0.0.0:3260"]', address("listen")),
   initiators: list("a list of initiators' iSCSI names", initiatorName).optional(),
+  hosts: byName("a section of hosts by name", host).optional(),
   chap: chap.optional(),
   reservations: path.optional(),
 });

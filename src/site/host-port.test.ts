@@ -12,6 +12,7 @@ import { snapshot } from "./snapshot.ts";
 
 const IQN = "iqn.2026-11.dev.antipode:prod";
 const ADA = "iqn.1993-08.org.debian:01:ada";
+const BOB = "iqn.1993-08.org.debian:01:bob";
 
 const CONFIG = {
   site: { name: "denver" },
@@ -31,7 +32,7 @@ async function serving(config: object = CONFIG) {
   const site = await universe.result(Site.open(world, parseConfig(JSON.stringify(config), "/denver.yaml")));
   await universe.result(site.serve());
   if (site.feed.kind !== "hosts") throw new Error("a primary is fed by hosts");
-  const connect = () => TestHost.connect(universe, "ada", "denver");
+  const connect = (port?: number) => TestHost.connect(universe, "ada", "denver", port);
   return { universe, site, feed: site.feed, connect };
 }
 
@@ -44,6 +45,40 @@ describe("the target of a primary", () => {
     expect((await host.next()).opcode).toBe(0x32);
     await universe.run(() => host.isClosed);
     expect(await (await connect()).login(ADA, IQN)).toBe(0x0301);
+  });
+
+  it("gives each host its volumes under its LUNs, at its portals", async () => {
+    const { connect } = await serving({
+      ...CONFIG,
+      volumes: { db: { array: "main", size: "4MiB", lun: 0 }, logs: { array: "main", size: "1MiB", lun: 1 } },
+      target: {
+        iqn: IQN,
+        listen: ["denver:3260", "denver:3261"],
+        hosts: {
+          ada: { initiators: [ADA], volumes: { logs: 0 } },
+          bob: { initiators: [BOB], portals: ["denver:3261"] },
+        },
+      },
+    });
+    const ada = await connect();
+    expect(await ada.login(ADA, IQN)).toBe(0);
+    expect(await ada.luns()).toEqual([0]);
+    await ada.command([0, 0, 0, 0, 0, 0]);
+    const capacity = (await ada.command([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], { read: 8 })).data;
+    expect(new DataView(capacity.buffer).getUint32(0)).toBe(MiB / 512 - 1);
+    expect(await (await connect()).login(BOB, IQN)).toBe(0x0202);
+    const bob = await connect(3261);
+    expect(await bob.login(BOB, IQN)).toBe(0);
+    expect(await bob.luns()).toEqual([0, 1]);
+    expect(await (await connect()).login("iqn.1993-08.org.debian:01:eve", IQN)).toBe(0x0202);
+    const found = async (name: string, port?: number) => (await connect(port)).discover(name);
+    expect(await found(ADA)).toEqual([
+      `TargetName=${IQN}`,
+      "TargetAddress=denver:3260,1",
+      "TargetAddress=denver:3261,1",
+    ]);
+    expect(await found(BOB)).toEqual([]);
+    expect(await found(BOB, 3261)).toEqual([`TargetName=${IQN}`, "TargetAddress=denver:3261,1"]);
   });
 
   it("tells who is logged in, what they do, and how long it takes", async () => {

@@ -22,6 +22,7 @@ import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
 import type { SiteEvent } from "./events.ts";
+import { grantOf } from "./host-grants.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
@@ -66,7 +67,7 @@ export class HostPort {
         if (text !== undefined) onEvent({ kind: "session", text });
       },
     });
-    const { initiators, chap } = config.target;
+    const { chap } = config.target;
     this.#target = this.#server.addTarget({
       name: config.target.iqn,
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
@@ -75,7 +76,7 @@ export class HostPort {
         identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
         reservations: reservations.get(id),
       })),
-      grant: initiators === undefined ? undefined : (name) => (initiators.includes(name) ? {} : undefined),
+      grant: grantOf(config),
       chap: chap && chapOf(chap),
       portGroups: PORT_GROUPS,
       senseFor,

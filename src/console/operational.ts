@@ -6,7 +6,8 @@ import { formatTime } from "../base/wall-time.ts";
 import { Candidate } from "../config/candidate.ts";
 import { readKeys } from "../config/key-words.ts";
 import type { Entry } from "../config/revisions.ts";
-import { COMMANDS } from "../site/commands.ts";
+import { CLEAR_RESERVATION, COMMANDS } from "../site/commands.ts";
+import { clearReservation } from "./clear-reservation.ts";
 import {
   type ConsoleCommand,
   columns,
@@ -29,9 +30,14 @@ const MONITOR_PERIOD = millis(2000);
 const COLUMNS_MIN = 20;
 const COLUMNS_MAX = 500;
 
-/** Those of the site's table, asked as `antipode ctl` asks them; what a site calls help is only a part of ours. */
-const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
-  ({ words, parameters, summary }): ConsoleCommand => ({
+/**
+ * Those of the site's table, asked as `antipode ctl` asks them; what a site calls help is only a part of ours, and what it has to
+ * be told twice is asked for here.
+ */
+const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map((each): ConsoleCommand => {
+  if (each === CLEAR_RESERVATION) return { ...each, run: clearReservation };
+  const { words, parameters, summary } = each;
+  return {
     words,
     parameters,
     summary,
@@ -41,8 +47,8 @@ const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map(
       );
       await conversation.print(text);
     },
-  }),
-);
+  };
+});
 
 export const OPERATIONAL: readonly ConsoleCommand[] = [
   ...siteCommands,

@@ -116,7 +116,7 @@ describe("operational mode", () => {
 
   it("says what is wrong, and goes on", async () => {
     expect(await say("shwo status")).toBe(
-      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, verify, repair, array, firmware, restart, power-off, support, factory, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
+      "Error: There is no command 'shwo'.\n  What to do: Did you mean show? Known are show, clear, verify, repair, array, firmware, restart, power-off, support, factory, locate, monitor, configure, setup, confirm, terminal, help or exit.\n  (command.unknown)",
     );
     answer = () => Promise.reject(new OperatingError("site.broken", "It is broken.", "Mend it."));
     expect(await say("show status")).toContain("Error: It is broken.\n  What to do: Mend it.\n  (site.broken)");
@@ -158,6 +158,35 @@ describe("operational mode", () => {
       );
       expect(await say(typedAnswer)).toBe(end);
     }
+  });
+
+  it("shows the reservations that are to be ended, and asks", async () => {
+    const port = "iqn.1993-08.org.debian:01:db1,i,0x00023d000001";
+    const initiators = [{ port, key: "0000000000000001", holds: true }];
+    const value = [
+      { volume: "db01", lun: 0, reservation: "write exclusive", persists: false, initiators },
+      { volume: "db02", lun: 1, persists: false, initiators: [] },
+    ];
+    answer = async (words) => ({
+      value: words.startsWith("show") ? value : undefined,
+      text: `${words}\n`,
+      exitCode: 0,
+    });
+    for (const [typedAnswer, end] of [
+      ["no", "Nothing is ended."],
+      ["yes", "clear reservation db01 yes"],
+    ]) {
+      conversation.feed(typed("clear reservation db01\r"));
+      await shows("Go on? (yes, no) [no]: |");
+      expect(screen.text).toContain(`${port}, holds it`);
+      expect(screen.text).not.toContain("db02");
+      expect(await say(typedAnswer)).toBe(end);
+    }
+    expect(asked).toEqual(["show reservations", "show reservations", "clear reservation db01 yes"]);
+    expect(await say("clear reservation db01 yes")).toBe("clear reservation db01 yes");
+    // What there is to say of an unknown volume, or of one without reservations, the site says.
+    expect(await say("clear reservation db02")).toBe("clear reservation db02 yes");
+    expect(await say("clear reservation db01 no")).toContain("command.parameters");
   });
 
   it("does not wait for a site that is frozen before it ends the machine", async () => {

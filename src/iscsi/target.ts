@@ -31,6 +31,7 @@ import { type Portal, targetAddresses } from "./portal.ts";
 import type { Command } from "./scsi/command.ts";
 import { mediumError, ScsiDevice } from "./scsi/device.ts";
 import { LunView } from "./scsi/lun-view.ts";
+import { tell } from "./scsi/persistent-reserve.ts";
 import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGroupsSpec } from "./scsi/port-groups.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
@@ -127,6 +128,15 @@ export class Target {
   addLun(spec: LunSpec): void {
     this.device.add(spec);
     void this.#server.follow(this);
+  }
+
+  /**
+   * Ends all that initiators have reserved and registered at a unit, such as those that will not come back to do so. Whoever
+   * was registered is told (2Ah/03h), and everybody may use the unit. Rejects as its store does; then nothing has changed.
+   */
+  async clearReservations(lun: number): Promise<void> {
+    const unit = this.device.unit(lun);
+    if (unit !== undefined) tell(unit, await unit.reservations.clear());
   }
 
   statistics(): TargetStatistics {

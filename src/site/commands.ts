@@ -65,6 +65,14 @@ function show(
   };
 }
 
+/** The console shows what would end before it asks for it. */
+export const CLEAR_RESERVATION: Command = {
+  words: ["clear", "reservation"],
+  parameters: "VOLUME [yes]",
+  summary: "end what hosts have registered and reserved at a volume's LUN",
+  run: clearReservation,
+};
+
 export const COMMANDS: readonly Command[] = [
   show(["status"], "the site's state at a glance, and what is wrong", (site) => {
     const status = snapshot(site);
@@ -95,6 +103,7 @@ export const COMMANDS: readonly Command[] = [
     const reservations = feed.kind === "hosts" ? feed.port.reservations : undefined;
     return { value: reservations, text: renderReservations(reservations) };
   }),
+  CLEAR_RESERVATION,
   {
     words: ["verify"],
     parameters: "[VOLUME]",
@@ -145,6 +154,42 @@ export function runCommand(
     return Promise.reject(new OperatingError("command.unknown", given, `Commands are: ${known}.`));
   }
   return command.run(site, parameters, onProgress);
+}
+
+async function clearReservation(site: Site, parameters: readonly string[]): Promise<CommandResult> {
+  const [name, word, ...more] = parameters;
+  if (name === undefined || more.length > 0 || (word ?? "yes") !== "yes") {
+    throw new OperatingError("command.parameters", "clear reservation takes VOLUME [yes].", "Give just these.");
+  }
+  const { feed } = site;
+  if (feed.kind !== "hosts") throw notPrimary(site, "clear reservation", "hosts are served, and reserve, there alone");
+  const before = feed.port.reservations.find(({ volume }) => volume === name);
+  if (before === undefined) throw noVolume(site, name);
+  if (before.initiators.length === 0) {
+    return { value: before, text: `Nothing is registered or reserved at ${name}.\n`, exitCode: 0 };
+  }
+  if (word === undefined) {
+    throw new OperatingError(
+      "command.unconfirmed",
+      `${before.initiators.length} registrations at ${name} would end, and whom they keep from it could write to it.`,
+      "Look at them with show reservations, and give yes after the volume.",
+    );
+  }
+  await feed.port.clearReservations(before.lun);
+  return { value: before, text: `What was there is ended:\n${renderReservations([before])}`, exitCode: 0 };
+}
+
+function notPrimary({ config }: Site, command: string, why: string): OperatingError {
+  return new OperatingError(
+    "mirror.not-primary",
+    `Site ${config.site.name} is fed by the site link; ${why}.`,
+    `Run ${command} at the primary.`,
+  );
+}
+
+function noVolume({ config }: Site, name: string): OperatingError {
+  const known = Object.keys(config.volumes).join(", ");
+  return new OperatingError("mirror.no-volume", `There is no volume '${name}'.`, `Volumes are: ${known}.`);
 }
 
 async function addDrive(site: Site, parameters: readonly string[]): Promise<CommandResult> {
@@ -206,19 +251,10 @@ async function eachVolume(
   body: (survey: Survey, controller: MirrorController, volume: VerifiedVolume) => Promise<void>,
 ): Promise<void> {
   const { feed, config, world } = site;
-  if (feed.kind !== "hosts") {
-    throw new OperatingError(
-      "mirror.not-primary",
-      `Site ${config.site.name} is fed by the site link; only the primary can ask every site.`,
-      `Run ${command} at the primary.`,
-    );
-  }
+  if (feed.kind !== "hosts") throw notPrimary(site, command, "only the primary can ask every site");
   const volumes = Object.values(config.volumes).filter(({ name }) => names.length === 0 || names.includes(name));
   const unknown = names.find((name) => !volumes.some((volume) => volume.name === name));
-  if (unknown !== undefined) {
-    const known = Object.keys(config.volumes).join(", ");
-    throw new OperatingError("mirror.no-volume", `There is no volume '${unknown}'.`, `Volumes are: ${known}.`);
-  }
+  if (unknown !== undefined) throw noVolume(site, unknown);
   if (feed.controller.state.kind !== "serving") {
     const why = snapshot(site).reason;
     throw new OperatingError(

@@ -111,6 +111,40 @@ db (LUN 0): 0 at work, 0 at the most
     const { target } = snapshot(site);
     expect(target?.volumes).toMatchObject([{ volume: "db", lun: 0, writes: { commands: 1 }, failed: 0 }]);
   });
+
+  it("has an operator end what a host has reserved that is gone", async () => {
+    const { universe, site, connect } = await serving();
+    const run = async (line: string) => (await universe.result(runCommand(site, line.split(" "), () => {}))).text;
+    expect(await run("clear reservation db")).toBe("Nothing is registered or reserved at db.\n");
+    await expect(run("clear reservation db02 yes")).rejects.toMatchObject({ code: "mirror.no-volume" });
+    await expect(run("clear reservation db now")).rejects.toMatchObject({ code: "command.parameters" });
+    const [ada, bob] = [await connect(), await connect()];
+    for (const [host, name] of [
+      [ada, ADA],
+      [bob, BOB],
+    ] as const) {
+      await host.login(name, IQN);
+      await host.command([0, 0, 0, 0, 0, 0]);
+    }
+    const reserve = async (action: number, key: number, actionKey: number) => {
+      const list = new Uint8Array(24);
+      list[7] = key;
+      list[15] = actionKey;
+      return (await ada.command([0x5f, action, 1, 0, 0, 0, 0, 0, 24, 0], { write: list })).header.getUint8(3);
+    };
+    expect([await reserve(0, 0, 1), await reserve(1, 1, 0)]).toEqual([0, 0]);
+    const write = async () =>
+      (await bob.command([0x2a, 0, 0, 0, 0, 0, 0, 0, 8, 0], { write: new Uint8Array(4096) })).header.getUint8(3);
+    expect(await write()).toBe(0x18);
+    await expect(run("clear reservation db")).rejects.toMatchObject({ code: "command.unconfirmed" });
+    expect(await run("clear reservation db yes")).toMatch(
+      new RegExp(
+        `^What was there is ended:\ndb \\(LUN 0\\): write exclusive\n {2}0{15}1 {2}${ADA},i,0x0+, holds it\n$`,
+      ),
+    );
+    expect(await write()).toBe(0);
+    expect((await ada.command([0, 0, 0, 0, 0, 0])).data[14]).toBe(0x2a);
+  });
 });
 
 it("hosts are told of lost blocks only where blocks are lost, else that the LUN is not served here", () => {

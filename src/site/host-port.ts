@@ -124,6 +124,11 @@ export class HostPort {
     });
   }
 
+  /** Ends what hosts have reserved of a volume. Rejects with `file.failed` where that could not be stored; then it is all still there. */
+  clearReservations(lun: number): Promise<void> {
+    return this.#target.clearReservations(lun);
+  }
+
   #volumeOf(lun: number): string {
     return Object.values(this.#config.volumes).find((volume) => volume.lun === lun)?.name ?? "";
   }

@@ -6,7 +6,15 @@
 import type { Pending } from "../interfaces.ts";
 import { RESERVE_LIST_BYTES_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
-import { holds, isType, type Outcome, ReservationType, ReserveOut, type ReserveRequest } from "./reservations.ts";
+import {
+  type Attention,
+  holds,
+  isType,
+  type Outcome,
+  ReservationType,
+  ReserveOut,
+  type ReserveRequest,
+} from "./reservations.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
 import { formatTransportId, isPortOf, parseTransportId } from "./transport-id.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
@@ -167,11 +175,16 @@ function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, 
     command.conflict();
     return undefined;
   }
-  const told = new Map<Sense, Set<string>>();
-  for (const { port, sense } of outcome.attentions) told.set(sense, (told.get(sense) ?? new Set()).add(port));
-  for (const [sense, ports] of told) unit.host.attend(unit, sense, ports);
+  tell(unit, outcome.attentions);
   if (request.action !== ReserveOut.PreemptAndAbort || outcome.preempted.length === 0) return undefined;
   return unit.host.abortTasks(unit, command, new Set(outcome.preempted));
+}
+
+/** Has the ports of the unit's nexuses report what a change of its reservations means to them. */
+export function tell(unit: LogicalUnit, attentions: readonly Attention[]): void {
+  const told = new Map<Sense, Set<string>>();
+  for (const { port, sense } of attentions) told.set(sense, (told.get(sense) ?? new Set()).add(port));
+  for (const [sense, ports] of told) unit.host.attend(unit, sense, ports);
 }
 
 /** RESERVE (6), (10): the whole unit, for the nexus itself. */

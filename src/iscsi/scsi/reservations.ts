@@ -197,9 +197,14 @@ function release(state: ReservationState, { port, type }: ReserveRequest): Outco
 
 /** Section 5.13.11.6. */
 function clear(state: ReservationState, { port }: ReserveRequest): Outcome {
+  return cleared(state, port);
+}
+
+/** @param except the port that is not told, since it asks for it itself; all are where nobody among them does */
+export function cleared(state: ReservationState, except?: string): Outcome {
   return done(
     { ...state, registrations: [], reservation: undefined, generation: following(state) },
-    tell(state.registrations, Senses.ReservationsPreempted, port),
+    tell(state.registrations, Senses.ReservationsPreempted, except),
   );
 }
 

@@ -10,7 +10,9 @@ import type { KeptReservations, ReservationStore } from "../interfaces.ts";
 import { REGISTRATIONS_MAX } from "../limits.ts";
 import { Access } from "./access.ts";
 import {
+  type Attention,
   CONFLICT,
+  cleared,
   coversReads,
   holds,
   isForRegistrants,
@@ -22,6 +24,7 @@ import {
   type ReserveRequest,
   transition,
 } from "./reservations.ts";
+import { Senses } from "./sense.ts";
 
 export class UnitReservations {
   /** Whether any command may meet a conflict: all that commands look at while nothing is reserved. */
@@ -116,7 +119,26 @@ export class UnitReservations {
 
   #change(request: ReserveRequest): Outcome | Promise<Outcome> {
     if (this.#reserver !== undefined) return CONFLICT;
-    const outcome = transition(this.#state, request);
+    return this.#take(transition(this.#state, request));
+  }
+
+  /**
+   * Ends every reservation and registration, on the word of whoever owns the unit. Rejects as the store does; then nothing
+   * has changed.
+   *
+   * @returns whom it has to be told
+   */
+  async clear(): Promise<readonly Attention[]> {
+    while (this.#storing !== undefined) await this.#storing;
+    const outcome = await this.#take(cleared(this.#state));
+    const told = outcome.is === "done" ? outcome.attentions : [];
+    const reserver = this.#reserver;
+    if (reserver === undefined) return told;
+    this.reset();
+    return [...told, { port: reserver, sense: Senses.ReservationsPreempted }];
+  }
+
+  #take(outcome: Outcome): Outcome | Promise<Outcome> {
     if (outcome.is !== "done" || outcome.state === this.#state) return outcome;
     const { state } = outcome;
     const store = this.#store;

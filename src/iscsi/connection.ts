@@ -1,14 +1,13 @@
 /**
- * One connection, from its acceptance to its end: login, then its session. It owns the input, the output and the
+ * One connection, from its acceptance to its end: login, then its part in a session. It owns the input, the output and the
  * timers; a data event is parsed whole and its replies leave in one write.
  *
  * Invariants: no PDU but a login is taken before full feature phase; there is always a timer that would end a
  * connection nobody uses; after `#ended` nothing is read or sent.
  */
 
-import type { BufferPool } from "./buffers.ts";
 import { CONTINUE, FINAL, OPCODE_MASK, Opcode } from "./constants.ts";
-import type { SessionSnapshot, TargetEvent } from "./events.ts";
+import type { TargetEvent } from "./events.ts";
 import { Input, type PduSink } from "./input.ts";
 import type { Connection, ConnectionHandlers, Crc32c, Timer, Timers } from "./interfaces.ts";
 import {
@@ -20,57 +19,44 @@ import {
   PROBE_MILLIS,
   RECV_SEGMENT_BYTES_MAX,
 } from "./limits.ts";
-import {
-  type LoginIdentity,
-  type LoginInput,
-  type LoginReply,
-  type LoginState,
-  type LoginTarget,
-  login,
-  loginStart,
-} from "./login.ts";
+import { type LoginInput, type LoginReply, type LoginState, type LoginTarget, login, loginStart } from "./login.ts";
+import type { Parameters } from "./negotiation.ts";
 import { type ChunkPool, Output } from "./output.ts";
 import { LoginRequest, LoginResponse } from "./pdu.ts";
 import type { Portal } from "./portal.ts";
-import type { LunView } from "./scsi/lun-view.ts";
-import type { LogicalUnit } from "./scsi/unit.ts";
-import { Session, type SessionHost } from "./session.ts";
+import type { Session } from "./session.ts";
+import { type ConnectionLink, SessionConnection } from "./session-connection.ts";
+import type { LoggedIn } from "./session-table.ts";
+
+/** The end of a login, and what a session that it opens starts with. */
+export interface FinishedLogin extends LoggedIn {
+  readonly parameters: Parameters;
+  readonly cmdSN: number;
+  /** Whom the initiator has proven to be. */
+  readonly user: string | undefined;
+}
 
 /** What a connection asks of the server it belongs to. */
 export interface ConnectionHost {
   readonly timers: Timers;
-  readonly buffers: BufferPool;
   readonly chunks: ChunkPool;
   readonly crc32c: Crc32c | undefined;
-  readonly writeBudget: number | undefined;
   emit(event: TargetEvent): void;
   /** What logins at a portal are answered by. */
   loginAt(portal: Portal): LoginTarget;
-  /**
-   * Makes room for a session: ends the one that it reinstates, and calls `ready` when that has no I/O left.
-   * `ready` gets the TSIH, or a login status where there can be no session.
-   */
-  prepare(
-    identity: LoginIdentity,
-    portal: Portal,
-    ready: (result: { tsih: number } | { status: number }) => void,
-  ): void;
-  /** What a session that `prepare` has made room for is given; `undefined` in a discovery session. */
-  viewOf(identity: LoginIdentity, portal: Portal): LunView | undefined;
-  opened(connection: TargetConnection, session: Session): void;
+  session(tsih: number): Session | undefined;
+  /** Finds the session that a login is for, see `SessionTable`: `ready` gets it, or a login status. */
+  prepare(login: FinishedLogin, ready: (result: Session | number) => void): void;
+  /** A login is done: a session is open, or one more connection of it. */
+  opened(session: Session, isNew: boolean): void;
   closed(connection: TargetConnection): void;
-  quiet(session: Session): void;
-  sendTargets(which: string, initiatorName: string, local: string, portal: Portal): string | undefined;
-  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void;
-  coldReset(targetName: string): void;
-  deviceFailed(targetName: string, lun: number, error: unknown): void;
   dropped(connection: TargetConnection, why: string): void;
   loginFailed(connection: TargetConnection, initiatorName: string, status: number, why?: string): void;
 }
 
 type Phase = "login" | "reinstating" | "full-feature" | "closing" | "ended";
 
-export class TargetConnection implements ConnectionHandlers, PduSink, SessionHost {
+export class TargetConnection implements ConnectionHandlers, PduSink, ConnectionLink {
   readonly transport: Connection;
   /** Where it came in. */
   readonly portal: Portal;
@@ -81,7 +67,10 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
   #phase: Phase = "login";
   #login: LoginState = loginStart();
   #loginStatSN: number | undefined;
-  #session: Session | undefined;
+  /** In its first login request, what its initiator had of the connection that it takes the place of. */
+  #firstExpStatSN: number | undefined;
+  /** From full feature phase on. */
+  #joined: SessionConnection | undefined;
   #timer: Timer;
   #probing = false;
   #inEvent = false;
@@ -102,14 +91,19 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     this.#timer = host.timers.after(LOGIN_MILLIS, () => this.drop("no login in time"));
   }
 
-  get session(): Session | undefined {
-    return this.#session;
+  get remote(): string {
+    return this.transport.remote;
+  }
+
+  get local(): string {
+    return this.transport.local;
   }
 
   onData(bytes: Uint8Array): void {
-    if (this.#session !== undefined) {
-      this.#session.heard = true;
-      if (this.#session.tasks !== undefined) this.#session.tasks.arrivedAt = this.#host.timers.now();
+    if (this.#joined !== undefined) {
+      this.#joined.heard = true;
+      const { tasks } = this.#joined.session;
+      if (tasks !== undefined) tasks.arrivedAt = this.#host.timers.now();
     }
     this.#inEvent = true;
     this.#input.feed(bytes);
@@ -128,7 +122,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
 
   pdu(view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): void {
     if (this.#phase === "full-feature") {
-      this.#session?.pdu(view, bytes, at, dataAt, dataBytes);
+      this.#joined?.pdu(view, bytes, at, dataAt, dataBytes);
       if (this.#output.queuedBytes > OUTPUT_PAUSE_BYTES) this.#pauseForOutput();
       return;
     }
@@ -146,14 +140,23 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
       return undefined;
     }
     const header = new Uint8Array(view.buffer, view.byteOffset);
-    return this.#session?.dataOutBegins(view, at, dataBytes, header);
+    return this.#joined?.dataOutBegins(view, at, dataBytes, header);
   }
 
   dataOutEnds(): void {
-    this.#session?.dataOutEnds();
+    this.#joined?.dataOutEnds();
+  }
+
+  damaged(view: DataView, bytes: Uint8Array, at: number, dataBytes: number): void {
+    this.#joined?.damaged(view, bytes, at, dataBytes);
+  }
+
+  dataOutDamaged(): void {
+    this.#joined?.dataOutDamaged();
   }
 
   malformed(why: string): void {
+    this.#joined?.announceLoss();
     this.drop(why);
   }
 
@@ -174,6 +177,8 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     const tag = view.getUint32(at + LoginRequest.initiatorTaskTag);
     const cmdSN = view.getUint32(at + LoginRequest.cmdSN);
     this.#loginStatSN ??= view.getUint32(at + LoginRequest.expStatSN);
+    this.#firstExpStatSN ??= this.#loginStatSN;
+    const expStatSN = this.#firstExpStatSN;
     const step = login(this.#login, input, this.#loginTarget);
     this.#login = step.state;
     const { identity } = step.state;
@@ -185,15 +190,25 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     // What comes next belongs to the session that is not there yet.
     this.#phase = "reinstating";
     this.#input.paused = true;
-    this.#host.prepare(identity, this.portal, (result) => {
-      if (this.#phase !== "reinstating") return;
-      if ("status" in result) {
-        const reply = { ...step.reply, transit: false, nextStage: 0, status: result.status, text: NOTHING };
+    const { parameters, proof } = step.state;
+    const finished: FinishedLogin = {
+      identity,
+      portal: this.portal,
+      tsih: input.tsih,
+      parameters,
+      cmdSN,
+      user: proof?.chap.phase === "done" ? proof.chap.user : undefined,
+      expStatSN,
+      isWanted: () => this.#phase === "reinstating",
+    };
+    this.#host.prepare(finished, (result) => {
+      if (typeof result === "number") {
+        const reply = { ...step.reply, transit: false, nextStage: 0, status: result, text: NOTHING };
         this.#loginResponse(reply, input.isid, 0, tag, cmdSN);
-        this.#refuse(result.status);
+        this.#refuse(result);
       } else {
         this.#loginResponse(step.reply, input.isid, result.tsih, tag, cmdSN);
-        this.#open(identity, result.tsih, cmdSN);
+        this.#open(result, finished);
       }
       this.#input.resume();
       this.outputAdded();
@@ -215,8 +230,10 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     view.setUint16(at + LoginResponse.tsih, tsih);
     view.setUint32(at + LoginResponse.initiatorTaskTag, tag);
     view.setUint32(at + LoginResponse.statSN, statSN);
-    view.setUint32(at + LoginResponse.expCmdSN, cmdSN);
-    view.setUint32(at + LoginResponse.maxCmdSN, (cmdSN + COMMAND_WINDOW - 1) >>> 0);
+    // A further connection finds the numbers of its session.
+    const order = this.#host.session(tsih)?.order;
+    view.setUint32(at + LoginResponse.expCmdSN, order?.expCmdSN ?? cmdSN);
+    view.setUint32(at + LoginResponse.maxCmdSN, order?.maxCmdSN ?? (cmdSN + COMMAND_WINDOW - 1) >>> 0);
     view.setUint16(at + LoginResponse.status, reply.status);
     bytes.set(reply.text, output.dataAt(at));
     output.close(at, reply.text.length);
@@ -227,28 +244,24 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     this.closeAfterFlush("login refused");
   }
 
-  #open(identity: LoginIdentity, tsih: number, cmdSN: number): void {
-    const { parameters } = this.#login;
+  #open(session: Session, { identity, tsih, parameters }: FinishedLogin): void {
+    const { headerDigest, dataDigest, initiatorMaxRecvDataSegmentLength } = parameters;
     this.#phase = "full-feature";
-    this.#output.headerDigest = this.#input.headerDigest = parameters.headerDigest === "CRC32C";
-    this.#output.dataDigest = this.#input.dataDigest = parameters.dataDigest === "CRC32C";
+    this.#output.headerDigest = this.#input.headerDigest = headerDigest === "CRC32C";
+    this.#output.dataDigest = this.#input.dataDigest = dataDigest === "CRC32C";
     this.#input.segmentBytesMax = RECV_SEGMENT_BYTES_MAX;
-    this.#session = new Session(
-      {
-        identity,
-        tsih,
-        parameters,
-        statSN: this.#loginStatSN ?? 0,
-        cmdSN,
-        view: this.#host.viewOf(identity, this.portal),
-        buffers: this.#host.buffers,
-        timers: this.#host.timers,
-        output: this.#output,
-        writeBudget: this.#host.writeBudget,
-      },
-      this,
-    );
-    this.#host.opened(this, this.#session);
+    this.#input.recovers = session.parameters.errorRecoveryLevel > 0;
+    const spec = {
+      cid: identity.cid,
+      statSN: this.#loginStatSN ?? 0,
+      output: this.#output,
+      segmentBytesMax: initiatorMaxRecvDataSegmentLength,
+      headerDigest,
+      dataDigest,
+    };
+    this.#joined = new SessionConnection(session, spec, this);
+    session.join(this.#joined);
+    this.#host.opened(session, tsih === 0);
     this.#armProbe();
   }
 
@@ -258,18 +271,19 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
   }
 
   #probe(): void {
-    const session = this.#session;
-    if (session === undefined || this.#phase !== "full-feature") return;
-    if (session.heard) this.#probing = false;
+    const joined = this.#joined;
+    if (joined === undefined || this.#phase !== "full-feature") return;
+    if (joined.heard) this.#probing = false;
     else if (this.#probing) {
+      joined.announceLoss();
       this.drop("no answer to a probe");
       return;
     } else {
       this.#probing = true;
-      session.replies.probe();
+      joined.replies.probe();
       this.#flush();
     }
-    session.heard = false;
+    joined.heard = false;
     this.#armProbe();
   }
 
@@ -284,7 +298,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
 
   #flush(): void {
     const output = this.#output;
-    const dataIn = this.#session?.tasks?.dataIn;
+    const dataIn = this.#joined?.dataIn;
     const until = output.bytesSent + FLUSH_TURN_BYTES;
     for (;;) {
       if (this.#phase === "ended" || this.#finished) return;
@@ -329,7 +343,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     this.#why = why;
     this.#phase = "closing";
     this.#input.stop();
-    this.#session?.close();
+    this.#joined?.close(why, false);
     this.#timer.cancel();
     this.#timer = this.#host.timers.after(LINGER_MILLIS, () => this.drop(why));
     this.outputAdded();
@@ -349,64 +363,8 @@ export class TargetConnection implements ConnectionHandlers, PduSink, SessionHos
     this.#timer.cancel();
     this.#input.stop();
     this.#output.discard();
-    this.#session?.close();
+    this.#joined?.close(this.#why, true);
     this.#host.closed(this);
-  }
-
-  /** Why the connection ended, for people. */
-  get why(): string {
-    return this.#why;
-  }
-
-  /** Whom the initiator has proven to be, where that was asked for. */
-  get user(): string | undefined {
-    const chap = this.#login.proof?.chap;
-    return chap?.phase === "done" ? chap.user : undefined;
-  }
-
-  snapshot(): SessionSnapshot | undefined {
-    const session = this.#session;
-    if (session === undefined) return undefined;
-    const { identity, parameters, tasks } = session;
-    return {
-      user: this.user,
-      tsih: session.tsih,
-      initiatorName: identity.initiatorName,
-      initiatorAlias: identity.initiatorAlias,
-      targetName: identity.targetName,
-      isid: identity.isid,
-      remote: this.transport.remote,
-      local: this.transport.local,
-      headerDigest: parameters.headerDigest,
-      dataDigest: parameters.dataDigest,
-      tasks: tasks?.size ?? 0,
-      commands: tasks?.commands ?? 0,
-      bytesRead: tasks?.bytesRead ?? 0,
-      bytesWritten: tasks?.bytesWritten ?? 0,
-      bytesHeld: tasks?.dataOut.bytesHeld ?? 0,
-      outputBytesQueued: this.#output.queuedBytes,
-    };
-  }
-
-  sendTargets(which: string): string | undefined {
-    const name = this.#session?.identity.initiatorName ?? "";
-    return this.#host.sendTargets(which, name, this.transport.local, this.portal);
-  }
-
-  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {
-    this.#host.reset(unit, by, done);
-  }
-
-  coldReset(): void {
-    this.#host.coldReset(this.#session?.identity.targetName ?? "");
-  }
-
-  deviceFailed(lun: number, error: unknown): void {
-    this.#host.deviceFailed(this.#session?.identity.targetName ?? "", lun, error);
-  }
-
-  quiet(): void {
-    if (this.#session !== undefined) this.#host.quiet(this.#session);
   }
 }
 

@@ -37,7 +37,7 @@ export const TaskAttribute = { Untagged: 0, Simple: 1, Ordered: 2, HeadOfQueue: 
 export const ResidualFlag = { Overflow: 0x04, Underflow: 0x02 } as const;
 export const DATA_IN_STATUS = 0x01;
 
-/** Section 11.5.1. */
+/** Section 11.5.1, and RFC 7144 section 4.1 from QUERY TASK on. */
 export const TaskManagement = {
   AbortTask: 1,
   AbortTaskSet: 2,
@@ -47,18 +47,31 @@ export const TaskManagement = {
   TargetWarmReset: 6,
   TargetColdReset: 7,
   TaskReassign: 8,
+  QueryTask: 9,
+  QueryTaskSet: 10,
+  NexusReset: 11,
+  QueryAsyncEvent: 12,
 } as const;
+
+/** The iSCSIProtocolLevel that functions of RFC 7144 need. */
+export const PROTOCOL_LEVEL_SAM5 = 2;
 
 /** Section 11.6.1. */
 export const TaskManagementResponse = {
   Complete: 0,
   TaskDoesNotExist: 1,
   LunDoesNotExist: 2,
+  TaskStillAllegiant: 3,
   TaskReassignNotSupported: 4,
   NotSupported: 5,
   AuthorizationFailed: 6,
+  /** What a query of RFC 7144 has asked about is there. */
+  Succeeded: 7,
   Rejected: 255,
 } as const;
+
+/** Section 11.16.1. */
+export const SnackType = { DataOrR2T: 0, Status: 1, DataAck: 2, RData: 3 } as const;
 
 /** Section 11.17.1. */
 export const RejectReason = {

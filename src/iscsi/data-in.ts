@@ -1,5 +1,5 @@
 /**
- * Sends the data of reads: Data-In PDUs cut by the initiator's MaxRecvDataSegmentLength and by MaxBurstLength, the
+ * Sends the data of a connection's reads: Data-In PDUs cut by the initiator's MaxRecvDataSegmentLength and by MaxBurstLength, the
  * last one carrying the status (RFC 7143 section 11.7).
  *
  * A small read of a device that completes at once goes straight into the output, behind its header. Any other
@@ -7,12 +7,19 @@
  */
 
 import type { BufferPool } from "./buffers.ts";
+import { RejectReason } from "./constants.ts";
 import type { Pending } from "./interfaces.ts";
-import { PIECE_BYTES_MAX, READ_AHEAD_BYTES, READ_BUDGET_BYTES, ZERO_COPY_BYTES_MIN } from "./limits.ts";
+import {
+  DATA_RESENT_MAX,
+  PIECE_BYTES_MAX,
+  READ_AHEAD_BYTES,
+  READ_BUDGET_BYTES,
+  ZERO_COPY_BYTES_MIN,
+} from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import type { Replies } from "./replies.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
-import type { Task } from "./task.ts";
+import type { Allegiance, Task } from "./task.ts";
 
 /** What transfers tell the owner of the tasks. */
 export interface TaskOwner {
@@ -24,10 +31,17 @@ export interface TaskOwner {
   fail(task: Task, error: unknown, writing: boolean): void;
   /** Something that was in flight for an aborted or failed task has ended. */
   settle(task: Task): void;
-  /** Output was added outside of a data event. */
-  outputAdded(): void;
+  /** Data of a task that may be over is being read again, or was. */
+  readsAgain(change: 1 | -1): void;
   /** The last status may be sent with the data: it opens the window that a finished task leaves. */
   grantFor(task: Task): void;
+}
+
+/** A Data-In of a transfer. */
+interface DataInCut {
+  readonly dataSN: number;
+  readonly from: number;
+  readonly to: number;
 }
 
 export class DataInTransfers {
@@ -35,7 +49,13 @@ export class DataInTransfers {
   readonly #replies: Replies;
   readonly #parameters: Parameters;
   readonly #buffers: BufferPool;
-  readonly stalled: Task[] = [];
+  readonly #stalled: Task[] = [];
+  /** Whether the last Data-In carries the status. Where it may be lost, the status goes on its own, to be sent again alone. */
+  readonly #collapses: boolean;
+  /** What is read again, and waits for room in the output. */
+  readonly #waitingForRoom: (() => void)[] = [];
+  /** Reads whose data is being sent again. */
+  #resending = 0;
   #bytesHeld = 0;
 
   constructor(owner: TaskOwner, replies: Replies, parameters: Parameters, buffers: BufferPool) {
@@ -43,11 +63,14 @@ export class DataInTransfers {
     this.#replies = replies;
     this.#parameters = parameters;
     this.#buffers = buffers;
+    this.#collapses = parameters.errorRecoveryLevel === 0;
   }
 
   start(task: Task, unit: LogicalUnit): void {
+    if (task.suspended) return;
     const bytes = task.reads ? Math.min(task.expectedDataTransferLength, task.transferBytes) : 0;
     task.readEnd = bytes;
+    task.segmentBytes = this.#segment();
     if (bytes === 0) {
       this.#owner.finish(task);
       return;
@@ -59,8 +82,10 @@ export class DataInTransfers {
 
   /** Sends parameter data. */
   reply(task: Task, data: Uint8Array): void {
+    if (task.suspended) return;
     const bytes = task.reads ? Math.min(task.expectedDataTransferLength, data.length) : 0;
     task.readEnd = bytes;
+    task.segmentBytes = this.#segment();
     if (bytes === 0) {
       this.#owner.finish(task);
       return;
@@ -71,14 +96,15 @@ export class DataInTransfers {
   /** Goes on with reads that waited for room in the output or for a buffer. */
   resumeStalled(): void {
     // A read that stalls again goes to the back of the queue: each gets one chance a call.
-    for (let count = this.stalled.length; count > 0 && this.#hasRoom(); count--) {
-      const task = this.stalled.shift();
+    for (const wake of this.#waitingForRoom.splice(0)) wake();
+    for (let count = this.#stalled.length; count > 0 && this.#hasRoom(); count--) {
+      const task = this.#stalled.shift();
       if (task?.unit !== undefined) this.#continue(task, task.unit);
     }
   }
 
   get hasStalled(): boolean {
-    return this.stalled.length > 0 && this.#hasRoom();
+    return (this.#stalled.length > 0 || this.#waitingForRoom.length > 0) && this.#hasRoom();
   }
 
   /** Largest data segment to send. */
@@ -103,10 +129,11 @@ export class DataInTransfers {
       return;
     }
     if (pending === undefined) {
-      this.#owner.grantFor(task);
-      this.#replies.dataInHeader(at, task, bytes, true, true);
+      if (this.#collapses) this.#owner.grantFor(task);
+      this.#replies.dataInHeader(at, task, bytes, true, this.#collapses);
       output.close(at, bytes);
-      this.#owner.sentWithStatus(task);
+      task.sent = bytes;
+      this.#ended(task);
       return;
     }
     // The device needs time after all: it keeps this chunk until it is done, and later reads get their own buffers.
@@ -115,11 +142,12 @@ export class DataInTransfers {
     task.inFlight++;
     pending.then(
       () => {
+        const { allegiance } = task;
         task.inFlight--;
-        if (task.aborted) this.#owner.settle(task);
+        if (task.aborted || task.suspended) this.#owner.settle(task);
         else this.#send(task, into, undefined);
         output.reattach(chunk);
-        this.#owner.outputAdded();
+        allegiance.outputAdded();
       },
       (error) => {
         output.reattach(chunk);
@@ -131,7 +159,7 @@ export class DataInTransfers {
   #continue(task: Task, unit: LogicalUnit): void {
     while (task.sent < task.readEnd) {
       if (!this.#hasRoom()) {
-        this.stalled.push(task);
+        this.#stalled.push(task);
         return;
       }
       const bytes = Math.min(task.readEnd - task.sent, PIECE_BYTES_MAX);
@@ -164,8 +192,9 @@ export class DataInTransfers {
       task.inFlight++;
       pending.then(
         () => {
+          const { allegiance } = task;
           task.inFlight--;
-          if (task.aborted) {
+          if (task.aborted || task.suspended) {
             release();
             this.#owner.settle(task);
           } else {
@@ -173,7 +202,7 @@ export class DataInTransfers {
             this.#send(task, bytes === into.length ? into : into.subarray(0, bytes), release);
             if (!last) this.#continue(task, unit);
           }
-          this.#owner.outputAdded();
+          allegiance.outputAdded();
         },
         (error) => {
           release();
@@ -185,10 +214,22 @@ export class DataInTransfers {
   }
 
   #failed(task: Task, error: unknown): void {
+    const { allegiance } = task;
     task.inFlight--;
-    if (task.aborted) this.#owner.settle(task);
+    if (task.aborted || task.suspended) this.#owner.settle(task);
     else this.#owner.fail(task, error, false);
-    this.#owner.outputAdded();
+    allegiance.outputAdded();
+  }
+
+  /** The connection is lost: what waits for it need not. */
+  close(): void {
+    for (const wake of this.#waitingForRoom.splice(0)) wake();
+  }
+
+  /** A task that may have waited is over, or goes on elsewhere. */
+  forget(task: Task): void {
+    const index = this.#stalled.indexOf(task);
+    if (index >= 0) this.#stalled.splice(index, 1);
   }
 
   /** Sends a piece; the task is over if it was the last. `release` is called once nothing needs `data`. */
@@ -199,9 +240,9 @@ export class DataInTransfers {
     for (let from = 0; from < data.length; ) {
       const room = Math.min(segmentMax, this.#parameters.maxBurstLength - task.burst);
       const bytes = Math.min(data.length - from, room);
-      const ends = task.sent + bytes === task.readEnd;
+      const ends = this.#collapses && task.sent + bytes === task.readEnd;
       task.burst += bytes;
-      const final = ends || task.burst === this.#parameters.maxBurstLength;
+      const final = task.sent + bytes === task.readEnd || task.burst === this.#parameters.maxBurstLength;
       if (final) task.burst = 0;
       if (ends) this.#owner.grantFor(task);
       const at = output.open(inPlace ? 0 : bytes);
@@ -216,6 +257,116 @@ export class DataInTransfers {
       }
     }
     if (!inPlace) release?.();
-    if (task.sent === task.readEnd) this.#owner.sentWithStatus(task);
+    if (task.sent === task.readEnd) this.#ended(task);
+  }
+
+  #ended(task: Task): void {
+    if (this.#collapses) this.#owner.sentWithStatus(task);
+    else this.#owner.finish(task);
+  }
+
+  /**
+   * Sends Data-Ins of a task again, cut as they were.
+   *
+   * @param count 0 for all that were sent from `dataSN` on
+   * @returns a reason to reject the request with, or 0
+   */
+  resend(task: Task, dataSN: number, count: number): number {
+    const begin = dataSN === 0 && count === 0 ? task.firstDataSN : dataSN;
+    const end = count === 0 ? task.dataSN : begin + count;
+    if (begin < task.firstDataSN || begin >= task.dataSN || end > task.dataSN) return RejectReason.ProtocolError;
+    // The initiator has changed what it takes since: what was sent can't be sent again.
+    if (task.segmentBytes !== this.#segment()) return RejectReason.SnackReject;
+    if (this.#resending === DATA_RESENT_MAX) return RejectReason.OutOfResources;
+    const { firstDataSN } = task;
+    this.#resending++;
+    this.#sendAgain(task, this.#cuts(task).slice(begin - firstDataSN, end - firstDataSN), () => {
+      this.#resending--;
+      // A device that can't read again leaves the initiator to ask again, or to give the task up.
+      this.#owner.settle(task);
+    });
+    return 0;
+  }
+
+  /** Goes on with a read that had another connection, from the first Data-In on that its initiator does not have. */
+  goOn(task: Task): void {
+    const { unit, expDataSN } = task;
+    if (task.segmentBytes === 0) {
+      // Nothing was sent yet.
+      if (task.reply !== undefined) this.reply(task, task.reply);
+      else if (unit !== undefined) this.start(task, unit);
+      return;
+    }
+    const acknowledged = Math.max(expDataSN <= task.dataSN ? expDataSN : 0, task.firstDataSN);
+    task.firstByte = this.#cuts(task)[acknowledged - task.firstDataSN]?.from ?? task.readEnd;
+    task.firstDataSN = acknowledged;
+    task.segmentBytes = this.#segment();
+    const cuts = this.#cuts(task);
+    task.dataSN = acknowledged + cuts.length;
+    task.sent = task.readEnd;
+    this.#sendAgain(task, cuts, (error) => {
+      if (task.suspended || task.aborted) this.#owner.settle(task);
+      else if (error === undefined) this.#owner.finish(task);
+      else this.#owner.fail(task, error, false);
+    });
+  }
+
+  /** @param done gets the error of a device that could not read again */
+  #sendAgain(task: Task, cuts: readonly DataInCut[], done: (error: unknown) => void): void {
+    const { reply, allegiance } = task;
+    if (reply !== undefined) {
+      for (const cut of cuts) this.#repeat(task, cut, reply.subarray(cut.from, cut.to));
+      done(undefined);
+      return;
+    }
+    task.resent = true;
+    task.inFlight++;
+    this.#owner.readsAgain(1);
+    const end = (error: unknown) => {
+      task.inFlight--;
+      done(error);
+      allegiance.outputAdded();
+      this.#owner.readsAgain(-1);
+    };
+    this.#readAgain(task, allegiance, cuts).then(() => end(undefined), end);
+  }
+
+  async #readAgain(task: Task, allegiance: Allegiance, cuts: readonly DataInCut[]): Promise<void> {
+    const { unit } = task;
+    if (unit === undefined) return;
+    const { blockSize } = unit;
+    for (const cut of cuts) {
+      if (!this.#hasRoom()) await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
+      if (task.aborted || allegiance.closed) return;
+      const first = Math.floor(cut.from / blockSize);
+      const blocks = Math.ceil(cut.to / blockSize) - first;
+      const buffer = this.#buffers.take(blocks * blockSize);
+      try {
+        await unit.device.read(task.lba + first, buffer.subarray(0, blocks * blockSize));
+        const at = cut.from - first * blockSize;
+        if (!task.aborted && !allegiance.closed) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
+      } finally {
+        this.#buffers.give(buffer);
+      }
+      allegiance.outputAdded();
+    }
+  }
+
+  #repeat(task: Task, { dataSN, from, to }: DataInCut, data: Uint8Array): void {
+    const final = to === task.readEnd || to % this.#parameters.maxBurstLength === 0;
+    this.#replies.repeatDataIn(task, dataSN, from, data, final);
+  }
+
+  /** Where the Data-Ins of a task begin and end, from the first that may be sent again on: `#send` cuts by segments, bursts and pieces. */
+  #cuts({ readEnd, segmentBytes, firstByte, firstDataSN }: Task): DataInCut[] {
+    const { maxBurstLength } = this.#parameters;
+    const cuts: DataInCut[] = [];
+    for (let from = firstByte, dataSN = firstDataSN; from < readEnd; dataSN++) {
+      const room = Math.min(maxBurstLength - (from % maxBurstLength), PIECE_BYTES_MAX - (from % PIECE_BYTES_MAX));
+      const to = Math.min(readEnd, from + segmentBytes, from + room);
+      cuts.push({ dataSN, from, to });
+      from = to;
+    }
+    return cuts;
   }
 }

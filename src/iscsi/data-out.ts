@@ -14,7 +14,6 @@ import type { Pending, WriteOptions } from "./interfaces.ts";
 import { PIECE_BYTES_MAX, UNSOLICITED_RESERVE_BYTES, WRITE_BUDGET_BYTES } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { DataOut } from "./pdu.ts";
-import type { Replies } from "./replies.ts";
 import { Plan } from "./scsi/command.ts";
 import { Senses, Status } from "./scsi/sense.ts";
 import type { Task } from "./task.ts";
@@ -23,26 +22,21 @@ const FUA: WriteOptions = Object.freeze({ fua: true });
 
 export class DataOutTransfers {
   readonly #owner: TaskOwner;
-  readonly #replies: Replies;
   readonly #parameters: Parameters;
   readonly #buffers: BufferPool;
   /** Tasks that wait for a buffer before their next R2T, first come first served. */
   readonly #waiting: Task[] = [];
   #bytesHeld = 0;
   readonly #budget: number;
+  /** One where data may be lost: what it is asked for again would not come in order otherwise. */
+  readonly #outstandingR2TMax: number;
 
-  constructor(
-    owner: TaskOwner,
-    replies: Replies,
-    parameters: Parameters,
-    buffers: BufferPool,
-    budget = WRITE_BUDGET_BYTES,
-  ) {
+  constructor(owner: TaskOwner, parameters: Parameters, buffers: BufferPool, budget = WRITE_BUDGET_BYTES) {
     this.#owner = owner;
-    this.#replies = replies;
     this.#parameters = parameters;
     this.#buffers = buffers;
     this.#budget = budget;
+    this.#outstandingR2TMax = parameters.errorRecoveryLevel > 0 ? 1 : parameters.maxOutstandingR2T;
   }
 
   get bytesHeld(): number {
@@ -137,6 +131,54 @@ export class DataOutTransfers {
     return true;
   }
 
+  /**
+   * Whether a Data-Out belongs to the sequence that is open and does not go back, so that it is damaged itself or was sent
+   * after one that is.
+   */
+  isAfterLoss(task: Task, view: DataView, at: number, length: number): boolean {
+    const tag = view.getUint32(at + DataOut.targetTransferTag);
+    const offset = view.getUint32(at + DataOut.bufferOffset);
+    const r2t = task.r2ts[0];
+    if (task.unsolicitedOpen ? tag !== RESERVED_TAG : tag !== r2t?.targetTransferTag) return false;
+    const end = task.unsolicitedOpen ? task.unsolicitedEnd : r2t.end;
+    return offset >= task.received && offset + length <= end;
+  }
+
+  /** Data was lost: what is left of its sequence is thrown away, and all that is missing asked for again after that. */
+  lost(task: Task, final: boolean): void {
+    if (!final) return;
+    task.expectedDataSN = 0;
+    task.solicited = task.received;
+    this.received(task, true);
+  }
+
+  /** Goes on with a write that had another connection: asks for all that has not come. */
+  goOn(task: Task): void {
+    this.#forget(task);
+    task.unsolicitedOpen = false;
+    task.r2ts.length = 0;
+    task.expectedDataSN = 0;
+    task.solicited = task.received;
+    if (task.expDataSN < task.dataSN) task.dataSN = task.expDataSN;
+    if (task.wanted > 0 && allPassed(task)) this.#owner.finish(task);
+    else this.start(task);
+  }
+
+  #forget(task: Task): void {
+    const waiting = this.#waiting.indexOf(task);
+    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+  }
+
+  /** Sends R2Ts again that were not answered yet. @param count 0 for all from `r2tSN` on @returns false if there are none */
+  resendR2Ts(task: Task, r2tSN: number, count: number): boolean {
+    const asked = task.r2ts.filter((one) => one.r2tSN >= r2tSN && (count === 0 || one.r2tSN < r2tSN + count));
+    const lun = task.nexus?.lun ?? 0;
+    for (const { targetTransferTag, r2tSN, start, end } of asked) {
+      task.allegiance.replies.repeatR2T(task, lun, targetTransferTag, r2tSN, start, end - start);
+    }
+    return asked.length > 0;
+  }
+
   /** The data of an accepted Data-Out is in place. */
   received(task: Task, final: boolean): void {
     if (!final) return;
@@ -152,8 +194,7 @@ export class DataOutTransfers {
   /** Gives up what a task holds. */
   release(task: Task): void {
     task.r2ts.length = 0;
-    const waiting = this.#waiting.indexOf(task);
-    if (waiting >= 0) this.#waiting.splice(waiting, 1);
+    this.#forget(task);
     if (task.buffer !== undefined) {
       const { buffer } = task;
       task.buffer = undefined;
@@ -208,14 +249,16 @@ export class DataOutTransfers {
   }
 
   #solicit(task: Task): void {
+    if (task.suspended) return;
     if (task.solicited < task.received) task.solicited = task.received;
-    const { maxOutstandingR2T, maxBurstLength } = this.#parameters;
-    while (task.r2ts.length < maxOutstandingR2T && task.solicited < task.pieceEnd) {
+    const { maxBurstLength } = this.#parameters;
+    while (task.r2ts.length < this.#outstandingR2TMax && task.solicited < task.pieceEnd) {
       const length = Math.min(maxBurstLength, task.pieceEnd - task.solicited);
-      const tag = this.#replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.solicited, length);
+      const tag = task.allegiance.replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.solicited, length);
+      const start = task.solicited;
       task.solicited += length;
-      task.r2ts.push({ targetTransferTag: tag, end: task.solicited });
-      this.#owner.outputAdded();
+      task.r2ts.push({ targetTransferTag: tag, r2tSN: task.dataSN - 1, start, end: task.solicited });
+      task.allegiance.outputAdded();
     }
   }
 
@@ -297,22 +340,24 @@ export class DataOutTransfers {
     const gated = task.plan === Plan.Write;
     pending.then(
       () => {
+        const { allegiance } = task;
         if (gated) unit.endWrite();
         this.#give(buffer);
         task.inFlight--;
-        if (task.aborted || task.ending) this.#owner.settle(task);
+        if (task.aborted || task.ending || task.suspended) this.#owner.settle(task);
         else if (task.inFlight === 0 && (last || allPassed(task))) this.#owner.finish(task);
         this.resumeWaiting();
-        this.#owner.outputAdded();
+        allegiance.outputAdded();
       },
       (error) => {
+        const { allegiance } = task;
         if (gated) unit.endWrite();
         this.#give(buffer);
         task.inFlight--;
         if (task.aborted || task.ending) this.#owner.settle(task);
         else this.#owner.fail(task, error, gated || task.writing);
         this.resumeWaiting();
-        this.#owner.outputAdded();
+        allegiance.outputAdded();
       },
     );
   }

@@ -36,6 +36,8 @@ export interface SessionSnapshot {
   /** Empty in a discovery session. */
   readonly targetName: string;
   readonly isid: number;
+  readonly connections: number;
+  /** These four are of the connection that it has had longest. */
   readonly remote: string;
   readonly local: string;
   readonly headerDigest: string;

@@ -177,6 +177,96 @@ test("odd PDUs in full feature phase, however they are split", async () => {
   );
 });
 
+/** What may happen between PDUs of a session with several connections. */
+const happening = fc.oneof(
+  { weight: 6, arbitrary: fc.record({ kind: fc.constant("pdu" as const), on: fc.nat(2), pdu: oddPdu }) },
+  {
+    weight: 2,
+    arbitrary: fc.record({
+      kind: fc.constant("manage" as const),
+      on: fc.nat(2),
+      code: fc.integer({ min: 1, max: 13 }),
+      tag: fc.nat(6),
+      sn: fc.nat(4),
+    }),
+  },
+  {
+    weight: 1,
+    arbitrary: fc.record({
+      kind: fc.constant("snack" as const),
+      on: fc.nat(2),
+      type: fc.nat(3),
+      tag: fc.nat(6),
+      sn: fc.nat(9),
+    }),
+  },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("lose" as const), on: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("join" as const), on: fc.nat(2) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("gates" as const) }) },
+  { weight: 1, arbitrary: fc.record({ kind: fc.constant("time" as const), seconds: fc.nat(30) }) },
+);
+
+test("odd PDUs on several connections, which are lost and come again, at every error recovery level", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(happening, { minLength: 1, maxLength: 25 }),
+      fc.constantFrom("0", "1", "2"),
+      fc.boolean(),
+      async (events, level, held) => {
+        const world = bench();
+        const open = () => {
+          for (const gate of world.device.gates.splice(0)) gate.open();
+        };
+        const first = await new Initiator(world).ready(
+          "InitialR2T=No",
+          "MaxConnections=3",
+          "iSCSIProtocolLevel=2",
+          `ErrorRecoveryLevel=${level}`,
+        );
+        const connections = [first, first.beside(1), first.beside(2)];
+        await connections[1].login();
+        world.device.held = held;
+        for (const event of events) {
+          if (event.kind === "gates") open();
+          else if (event.kind === "time") world.timers.advance(event.seconds * 1000);
+          else {
+            const on = connections[event.on];
+            if (event.kind === "lose") on.connection.onClose();
+            else if (event.kind === "join") {
+              connections[event.on] = on.beside(event.on);
+              await connections[event.on].login();
+            } else if (event.kind === "pdu") await on.send(event.pdu);
+            else if (event.kind === "snack") {
+              const { type, tag, sn } = event;
+              await on.send(build(0x10, { flags: 0x80 | type, itt: tag, words: { 20: 0xffffffff, 40: sn, 44: 0 } }));
+            } else {
+              const { code, tag, sn } = event;
+              const words = { 20: tag, 24: on.cmdSN, 32: sn, 36: sn };
+              await on.send(build(0x02, { immediate: true, flags: 0x80 | code, itt: 99, words }));
+            }
+          }
+          await world.timers.turn();
+        }
+        for (const { connection } of connections) connection.onClose();
+        world.timers.advance(100_000);
+        while (world.device.gates.length > 0) {
+          open();
+          await world.timers.turn();
+        }
+        expect(world.server.heldSessions).toBe(0);
+        world.device.held = false;
+        const next = await new Initiator(world, { name: "iqn.next", isid: 5 }).ready();
+        await next.send(next.command(read10(0, 1), { read: 512 }));
+        expect(next.receive()[0].flags).toBe(0x81);
+        next.connection.onClose();
+        await world.server.close();
+        expect(world.memory.outstanding).toBe(0);
+      },
+    ),
+    { numRuns: RUNS },
+  );
+});
+
 test("a valid stream cut short or with one byte changed", async () => {
   await fc.assert(
     fc.asyncProperty(fc.nat(1300), fc.nat(255), fc.nat(1400), fc.boolean(), async (at, value, cut, digests) => {

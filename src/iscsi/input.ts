@@ -18,6 +18,10 @@ export interface PduSink {
   dataOutBegins(view: DataView, at: number, dataBytes: number): Uint8Array | undefined;
   /** All of the payload announced last has arrived and its digest is right. */
   dataOutEnds(): void;
+  /** As `pdu`, of one whose data digest does not match. Only called if `recovers` is set. */
+  damaged(view: DataView, bytes: Uint8Array, at: number, dataBytes: number): void;
+  /** All of the payload announced last has arrived, and its digest does not match. Only called if `recovers` is set. */
+  dataOutDamaged(): void;
   /** The stream cannot be understood from here on. */
   malformed(why: string): void;
 }
@@ -45,6 +49,8 @@ export class Input {
   headerDigest = false;
   dataDigest = false;
   segmentBytesMax = LOGIN_SEGMENT_BYTES_MAX;
+  /** Whether a wrong data digest costs a PDU and not the connection. */
+  recovers = false;
   /** Set by the sink to have what follows wait until `resume`. */
   paused = false;
 
@@ -124,8 +130,12 @@ export class Input {
     if (this.dataDigest && dataBytes > 0 && this.#crc !== undefined) {
       const end = dataAt + dataBytes + padding(dataBytes);
       if (this.#crc(bytes.subarray(dataAt, end)) !== view.getUint32(end, true)) {
-        this.#fail("a data digest that does not match");
-        return false;
+        if (!this.recovers) {
+          this.#fail("a data digest that does not match");
+          return false;
+        }
+        this.#sink.damaged(view, bytes, at, dataBytes);
+        return true;
       }
     }
     this.#sink.pdu(view, bytes, at, dataAt, dataBytes);
@@ -207,7 +217,9 @@ export class Input {
       const pad = padding(this.#streamBytes);
       const expected = new DataView(this.#tail.buffer).getUint32(pad, true);
       if (this.#crc(this.#tail.subarray(0, pad), this.#crcSoFar) !== expected) {
-        this.#fail("a data digest that does not match");
+        this.#stream = undefined;
+        if (this.recovers) this.#sink.dataOutDamaged();
+        else this.#fail("a data digest that does not match");
         return position;
       }
     }

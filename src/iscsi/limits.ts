@@ -17,6 +17,20 @@ export const COMMAND_WINDOW = 128;
 export const TASKS_MAX = COMMAND_WINDOW + 16;
 /** Commands that were aborted before they arrived and whose CmdSN is still ahead. */
 export const PLUGGED_COMMANDS_MAX = 16;
+export const ERROR_RECOVERY_LEVEL_MAX = 2;
+/** How long tasks of a lost connection may wait for another, at level 2. */
+export const RETAIN_SECONDS_MAX = 60;
+/** Answers that were not acknowledged, kept by a connection for error recovery; more than a window of them. */
+export const RETAINED_STATUSES_MAX = 512;
+export const RETAINED_STATUS_BYTES_MAX = 1 * MiB;
+/** Reads whose data is being sent again at once on a connection. */
+export const DATA_RESENT_MAX = 4;
+/** Connections of a session. */
+export const SESSION_CONNECTIONS_MAX = 8;
+/** Commands of a session, with their data, that wait for one before them: a whole window of unsolicited data. */
+export const EARLY_BYTES_MAX = COMMAND_WINDOW * (FIRST_BURST_BYTES_MAX + 1 * KiB);
+/** How long they wait before the session ends. */
+export const MISSING_COMMAND_MILLIS = 30_000;
 
 /** Write data that a session may hold. R2Ts stop at what leaves room for unsolicited data. */
 export const WRITE_BUDGET_BYTES = 24 * MiB;
@@ -25,7 +39,7 @@ export const UNSOLICITED_RESERVE_BYTES = COMMAND_WINDOW * FIRST_BURST_BYTES_MAX;
 export const PIECE_BYTES_MAX = 1 * MiB;
 /** Replies wait to be sent up to here before more data is read from the device. */
 export const READ_AHEAD_BYTES = 2 * MiB;
-/** Data being read for a session at once by a device that completes later. */
+/** Data being read for a connection at once by a device that completes later. */
 export const READ_BUDGET_BYTES = 8 * MiB;
 /** Replies that a connection may owe before it is no longer read. */
 export const OUTPUT_PAUSE_BYTES = 4 * MiB;

@@ -2,6 +2,7 @@ import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { LoginStatus } from "./constants.ts";
 import { type LoginInput, type LoginTarget, login, loginStart } from "./login.ts";
+import { defaultParameters } from "./negotiation.ts";
 import { bench, build, INITIATOR, Initiator, TARGET, text } from "./testing/initiator.ts";
 
 const target: LoginTarget = {
@@ -9,7 +10,10 @@ const target: LoginTarget = {
     if (name !== TARGET) return LoginStatus.TargetNotFound;
     return initiator === "denied" ? LoginStatus.AuthorizationFailure : LoginStatus.Success;
   },
-  existing: (tsih) => (tsih === 7 ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist),
+  joined: (tsih) => {
+    if (tsih === 8) return { ...defaultParameters(), maxBurstLength: 4096, headerDigest: "CRC32C" };
+    return tsih === 7 ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist;
+  },
   chapOf: () => undefined,
   hashes: {},
   newChallenge: () => ({ identifier: 1, bytes: new Uint8Array(16) }),
@@ -43,6 +47,23 @@ describe("the login state machine", () => {
     expect(answerText(reply.text)).toEqual([
       "TargetPortalGroupTag=3",
       "MaxBurstLength=8192",
+      "MaxRecvDataSegmentLength=262144",
+    ]);
+  });
+
+  test("a further connection negotiates what is its own, and has the rest of its session", () => {
+    const { state, reply } = login(
+      loginStart(),
+      request({ tsih: 8, cid: 1 }, ...NAMES, "MaxBurstLength=512", "DataDigest=CRC32C", "ErrorRecoveryLevel=0"),
+      target,
+    );
+    expect(state.phase).toBe("full-feature");
+    expect(state.parameters).toMatchObject({ maxBurstLength: 4096, headerDigest: "None", dataDigest: "CRC32C" });
+    expect(answerText(reply.text)).toEqual([
+      "TargetPortalGroupTag=3",
+      "MaxBurstLength=Reject",
+      "DataDigest=CRC32C",
+      "ErrorRecoveryLevel=Reject",
       "MaxRecvDataSegmentLength=262144",
     ]);
   });
@@ -81,7 +102,7 @@ describe("the login state machine", () => {
     ["another version", request({ versionMin: 1, versionMax: 1 }, ...NAMES), LoginStatus.UnsupportedVersion],
     ["a strange session type", request({}, ...NAMES, "SessionType=Odd"), LoginStatus.SessionTypeNotSupported],
     ["a session that is gone", request({ tsih: 9 }, ...NAMES), LoginStatus.SessionDoesNotExist],
-    ["a second connection", request({ tsih: 7 }, ...NAMES), LoginStatus.TooManyConnections],
+    ["one connection too many", request({ tsih: 7 }, ...NAMES), LoginStatus.TooManyConnections],
     ["a key twice", request({}, ...NAMES, "MaxBurstLength=512", "MaxBurstLength=512"), LoginStatus.InitiatorError],
     ["garbage for text", request({ text: new Uint8Array([1, 2, 3]) }), LoginStatus.InitiatorError],
     ["stage 2", request({ currentStage: 2 }, ...NAMES), LoginStatus.InitiatorError],

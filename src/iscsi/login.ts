@@ -11,7 +11,7 @@ import type { Redirection } from "./access.ts";
 import { CHAP_KEYS, CHAP_START, type Chap, type ChapState, type ChapTarget, chap } from "./chap.ts";
 import { LoginStatus, Stage } from "./constants.ts";
 import { LOGIN_EXCHANGES_MAX, TEXT_BYTES_MAX } from "./limits.ts";
-import { DECLARATION, defaultParameters, negotiate, type Parameters } from "./negotiation.ts";
+import { DECLARATION, defaultParameters, joiningParameters, negotiate, type Parameters } from "./negotiation.ts";
 import { formatText, type Pair, parseText } from "./text.ts";
 
 export interface LoginInput {
@@ -41,8 +41,8 @@ export interface LoginTarget extends ChapTarget {
   admit(targetName: string, initiatorName: string): number | Redirection;
   /** What an initiator has to prove; `undefined` where nothing. @param targetName empty for a discovery session */
   chapOf(targetName: string): Chap | undefined;
-  /** What to do with a login that names an existing session: a status other than success. */
-  existing(tsih: number, cid: number): number;
+  /** What a session works with that a login may become one more connection of, or the status to refuse it with. */
+  joined(tsih: number, identity: LoginIdentity): Readonly<Parameters> | number;
   readonly portalGroupTag: number;
   readonly digests: boolean;
 }
@@ -137,11 +137,16 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
 
   const answers: Pair[] = [];
   let { proof } = state;
+  let agreed = state.parameters;
   if (identity === undefined) {
     const found = identify(pairs, request);
     if (typeof found === "number") return fail(found);
     identity = found;
-    if (request.tsih !== 0) return fail(target.existing(request.tsih, request.cid));
+    if (request.tsih !== 0) {
+      const session = target.joined(request.tsih, identity);
+      if (typeof session === "number") return fail(session);
+      agreed = joiningParameters(session);
+    }
     if (!identity.discovery) {
       const admitted = target.admit(identity.targetName, identity.initiatorName);
       if (typeof admitted !== "number") {
@@ -158,8 +163,8 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
     return fail(LoginStatus.InitiatorError);
   }
 
-  const parameters = { ...state.parameters };
-  const capabilities = { digests: target.digests, discovery: identity.discovery };
+  const parameters = { ...agreed };
+  const capabilities = { digests: target.digests, discovery: identity.discovery, joins: request.tsih !== 0 };
   const offers = pairs.filter(([key]) => !IDENTITY_KEYS.has(key));
   let declared = state.declared;
   if (proof !== undefined && proof.chap.phase !== "done" && request.currentStage !== Stage.Security) {

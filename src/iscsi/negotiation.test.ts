@@ -3,8 +3,9 @@ import { describe, expect, test } from "vitest";
 import { defaultParameters, negotiate } from "./negotiation.ts";
 import { formatText, parseNumber, parseText } from "./text.ts";
 
-const ask = (key: string, value: string, capabilities = { digests: true, discovery: false }) => {
+const ask = (key: string, value: string, change = {}) => {
   const agreed = defaultParameters();
+  const capabilities = { digests: true, discovery: false, joins: false, ...change };
   const [answer] = negotiate([[key, value]], agreed, capabilities);
   return { answer: answer?.[1], agreed };
 };
@@ -14,7 +15,8 @@ describe("keys of RFC 7143 section 13", () => {
     ["HeaderDigest", "CRC32C,None", "CRC32C"],
     ["HeaderDigest", "None,CRC32C", "None"],
     ["DataDigest", "SHA1", "Reject"],
-    ["MaxConnections", "8", "1"],
+    ["MaxConnections", "4", "4"],
+    ["MaxConnections", "100", "8"],
     ["InitialR2T", "No", "No"],
     ["InitialR2T", "Yes", "Yes"],
     ["InitialR2T", "Maybe", "Reject"],
@@ -28,29 +30,34 @@ describe("keys of RFC 7143 section 13", () => {
     ["MaxBurstLength", "-1", "Reject"],
     ["FirstBurstLength", "262144", "65536"],
     ["DefaultTime2Wait", "5", "5"],
-    ["DefaultTime2Retain", "20", "0"],
+    ["DefaultTime2Retain", "20", "20"],
+    ["DefaultTime2Retain", "3600", "60"],
     ["MaxOutstandingR2T", "16", "8"],
     ["MaxOutstandingR2T", "0", "Reject"],
     ["DataPDUInOrder", "No", "Yes"],
     ["DataSequenceInOrder", "No", "Yes"],
-    ["ErrorRecoveryLevel", "2", "0"],
+    ["ErrorRecoveryLevel", "0", "0"],
+    ["ErrorRecoveryLevel", "1", "1"],
+    ["ErrorRecoveryLevel", "2", "2"],
     ["ErrorRecoveryLevel", "3", "Reject"],
     ["IFMarker", "Yes", "No"],
     ["TaskReporting", "ResponseFence,RFC3720", "RFC3720"],
-    ["iSCSIProtocolLevel", "2", "1"],
+    ["iSCSIProtocolLevel", "2", "2"],
+    ["iSCSIProtocolLevel", "1", "1"],
+    ["iSCSIProtocolLevel", "31", "2"],
     ["X-com.example", "1", "NotUnderstood"],
   ])("%s=%s is answered %s", (key, value, expected) => {
     expect(ask(key, value).answer).toBe(expected);
   });
 
   test("digests need a checksum function", () => {
-    expect(ask("DataDigest", "CRC32C,None", { digests: false, discovery: false }).answer).toBe("None");
-    expect(ask("DataDigest", "CRC32C", { digests: false, discovery: false }).answer).toBe("Reject");
+    expect(ask("DataDigest", "CRC32C,None", { digests: false }).answer).toBe("None");
+    expect(ask("DataDigest", "CRC32C", { digests: false }).answer).toBe("Reject");
   });
 
   test("data transfer keys are irrelevant in discovery", () => {
-    expect(ask("MaxBurstLength", "4096", { digests: true, discovery: true }).answer).toBe("Irrelevant");
-    expect(ask("ErrorRecoveryLevel", "1", { digests: true, discovery: true }).answer).toBe("0");
+    expect(ask("MaxBurstLength", "4096", { discovery: true }).answer).toBe("Irrelevant");
+    expect(ask("ErrorRecoveryLevel", "1", { discovery: true }).answer).toBe("0");
   });
 
   test("the first burst never exceeds the burst", () => {

@@ -3,7 +3,16 @@
  * Pure: `negotiate` takes what was offered and what is agreed so far, and returns what to answer.
  */
 
-import { BURST_BYTES_MAX, FIRST_BURST_BYTES_MAX, OUTSTANDING_R2T_MAX, RECV_SEGMENT_BYTES_MAX } from "./limits.ts";
+import { PROTOCOL_LEVEL_SAM5 } from "./constants.ts";
+import {
+  BURST_BYTES_MAX,
+  ERROR_RECOVERY_LEVEL_MAX,
+  FIRST_BURST_BYTES_MAX,
+  OUTSTANDING_R2T_MAX,
+  RECV_SEGMENT_BYTES_MAX,
+  RETAIN_SECONDS_MAX,
+  SESSION_CONNECTIONS_MAX,
+} from "./limits.ts";
 import { type Pair, parseNumber } from "./text.ts";
 
 export type Digest = "None" | "CRC32C";
@@ -12,6 +21,9 @@ export type Digest = "None" | "CRC32C";
 export interface Parameters {
   headerDigest: Digest;
   dataDigest: Digest;
+  maxConnections: number;
+  protocolLevel: number;
+  errorRecoveryLevel: number;
   initialR2T: boolean;
   immediateData: boolean;
   /** The largest data segment that the initiator takes. */
@@ -27,6 +39,9 @@ export function defaultParameters(): Parameters {
   return {
     headerDigest: "None",
     dataDigest: "None",
+    maxConnections: 1,
+    protocolLevel: 1,
+    errorRecoveryLevel: 0,
     initialR2T: true,
     immediateData: true,
     initiatorMaxRecvDataSegmentLength: 8192,
@@ -42,6 +57,8 @@ export interface Capabilities {
   /** Whether there is a checksum function to make digests with. */
   readonly digests: boolean;
   readonly discovery: boolean;
+  /** Whether the session is there already, and this is one more connection. */
+  readonly joins: boolean;
 }
 
 /** What one key does: takes the offered value, changes `agreed`, returns the answer; `undefined` means none is due. */
@@ -51,10 +68,14 @@ type NumericKey = {
   [K in keyof Parameters]: Parameters[K] extends number ? K : never;
 }[keyof Parameters];
 
-function number(min: number, max: number, decide: (offered: number, agreed: Parameters) => number): Rule {
-  return (value, agreed) => {
+function number(
+  min: number,
+  max: number,
+  decide: (offered: number, agreed: Parameters, capabilities: Capabilities) => number,
+): Rule {
+  return (value, agreed, capabilities) => {
     const offered = parseNumber(value);
-    return offered >= min && offered <= max ? String(decide(offered, agreed)) : "Reject";
+    return offered >= min && offered <= max ? String(decide(offered, agreed, capabilities)) : "Reject";
   };
 }
 
@@ -92,7 +113,7 @@ const irrelevantInDiscovery = (rule: Rule): Rule => {
 const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["HeaderDigest", digest("headerDigest")],
   ["DataDigest", digest("dataDigest")],
-  ["MaxConnections", irrelevantInDiscovery(number(1, 65535, () => 1))],
+  ["MaxConnections", irrelevantInDiscovery(minimum("maxConnections", 1, 65535, SESSION_CONNECTIONS_MAX))],
   [
     "InitialR2T",
     // OR of both: unsolicited data only if both want it, and we do.
@@ -130,19 +151,34 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
       return agreed.defaultTime2Wait;
     }),
   ],
-  // Nothing of a session outlives its connection at error recovery level 0.
-  ["DefaultTime2Retain", minimum("defaultTime2Retain", 0, 3600, 0)],
+  ["DefaultTime2Retain", minimum("defaultTime2Retain", 0, 3600, RETAIN_SECONDS_MAX)],
   ["MaxOutstandingR2T", irrelevantInDiscovery(minimum("maxOutstandingR2T", 1, 65535, OUTSTANDING_R2T_MAX))],
   ["DataPDUInOrder", irrelevantInDiscovery(boolean(() => true))],
   ["DataSequenceInOrder", irrelevantInDiscovery(boolean(() => true))],
-  ["ErrorRecoveryLevel", number(0, 2, () => 0)],
+  // A discovery session has nothing to recover: section 4.3 fixes it at 0.
+  [
+    "ErrorRecoveryLevel",
+    number(0, 2, (offered, agreed, { discovery }) => {
+      agreed.errorRecoveryLevel = discovery ? 0 : Math.min(offered, ERROR_RECOVERY_LEVEL_MAX);
+      return agreed.errorRecoveryLevel;
+    }),
+  ],
   ["IFMarker", boolean(() => false)],
   ["OFMarker", boolean(() => false)],
   ["IFMarkInt", () => "Reject"],
   ["OFMarkInt", () => "Reject"],
   ["TaskReporting", irrelevantInDiscovery((value) => (value.split(",").includes("RFC3720") ? "RFC3720" : "Reject"))],
-  ["iSCSIProtocolLevel", irrelevantInDiscovery(number(0, 31, (offered) => Math.min(offered, 1)))],
+  ["iSCSIProtocolLevel", irrelevantInDiscovery(minimum("protocolLevel", 0, 31, PROTOCOL_LEVEL_SAM5))],
 ]);
+
+/** Of one connection. All other keys are of the session: only its first connection negotiates them. */
+const CONNECTION_KEYS: ReadonlySet<string> = new Set(["HeaderDigest", "DataDigest", "MaxRecvDataSegmentLength"]);
+
+/** What a further connection of a session starts with. */
+export function joiningParameters(session: Readonly<Parameters>): Parameters {
+  const { headerDigest, dataDigest, initiatorMaxRecvDataSegmentLength } = defaultParameters();
+  return { ...session, headerDigest, dataDigest, initiatorMaxRecvDataSegmentLength };
+}
 
 /**
  * Keys that may be offered in login only once, whatever their stage.
@@ -152,13 +188,18 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
 export function negotiate(offers: readonly Pair[], agreed: Parameters, capabilities: Capabilities): Pair[] {
   const answers: Pair[] = [];
   for (const [key, value] of offers) {
-    const rule = RULES.get(key);
-    const answer = rule === undefined ? "NotUnderstood" : rule(value, agreed, capabilities);
+    const answer = answerTo(key, value, agreed, capabilities);
     if (answer !== undefined) answers.push([key, answer]);
   }
   // Section 13.14: the first burst is part of a burst.
   if (agreed.firstBurstLength > agreed.maxBurstLength) agreed.firstBurstLength = agreed.maxBurstLength;
   return answers;
+}
+
+function answerTo(key: string, value: string, agreed: Parameters, capabilities: Capabilities): string | undefined {
+  const rule = RULES.get(key);
+  if (rule === undefined) return "NotUnderstood";
+  return capabilities.joins && !CONNECTION_KEYS.has(key) ? "Reject" : rule(value, agreed, capabilities);
 }
 
 /** What the target declares once in the operational stage. */

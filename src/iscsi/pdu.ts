@@ -143,6 +143,21 @@ export const Request = bhs("Text, NOP-Out or Logout Request", {
   reservedTail: [32, 16],
 });
 
+export const Snack = bhs("SNACK Request", {
+  opcode: [0, 1],
+  flags: [1, 1],
+  reserved: [2, 2],
+  lengths: [4, 4],
+  lun: [8, 8],
+  initiatorTaskTag: [16, 4],
+  targetTransferTag: [20, 4],
+  reserved24: [24, 4],
+  expStatSN: [28, 4],
+  reserved32: [32, 8],
+  begRun: [40, 4],
+  runLength: [44, 4],
+});
+
 /** The CID of a Logout Request lies where others have their Target Transfer Tag. */
 export const LOGOUT_CID_OFFSET = 20;
 

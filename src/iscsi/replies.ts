@@ -1,37 +1,38 @@
 /**
- * The PDUs that a session sends, and the sequence numbers that they carry (RFC 7143 section 4.2.2).
+ * The PDUs that a connection sends, and the sequence numbers that they carry (RFC 7143 section 4.2.2).
  *
- * Invariants: StatSN advances with each PDU that carries a status or is an answer, never with an R2T, a Data-In
- * without status or a NOP-In of our own; MaxCmdSN never goes back; every PDU carries ExpCmdSN and MaxCmdSN.
+ * Invariants: StatSN, which each connection counts for itself, advances with each PDU that carries a status or is an
+ * answer, never with an R2T, a Data-In without status or a NOP-In of our own; every PDU carries ExpCmdSN and MaxCmdSN.
  */
 
 import { DATA_IN_STATUS, FINAL, Opcode, RESERVED_TAG, type RejectReason, ResidualFlag } from "./constants.ts";
-import { COMMAND_WINDOW, ZERO_COPY_BYTES_MIN } from "./limits.ts";
+import { ZERO_COPY_BYTES_MIN } from "./limits.ts";
 import type { Output } from "./output.ts";
-import { BHS_BYTES, before, DataIn, lunWord, R2T, Response, ScsiResponse } from "./pdu.ts";
+import { BHS_BYTES, DataIn, lunWord, R2T, Response, ScsiResponse } from "./pdu.ts";
+import type { RetainedStatuses } from "./retained.ts";
 import { formatSense } from "./scsi/sense.ts";
 import type { Task } from "./task.ts";
 
+/** What a session grants over all of its connections. */
+export interface CommandWindow {
+  readonly expCmdSN: number;
+  readonly maxCmdSN: number;
+}
+
 export class Replies {
   readonly output: Output;
+  readonly #window: CommandWindow;
   statSN: number;
-  expCmdSN: number;
-  maxCmdSN: number;
+  /** Where answers are kept until they are acknowledged, if they are. */
+  retained: RetainedStatuses | undefined;
   /** The largest data segment that the initiator takes. */
   segmentBytesMax = 8192;
   #targetTransferTag = 0;
 
-  constructor(output: Output, statSN: number, cmdSN: number) {
+  constructor(output: Output, statSN: number, window: CommandWindow) {
     this.output = output;
     this.statSN = statSN;
-    this.expCmdSN = cmdSN;
-    this.maxCmdSN = (cmdSN + COMMAND_WINDOW - 1) >>> 0;
-  }
-
-  /** Opens the command window as far as `tasks` in progress leave room. */
-  grant(tasks: number): void {
-    const max = (this.expCmdSN + Math.max(COMMAND_WINDOW - tasks, 0) - 1) >>> 0;
-    if (before(this.maxCmdSN, max)) this.maxCmdSN = max;
+    this.#window = window;
   }
 
   /** A tag that no transfer has now, and never the reserved one. */
@@ -59,8 +60,8 @@ export class Replies {
     view.setUint32(at + DataIn.initiatorTaskTag, task.initiatorTaskTag);
     view.setUint32(at + DataIn.targetTransferTag, RESERVED_TAG);
     view.setUint32(at + DataIn.statSN, last ? this.#advance() : 0);
-    view.setUint32(at + DataIn.expCmdSN, this.expCmdSN);
-    view.setUint32(at + DataIn.maxCmdSN, this.maxCmdSN);
+    view.setUint32(at + DataIn.expCmdSN, this.#window.expCmdSN);
+    view.setUint32(at + DataIn.maxCmdSN, this.#window.maxCmdSN);
     view.setUint32(at + DataIn.dataSN, task.dataSN++);
     view.setUint32(at + DataIn.bufferOffset, task.sent);
     view.setUint32(at + DataIn.residualCount, Math.abs(residual));
@@ -90,12 +91,22 @@ export class Replies {
       view.setUint16(dataAt, sense.length);
       output.bytes.set(sense, dataAt + 2);
     }
+    if (this.retained !== undefined) {
+      const dataAt = output.dataAt(at);
+      this.#retain(at, output.bytes.subarray(dataAt, dataAt + dataBytes), task);
+    }
     output.close(at, dataBytes);
   }
 
   /** @returns the Target Transfer Tag that the Data-Outs will carry */
   readyToTransfer(task: Task, lun: number, offset: number, length: number): number {
     const tag = this.nextTag();
+    this.repeatR2T(task, lun, tag, task.dataSN++, offset, length);
+    return tag;
+  }
+
+  /** An R2T as it was sent before. */
+  repeatR2T(task: Task, lun: number, tag: number, r2tSN: number, offset: number, length: number): void {
     const { output } = this;
     const at = output.open(0);
     const { view } = output;
@@ -106,11 +117,10 @@ export class Replies {
     view.setUint32(at + R2T.initiatorTaskTag, task.initiatorTaskTag);
     view.setUint32(at + R2T.targetTransferTag, tag);
     this.#stamp(view, at, this.statSN);
-    view.setUint32(at + R2T.r2tSN, task.dataSN++);
+    view.setUint32(at + R2T.r2tSN, r2tSN);
     view.setUint32(at + R2T.bufferOffset, offset);
     view.setUint32(at + R2T.desiredDataTransferLength, length);
     output.close(at, 0);
-    return tag;
   }
 
   /** The answer to a NOP-Out, with the data that it carried. */
@@ -124,19 +134,24 @@ export class Replies {
 
   /** Asks the initiator for a sign of life. */
   probe(): void {
-    this.#end(this.#begin(Opcode.NopIn, FINAL, 0, RESERVED_TAG, this.nextTag(), 0, false), NOTHING);
+    this.#end(this.#begin(Opcode.NopIn, FINAL, 0, RESERVED_TAG, this.nextTag(), 0, false), NOTHING, false);
   }
 
   text(flags: number, initiatorTaskTag: number, targetTransferTag: number, data: Uint8Array): void {
     this.#end(this.#begin(Opcode.TextResponse, flags, 0, initiatorTaskTag, targetTransferTag, data.length, true), data);
   }
 
-  taskManagement(initiatorTaskTag: number, response: number): void {
-    this.#end(this.#begin(Opcode.TaskManagementResponse, FINAL, response, initiatorTaskTag, 0, 0, true), NOTHING);
+  /** @param information 24 bits that RFC 7144 has some functions answer with */
+  taskManagement(initiatorTaskTag: number, response: number, information = 0): void {
+    const at = this.#begin(Opcode.TaskManagementResponse, FINAL, response, initiatorTaskTag, 0, 0, true);
+    this.output.view.setUint32(at + Response.lun, (information << 8) >>> 0);
+    this.#end(at, NOTHING);
   }
 
-  logout(initiatorTaskTag: number, response: number): void {
+  /** @param wait seconds before tasks can be reassigned @param retain seconds after which they can't any more */
+  logout(initiatorTaskTag: number, response: number, wait = 0, retain = 0): void {
     const at = this.#begin(Opcode.LogoutResponse, FINAL, response, initiatorTaskTag, 0, 0, true);
+    this.output.view.setUint32(at + Response.word40, ((wait << 16) | retain) >>> 0);
     this.#end(at, NOTHING);
   }
 
@@ -178,7 +193,9 @@ export class Replies {
     return at;
   }
 
-  #end(at: number, data: Uint8Array): void {
+  /** @param status whether it has a StatSN of its own */
+  #end(at: number, data: Uint8Array, status = true): void {
+    if (status && this.retained !== undefined) this.#retain(at, data, undefined);
     if (data.length >= ZERO_COPY_BYTES_MIN) {
       this.output.closeWith(at, data.slice(), undefined);
       return;
@@ -187,10 +204,45 @@ export class Replies {
     this.output.close(at, data.length);
   }
 
+  #retain(at: number, data: Uint8Array, task: Task | undefined): void {
+    const bytes = new Uint8Array(BHS_BYTES + data.length);
+    bytes.set(this.output.bytes.subarray(at, at + BHS_BYTES));
+    bytes.set(data, BHS_BYTES);
+    if (task !== undefined) task.retained = true;
+    this.retained?.keep({ statSN: this.output.view.getUint32(at + Response.statSN), bytes, task });
+  }
+
+  /** A PDU as it was sent before, but for what it says of the command window. */
+  resend(bytes: Uint8Array): void {
+    const data = bytes.subarray(BHS_BYTES);
+    const at = this.output.open(data.length < ZERO_COPY_BYTES_MIN ? data.length : 0);
+    const { view } = this.output;
+    this.output.bytes.set(bytes.subarray(0, BHS_BYTES), at);
+    view.setUint32(at + Response.expCmdSN, this.#window.expCmdSN);
+    view.setUint32(at + Response.maxCmdSN, this.#window.maxCmdSN);
+    this.#end(at, data, false);
+  }
+
+  /** A Data-In as it was sent before, of which the data lies at `from` of the transfer. */
+  repeatDataIn(task: Task, dataSN: number, from: number, data: Uint8Array, final: boolean): void {
+    const at = this.output.open(data.length < ZERO_COPY_BYTES_MIN ? data.length : 0);
+    const { view } = this.output;
+    this.output.bytes.fill(0, at, at + BHS_BYTES);
+    view.setUint32(at, (Opcode.DataIn << 24) | ((final ? FINAL : 0) << 16));
+    view.setUint32(at + DataIn.lengths, data.length);
+    view.setUint32(at + DataIn.initiatorTaskTag, task.initiatorTaskTag);
+    view.setUint32(at + DataIn.targetTransferTag, RESERVED_TAG);
+    view.setUint32(at + DataIn.expCmdSN, this.#window.expCmdSN);
+    view.setUint32(at + DataIn.maxCmdSN, this.#window.maxCmdSN);
+    view.setUint32(at + DataIn.dataSN, dataSN);
+    view.setUint32(at + DataIn.bufferOffset, from);
+    this.#end(at, data, false);
+  }
+
   #stamp(view: DataView, at: number, statSN: number): void {
     view.setUint32(at + Response.statSN, statSN);
-    view.setUint32(at + Response.expCmdSN, this.expCmdSN);
-    view.setUint32(at + Response.maxCmdSN, this.maxCmdSN);
+    view.setUint32(at + Response.expCmdSN, this.#window.expCmdSN);
+    view.setUint32(at + Response.maxCmdSN, this.#window.maxCmdSN);
   }
 
   #advance(): number {

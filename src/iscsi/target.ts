@@ -10,8 +10,8 @@ import { grantTo, isStillProven, type Redirection, type TargetAccess } from "./a
 import { BufferPool } from "./buffers.ts";
 import { Challenges } from "./challenges.ts";
 import type { Chap } from "./chap.ts";
-import { type ConnectionHost, TargetConnection } from "./connection.ts";
-import { LoginStatus } from "./constants.ts";
+import { type ConnectionHost, type FinishedLogin, TargetConnection } from "./connection.ts";
+import { LoginStatus, PROTOCOL_LEVEL_SAM5 } from "./constants.ts";
 import type { Counters, SessionSnapshot, TargetEvent, TargetStatistics } from "./events.ts";
 import type {
   Address,
@@ -24,8 +24,9 @@ import type {
   Random,
   Timers,
 } from "./interfaces.ts";
-import { CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
+import { CONNECTIONS_MAX } from "./limits.ts";
 import type { LoginIdentity, LoginTarget } from "./login.ts";
+import type { Parameters } from "./negotiation.ts";
 import { ChunkPool } from "./output.ts";
 import { type Portal, targetAddresses } from "./portal.ts";
 import type { Command } from "./scsi/command.ts";
@@ -36,7 +37,8 @@ import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGrou
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
-import type { Session } from "./session.ts";
+import { Session, type SessionHost } from "./session.ts";
+import { SessionTable } from "./session-table.ts";
 import { CommandCounter } from "./statistics.ts";
 
 export interface ServerOptions {
@@ -65,11 +67,6 @@ export interface TargetSpec extends TargetAccess {
   readonly portGroups?: PortGroupsSpec;
   /** What hosts are told about an error of a device. `mediumError` unless given. */
   readonly senseFor?: (error: unknown, writing: boolean) => Sense | "BUSY";
-}
-
-interface Served {
-  readonly session: Session;
-  readonly connection: TargetConnection;
 }
 
 export class Target {
@@ -189,7 +186,7 @@ export class Target {
   }
 }
 
-export class TargetServer implements ConnectionHost {
+export class TargetServer implements ConnectionHost, SessionHost {
   readonly timers: Timers;
   readonly buffers: BufferPool;
   readonly chunks: ChunkPool;
@@ -204,9 +201,7 @@ export class TargetServer implements ConnectionHost {
   readonly #targets = new Map<string, Target>();
   readonly #listeners = new Set<Listener>();
   readonly #connections = new Set<TargetConnection>();
-  /** By TSIH; a session whose connection is gone stays until it is quiet. */
-  readonly #sessions = new Map<number, Served>();
-  readonly #waiting = new Set<{ session: Session; run: () => void }>();
+  readonly #sessions: SessionTable;
   readonly #counters: Counters = {
     connectionsAccepted: 0,
     connectionsRefused: 0,
@@ -232,6 +227,7 @@ export class TargetServer implements ConnectionHost {
     this.crc32c = options.crc32c;
     this.#hashes = options.hashes ?? {};
     this.#challenges = new Challenges(options.random);
+    this.#sessions = new SessionTable(options.random);
     this.assertPossible({ chap: options.discoveryChap });
     this.#elsewhere = { groupTag: options.portalGroupTag ?? 1 };
     this.writeBudget = options.writeBudget;
@@ -321,49 +317,56 @@ export class TargetServer implements ConnectionHost {
   }
 
   sessions(): SessionSnapshot[] {
-    return [...this.#connections].map((connection) => connection.snapshot()).filter((one) => one !== undefined);
+    return this.#sessions.all().flatMap((session) => (session.closed ? [] : [session.snapshot()]));
   }
 
-  /** Sessions, with those whose connection is gone and whose I/O is not: at most SESSIONS_MAX. */
+  /** Sessions, with those whose connections are gone and whose I/O is not: at most SESSIONS_MAX. */
   get heldSessions(): number {
     return this.#sessions.size;
   }
 
   counters(): Readonly<Counters> {
-    const sum = { ...this.#counters };
-    for (const { session } of this.#sessions.values()) add(sum, session);
+    const sum = { ...this.#counters, sessionsReinstated: this.#sessions.reinstated };
+    for (const session of this.#sessions.all()) add(sum, session);
     return sum;
   }
 
   sessionsOf(targetName: string): Session[] {
-    return [...this.#sessions.values()]
-      .map((one) => one.session)
-      .filter((one) => one.identity.targetName === targetName);
+    return this.#sessions.of(targetName);
+  }
+
+  /**
+   * Asks an initiator, or all that have a session with the target, to log out, and ends the sessions of those that have not in
+   * so many seconds. Resolves when no device has anything left to do for them.
+   */
+  async logOut(targetName: string, seconds: number, why: string, initiatorName?: string): Promise<void> {
+    const sessions = this.sessionsOf(targetName).filter(
+      ({ identity }) => initiatorName === undefined || identity.initiatorName === initiatorName,
+    );
+    const quiet = sessions.map((session) => this.#sessions.whenQuiet(session));
+    for (const session of sessions) session.requestLogout(seconds, why);
+    await Promise.all(quiet);
   }
 
   /** Tells the initiators, then closes their connections; resolves when all their sessions are quiet. */
   async dropSessions(targetName: string, why: string): Promise<void> {
-    const those = [...this.#sessions.values()].filter(({ session }) => session.identity.targetName === targetName);
-    await Promise.all(those.map((one) => this.#logOut(one, why)));
+    await Promise.all(this.sessionsOf(targetName).map((session) => this.#end(session, why)));
   }
 
-  /** Ends a session that its initiator did not end: the one place that does. Resolves when it is quiet. */
-  #logOut({ session, connection }: Served, why: string): Promise<void> {
-    session.announceDrop();
-    connection.closeAfterFlush(why);
-    return this.#whenQuiet(session);
+  /** Ends a session that its initiator did not end. Resolves when it is quiet. */
+  #end(session: Session, why: string): Promise<void> {
+    session.end(why);
+    return this.#sessions.whenQuiet(session);
   }
 
   /** Has the target's sessions follow what their initiators are given now: see `Target.changeAccess`. */
   async follow({ name, access }: Target): Promise<void> {
     const ends: Promise<void>[] = [];
-    for (const one of [...this.#sessions.values()]) {
-      const { session, connection } = one;
-      const { initiatorName, targetName } = session.identity;
-      if (targetName !== name) continue;
-      const grant = grantTo(access, initiatorName, connection.portal);
-      if (typeof grant === "number" || !isStillProven(access, initiatorName, connection.user)) {
-        ends.push(this.#logOut(one, "its access was taken away"));
+    for (const session of this.sessionsOf(name)) {
+      const { initiatorName } = session.identity;
+      const grant = grantTo(access, initiatorName, session.portal);
+      if (typeof grant === "number" || !isStillProven(access, initiatorName, session.user)) {
+        ends.push(this.#end(session, "its access was taken away"));
       } else {
         const hidden = session.tasks?.view.refresh(grant.luns) ?? [];
         ends.push(...hidden.map((unit) => this.#withdraw(session, unit)));
@@ -383,11 +386,10 @@ export class TargetServer implements ConnectionHost {
   async close(): Promise<void> {
     this.#closed = true;
     for (const listener of [...this.#listeners]) listener.close();
-    const quiet = [...this.#sessions.values()].map(({ session }) => this.#whenQuiet(session));
-    for (const connection of [...this.#connections]) {
-      connection.session?.announceDrop();
-      connection.closeAfterFlush("the target is closing");
-    }
+    const sessions = this.#sessions.all();
+    const quiet = sessions.map((session) => this.#sessions.whenQuiet(session));
+    for (const session of sessions) session.end("the target is closing");
+    for (const connection of [...this.#connections]) connection.closeAfterFlush("the target is closing");
     await Promise.all(quiet);
     const units = [...this.#targets.values()].flatMap((target) => target.device.units());
     await Promise.all(units.map((unit) => unit.end()));
@@ -395,14 +397,7 @@ export class TargetServer implements ConnectionHost {
     this.chunks.trim();
   }
 
-  #whenQuiet(session: Session): Promise<void> {
-    return new Promise((resolve) => {
-      if (session.isQuiet) resolve();
-      else this.#waiting.add({ session, run: resolve });
-    });
-  }
-
-  // What connections ask for.
+  // What connections and sessions ask for.
 
   emit(event: TargetEvent): void {
     this.#options.onEvent?.(event);
@@ -415,7 +410,7 @@ export class TargetServer implements ConnectionHost {
       chapOf: (targetName) =>
         targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.access.chap,
       newChallenge: () => this.#challenges.next(),
-      existing: (tsih) => (this.#sessions.has(tsih) ? LoginStatus.TooManyConnections : LoginStatus.SessionDoesNotExist),
+      joined: (tsih, identity) => this.#joined(tsih, identity, portal),
       hashes: this.#hashes,
       digests: this.crc32c !== undefined,
       portalGroupTag: portal.groupTag,
@@ -436,73 +431,54 @@ export class TargetServer implements ConnectionHost {
     return target.available ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
   }
 
-  prepare(
-    identity: LoginIdentity,
-    portal: Portal,
-    ready: (result: { tsih: number } | { status: number }) => void,
-  ): void {
-    // A login takes time, and what was granted when it began may have been taken away since.
+  #joined(tsih: number, identity: LoginIdentity, portal: Portal): Readonly<Parameters> | number {
+    const status = this.#sessions.mayJoin(tsih, identity, portal);
+    const session = this.#sessions.get(tsih);
+    return status === LoginStatus.Success && session !== undefined ? session.parameters : status;
+  }
+
+  session(tsih: number): Session | undefined {
+    return this.#sessions.get(tsih);
+  }
+
+  prepare(login: FinishedLogin, ready: (result: Session | number) => void): void {
+    this.#sessions.prepare(login, (tsih) => this.#newSession(login, tsih), ready);
+  }
+
+  #newSession({ identity, portal, parameters, cmdSN, user }: FinishedLogin, tsih: number): Session | number {
     const { discovery, targetName, initiatorName } = identity;
+    // A login takes time, and what was granted when it began may have been taken away since.
     const status = discovery ? LoginStatus.Success : this.#admit(targetName, initiatorName, portal);
-    if (status !== LoginStatus.Success) {
-      ready({ status });
-      return;
-    }
-    const old = discovery ? undefined : this.#sameNexus(identity, portal);
-    if (old === undefined) {
-      if (this.#sessions.size >= SESSIONS_MAX) {
-        ready({ status: LoginStatus.OutOfResources });
-        return;
-      }
-      ready({ tsih: this.#newTsih() });
-      return;
-    }
-    this.#counters.sessionsReinstated++;
-    const run = () => this.prepare(identity, portal, ready);
-    this.#waiting.add({ session: old.session, run });
-    old.connection.drop("the session was reinstated");
+    if (status !== LoginStatus.Success) return status;
+    const { buffers, writeBudget } = this;
+    const view = this.#viewOf(identity, portal, parameters.protocolLevel >= PROTOCOL_LEVEL_SAM5);
+    return new Session({ identity, portal, tsih, parameters, cmdSN, user, view, buffers, writeBudget }, this);
   }
 
-  #sameNexus(identity: LoginIdentity, portal: Portal): Served | undefined {
-    for (const one of this.#sessions.values()) {
-      const other = one.session.identity;
-      if (
-        other.isid === identity.isid &&
-        other.initiatorName === identity.initiatorName &&
-        other.targetName === identity.targetName &&
-        one.connection.portal.groupTag === portal.groupTag
-      ) {
-        return one;
-      }
-    }
-    return undefined;
-  }
-
-  #newTsih(): number {
-    let tsih = 1 + this.#options.random.below(0xffff);
-    while (this.#sessions.has(tsih)) tsih = tsih === 0xffff ? 1 : tsih + 1;
-    return tsih;
-  }
-
-  viewOf({ targetName, initiatorName, isid }: LoginIdentity, portal: Portal): LunView | undefined {
+  /** What an initiator that was admitted is given; `undefined` in a discovery session. */
+  #viewOf(
+    { targetName, initiatorName, isid }: LoginIdentity,
+    portal: Portal,
+    hasQueries: boolean,
+  ): LunView | undefined {
     const target = this.#targets.get(targetName);
     if (target === undefined) return undefined;
     const grant = grantTo(target.access, initiatorName, portal);
-    if (typeof grant === "number") throw new Error(`a session of ${initiatorName} that was not prepared`);
-    return new LunView(target.device, portName(initiatorName, isid), grant.luns);
+    if (typeof grant === "number") throw new Error(`a session of ${initiatorName} that was not admitted`);
+    return new LunView(target.device, portName(initiatorName, isid), hasQueries, grant.luns);
   }
 
-  opened(connection: TargetConnection, session: Session): void {
+  opened(session: Session, isNew: boolean): void {
     this.#counters.logins++;
-    this.#sessions.set(session.tsih, { session, connection });
-    const snapshot = connection.snapshot();
-    if (snapshot !== undefined) this.emit({ type: "session-opened", session: snapshot });
+    if (isNew) this.emit({ type: "session-opened", session: session.snapshot() });
   }
 
   closed(connection: TargetConnection): void {
     this.#connections.delete(connection);
-    const snapshot = connection.snapshot();
-    if (snapshot !== undefined) this.emit({ type: "session-closed", session: snapshot, why: connection.why });
+  }
+
+  sessionClosed(session: SessionSnapshot, why: string): void {
+    this.emit({ type: "session-closed", session, why });
   }
 
   quiet(session: Session): void {
@@ -516,14 +492,9 @@ export class TargetServer implements ConnectionHost {
   }
 
   #gone(session: Session, last: boolean): void {
-    this.#sessions.delete(session.tsih);
     if (last) for (const unit of session.tasks?.view.units() ?? []) unit.reservations.nexusLost(session.initiatorPort);
     add(this.#counters, session);
-    for (const waiting of [...this.#waiting]) {
-      if (waiting.session !== session) continue;
-      this.#waiting.delete(waiting);
-      waiting.run();
-    }
+    this.#sessions.remove(session);
   }
 
   /** RFC 7143 appendix C: names and addresses of what the initiator may use. */
@@ -565,9 +536,7 @@ export class TargetServer implements ConnectionHost {
   }
 
   coldReset(targetName: string): void {
-    for (const { session, connection } of this.#sessions.values()) {
-      if (session.identity.targetName === targetName) connection.closeAfterFlush("target cold reset");
-    }
+    for (const session of this.sessionsOf(targetName)) session.end("target cold reset");
   }
 
   deviceFailed(targetName: string, lun: number, error: unknown): void {

@@ -7,36 +7,31 @@
  */
 
 import type { BufferPool } from "./buffers.ts";
+import type { CommandOrder } from "./command-order.ts";
 import { CommandFlag, FINAL, RejectReason, TaskAttribute } from "./constants.ts";
-import { DataInTransfers, type TaskOwner } from "./data-in.ts";
+import type { TaskOwner } from "./data-in.ts";
 import { DataOutTransfers } from "./data-out.ts";
 import type { Pending, Timers } from "./interfaces.ts";
 import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { readLun, ScsiCommand } from "./pdu.ts";
-import type { Replies } from "./replies.ts";
 import { Plan } from "./scsi/command.ts";
 import { decode } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { CheckCondition, type Sense, SenseKey, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
 import { CommandKind } from "./statistics.ts";
-import { Task } from "./task.ts";
+import { type Allegiance, Task } from "./task.ts";
 
 export interface TaskSetEvents {
-  /** Output was added outside of a data event. */
-  outputAdded(): void;
-  /** A task ended: its payload, if it is arriving, is not to be stored any more. */
-  taskEnded(task: Task): void;
   deviceFailed(lun: number, error: unknown): void;
-  /** The last task ended. */
+  /** The last task ended, and whatever a device did for one. */
   idle(): void;
 }
 
 export class TaskSet implements TaskOwner {
-  readonly dataIn: DataInTransfers;
   readonly dataOut: DataOutTransfers;
-  readonly #replies: Replies;
+  readonly #order: CommandOrder;
   readonly #parameters: Parameters;
   readonly view: LunView;
   readonly #timers: Timers;
@@ -46,6 +41,8 @@ export class TaskSet implements TaskOwner {
   #lastNexus: Nexus | undefined;
   /** Tasks that wait for an ordered one, or are ordered and wait for others; in order of arrival. */
   readonly #deferred: Task[] = [];
+  /** Reads of data that was sent before; their tasks may be over. */
+  #readsAgain = 0;
   #closed = false;
   /** When the data event came that is being taken. */
   arrivedAt = 0;
@@ -54,7 +51,7 @@ export class TaskSet implements TaskOwner {
   bytesWritten = 0;
 
   constructor(
-    replies: Replies,
+    order: CommandOrder,
     parameters: Parameters,
     view: LunView,
     buffers: BufferPool,
@@ -63,16 +60,20 @@ export class TaskSet implements TaskOwner {
     writeBudget?: number,
   ) {
     this.#timers = timers;
-    this.#replies = replies;
+    this.#order = order;
     this.#parameters = parameters;
     this.view = view;
     this.#events = events;
-    this.dataIn = new DataInTransfers(this, replies, parameters, buffers);
-    this.dataOut = new DataOutTransfers(this, replies, parameters, buffers, writeBudget);
+    this.dataOut = new DataOutTransfers(this, parameters, buffers, writeBudget);
   }
 
   get closed(): boolean {
     return this.#closed;
+  }
+
+  /** No device works for any of them. */
+  get isIdle(): boolean {
+    return this.#tasks.size === 0 && this.#readsAgain === 0;
   }
 
   get size(): number {
@@ -84,7 +85,14 @@ export class TaskSet implements TaskOwner {
   }
 
   /** A SCSI Command whose CmdSN was accepted. @returns a reason to reject it with, or 0 */
-  command(view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): number {
+  command(
+    allegiance: Allegiance,
+    view: DataView,
+    bytes: Uint8Array,
+    at: number,
+    dataAt: number,
+    dataBytes: number,
+  ): number {
     const flags = view.getUint8(at + ScsiCommand.flags);
     const tag = view.getUint32(at + ScsiCommand.initiatorTaskTag);
     const length = view.getUint32(at + ScsiCommand.expectedDataTransferLength);
@@ -96,8 +104,8 @@ export class TaskSet implements TaskOwner {
     if (writes && (flags & CommandFlag.Read) !== 0) return RejectReason.InvalidPduField;
     if (dataBytes > length || dataBytes > parameters.firstBurstLength) return RejectReason.ProtocolError;
 
-    const task = this.#pool.pop() ?? new Task();
-    task.begin();
+    const task = this.#pool.pop() ?? new Task(allegiance);
+    task.begin(allegiance);
     task.initiatorTaskTag = tag;
     task.expectedDataTransferLength = length;
     task.writes = writes;
@@ -106,7 +114,7 @@ export class TaskSet implements TaskOwner {
     task.view.setUint32(4, view.getUint32(at + 36));
     task.view.setUint32(8, view.getUint32(at + 40));
     task.view.setUint32(12, view.getUint32(at + 44));
-    const nexus = this.#nexus(readLun(view, at + ScsiCommand.lun));
+    const nexus = this.nexus(readLun(view, at + ScsiCommand.lun));
     task.nexus = nexus;
     task.unit = nexus.unit;
     task.arrivedAt = this.arrivedAt;
@@ -156,7 +164,7 @@ export class TaskSet implements TaskOwner {
     if (task.ordered) nexus.orderedActive = true;
     const { unit } = task;
     if (task.plan === Plan.Reply) {
-      this.dataIn.reply(task, task.reply ?? NOTHING);
+      task.allegiance.dataIn.reply(task, task.reply ?? NOTHING);
       return;
     }
     if (task.plan === Plan.Done || unit === undefined) {
@@ -165,7 +173,7 @@ export class TaskSet implements TaskOwner {
     }
     switch (task.plan) {
       case Plan.Read:
-        this.dataIn.start(task, unit);
+        task.allegiance.dataIn.start(task, unit);
         return;
       case Plan.Work:
         this.#work(task);
@@ -196,28 +204,29 @@ export class TaskSet implements TaskOwner {
     task.inFlight++;
     pending.then(
       () => {
+        const { allegiance } = task;
         task.inFlight--;
-        if (task.aborted) this.settle(task);
-        else if (task.plan === Plan.Reply) this.dataIn.reply(task, task.reply ?? NOTHING);
+        if (task.aborted || (task.suspended && task.plan === Plan.Reply)) this.settle(task);
+        else if (task.plan === Plan.Reply) task.allegiance.dataIn.reply(task, task.reply ?? NOTHING);
         else this.finish(task);
-        this.#events.outputAdded();
+        allegiance.outputAdded();
       },
       (error) => {
+        const { allegiance } = task;
         task.inFlight--;
         if (task.aborted) this.settle(task);
         else this.fail(task, error, task.writing);
-        this.#events.outputAdded();
+        allegiance.outputAdded();
       },
     );
   }
 
   grantFor(_task: Task): void {
-    this.#replies.grant(this.#tasks.size - 1);
+    this.#order.grant(this.#tasks.size - 1);
   }
 
   sentWithStatus(task: Task): void {
-    this.bytesRead += task.readEnd;
-    if (task.plan === Plan.Read) task.unit?.transfers.read(task.blocks);
+    this.#moved(task);
     this.#count(task);
     this.#end(task);
   }
@@ -225,7 +234,8 @@ export class TaskSet implements TaskOwner {
   finish(task: Task): void {
     task.ending = true;
     if (task.unsolicitedOpen || task.inFlight > 0) return;
-    this.#respond(task);
+    if (task.suspended) this.settle(task);
+    else this.#respond(task);
   }
 
   fail(task: Task, error: unknown, writing: boolean): void {
@@ -234,13 +244,11 @@ export class TaskSet implements TaskOwner {
   }
 
   settle(task: Task): void {
-    if (task.inFlight > 0) return;
+    if (task.inFlight > 0 || this.#tasks.get(task.initiatorTaskTag) !== task) return;
     if (task.aborted) this.#endAborted(task);
-    else if (task.ending) this.finish(task);
-  }
-
-  outputAdded(): void {
-    this.#events.outputAdded();
+    else if (task.suspended) {
+      if (!task.allegiance.closed) this.#goOn(task);
+    } else if (task.ending) this.finish(task);
   }
 
   /** Data came for a task that nobody asked for: the task fails, and no more is awaited for it. */
@@ -268,19 +276,14 @@ export class TaskSet implements TaskOwner {
   }
 
   #respond(task: Task): void {
-    if (task.writes && task.status === Status.Good) {
-      const bytes = Math.min(task.transferBytes, task.expectedDataTransferLength);
-      this.bytesWritten += bytes;
-      const { unit } = task;
-      if (unit !== undefined && (task.plan === Plan.Write || task.writing)) {
-        unit.transfers.wrote(Math.floor(bytes / unit.blockSize));
-      }
+    if (!task.isRepeated) {
+      if (task.status === Status.Good) this.#moved(task);
+      this.#count(task);
     }
-    this.#count(task);
-    if (!this.#closed) {
-      this.#replies.grant(this.#tasks.size - 1);
-      const moved = task.status === Status.Good || task.sense === undefined ? task.transferBytes : this.#moved(task);
-      this.#replies.scsiResponse(task, moved, task.unit?.dSense ?? false);
+    if (!task.allegiance.closed) {
+      this.#order.grant(this.#tasks.size - 1);
+      const moved = task.status === Status.Good || task.sense === undefined ? task.transferBytes : transferredBy(task);
+      task.allegiance.replies.scsiResponse(task, moved, task.unit?.dSense ?? false);
     }
     this.#end(task);
   }
@@ -297,19 +300,28 @@ export class TaskSet implements TaskOwner {
     } else if (task.sense.key !== SenseKey.UnitAttention) counter.failed++;
   }
 
-  /** Of a failed command, what was really transferred. */
-  #moved(task: Task): number {
-    if (task.reads) return task.sent;
-    return Math.min(task.received, task.expectedDataTransferLength);
+  /** Counts what a command that succeeded has moved. */
+  #moved(task: Task): void {
+    const { unit } = task;
+    if (!task.writes) {
+      this.bytesRead += task.readEnd;
+      if (task.plan === Plan.Read) unit?.transfers.read(task.blocks);
+      return;
+    }
+    const bytes = Math.min(task.transferBytes, task.expectedDataTransferLength);
+    this.bytesWritten += bytes;
+    if (unit !== undefined && (task.plan === Plan.Write || task.writing)) {
+      unit.transfers.wrote(Math.floor(bytes / unit.blockSize));
+    }
   }
 
   #end(task: Task): void {
     this.#tasks.delete(task.initiatorTaskTag);
     if (task.unit !== undefined) {
       task.unit.counter.ended();
-      if (task.aborted) task.unit.counter.aborted++;
+      if (task.aborted && !task.isRepeated) task.unit.counter.aborted++;
     }
-    this.#events.taskEnded(task);
+    task.allegiance.taskEnded(task);
     this.dataOut.release(task);
     const { nexus } = task;
     if (nexus !== undefined && task.started) {
@@ -317,9 +329,63 @@ export class TaskSet implements TaskOwner {
       if (task.ordered) nexus.orderedActive = false;
       if (this.#deferred.length > 0) this.#startDeferred(nexus);
     } else remove(this.#deferred, task);
-    if (this.#pool.length < TASKS_MAX) this.#pool.push(task);
+    if (!task.retained) this.takeBack(task);
     if (!this.#closed) this.dataOut.resumeWaiting();
-    if (this.#tasks.size === 0) this.#events.idle();
+    if (this.isIdle) this.#events.idle();
+  }
+
+  /** A connection is lost: its tasks wait for another. */
+  suspend(allegiance: Allegiance): void {
+    for (const task of this.#tasks.values()) {
+      if (task.allegiance !== allegiance || task.aborted) continue;
+      task.suspended = true;
+      allegiance.dataIn.forget(task);
+    }
+  }
+
+  /**
+   * Gives a task of a lost connection to another.
+   *
+   * @param expDataSN the first Data-In or R2T that its initiator does not have
+   */
+  reassign(task: Task, allegiance: Allegiance, expDataSN: number): void {
+    if (this.#tasks.get(task.initiatorTaskTag) !== task) this.#begunAgain(task);
+    task.allegiance = allegiance;
+    task.expDataSN = expDataSN;
+    this.settle(task);
+  }
+
+  /** A task that has ended, and whose status its initiator may not have, counts as one in progress. */
+  #begunAgain(task: Task): void {
+    task.allegiance.replies.retained?.letGo(task);
+    task.isRepeated = true;
+    task.unit?.counter.begun();
+    task.suspended = true;
+    task.ordered = false;
+    task.started = true;
+    task.ending = task.plan !== Plan.Read && task.plan !== Plan.Reply;
+    if (task.nexus !== undefined) task.nexus.active++;
+    this.#tasks.set(task.initiatorTaskTag, task);
+  }
+
+  #goOn(task: Task): void {
+    task.suspended = false;
+    if (task.writes) task.unsolicitedOpen = false;
+    if (!task.started) return;
+    if (task.ending) this.finish(task);
+    else if (task.plan === Plan.Read || task.plan === Plan.Reply) task.allegiance.dataIn.goOn(task);
+    else this.dataOut.goOn(task);
+    task.allegiance.outputAdded();
+  }
+
+  readsAgain(change: 1 | -1): void {
+    this.#readsAgain += change;
+    if (this.isIdle) this.#events.idle();
+  }
+
+  /** A task that nothing needs any more may be used again. */
+  takeBack(task: Task): void {
+    if (this.#pool.length < TASKS_MAX && !task.resent) this.#pool.push(task);
   }
 
   #hasDeferred(nexus: Nexus): boolean {
@@ -342,13 +408,17 @@ export class TaskSet implements TaskOwner {
   }
 
   /** The tasks of a LUN, as this initiator numbers it. */
-  tasksOf(lun: number): Task[] {
-    return [...this.#tasks.values()].filter((task) => task.nexus?.lun === lun);
+  tasksOfLun(lun: number): Task[] {
+    return this.tasksOf(({ nexus }) => nexus?.lun === lun);
   }
 
   /** The tasks of a unit, under whatever LUN they came. */
   tasksOfUnit(unit: LogicalUnit): Task[] {
-    return [...this.#tasks.values()].filter((task) => task.unit === unit);
+    return this.tasksOf((task) => task.unit === unit);
+  }
+
+  tasksOf(belongs: (task: Task) => boolean): Task[] {
+    return this.all().filter(belongs);
   }
 
   all(): Task[] {
@@ -383,12 +453,13 @@ export class TaskSet implements TaskOwner {
   #endAborted(task: Task): void {
     if (this.#tasks.get(task.initiatorTaskTag) !== task) return;
     const waiters = task.abortWaiters.splice(0);
-    remove(this.dataIn.stalled, task);
-    if (task.abortStatus !== 0 && !this.#closed) {
+    const { allegiance } = task;
+    allegiance.dataIn.forget(task);
+    if (task.abortStatus !== 0 && !allegiance.closed) {
       task.sense = undefined;
       task.status = task.abortStatus;
       this.#respond(task);
-      this.#events.outputAdded();
+      allegiance.outputAdded();
     } else this.#end(task);
     for (const waiter of waiters) waiter();
   }
@@ -400,13 +471,19 @@ export class TaskSet implements TaskOwner {
     this.abort(this.all(), () => {});
   }
 
-  #nexus(lun: number): Nexus {
+  nexus(lun: number): Nexus {
     if (this.#lastNexus?.lun === lun) return this.#lastNexus;
     const nexus = this.view.nexus(lun);
     // The view may not keep one without a unit, and so not tell it of a unit that comes.
     if (nexus.unit !== undefined) this.#lastNexus = nexus;
     return nexus;
   }
+}
+
+/** Of a failed command, what was really transferred. */
+function transferredBy(task: Task): number {
+  if (task.reads) return task.sent;
+  return Math.min(task.received, task.expectedDataTransferLength);
 }
 
 function remove<T>(list: T[], item: T): void {

@@ -4,6 +4,8 @@
  * awaited), a queue of its session (deferred, or waiting for a buffer or for room in the output), or the device.
  */
 
+import type { DataInTransfers } from "./data-in.ts";
+import type { Replies } from "./replies.ts";
 import { Command } from "./scsi/command.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
 import { CommandKind } from "./statistics.ts";
@@ -11,10 +13,26 @@ import { CommandKind } from "./statistics.ts";
 /** A sequence of Data-Outs that was asked for by an R2T and has not ended. */
 export interface OutstandingR2T {
   readonly targetTransferTag: number;
+  readonly r2tSN: number;
+  readonly start: number;
   readonly end: number;
 }
 
+/** The connection that a task has come on: its data and its response go there, RFC 7143 section 4.2.2. */
+export interface Allegiance {
+  readonly cid: number;
+  readonly replies: Replies;
+  readonly dataIn: DataInTransfers;
+  /** Nothing is sent any more. */
+  readonly closed: boolean;
+  /** Output was added outside of a data event. */
+  outputAdded(): void;
+  /** A task ended: its payload, if it is arriving, is not to be stored any more. */
+  taskEnded(task: Task): void;
+}
+
 export class Task extends Command {
+  allegiance: Allegiance;
   initiatorTaskTag = 0;
   nexus: Nexus | undefined;
   /** The unit when the command came: a nexus may get another while the task lasts. */
@@ -52,6 +70,21 @@ export class Task extends Command {
   readEnd = 0;
   /** Bytes of the present Data-In sequence. */
   burst = 0;
+  /** The largest data segment that its Data-Ins have. */
+  segmentBytes = 0;
+  /** Its status is kept until it is acknowledged, and the task with it. */
+  retained = false;
+  /** Its data was read again, which may outlast it. */
+  resent = false;
+  /** Its connection is lost: nothing is sent for it until it has another, and what was under way for it has ended. */
+  suspended = false;
+  /** It had ended before it was reassigned. */
+  isRepeated = false;
+  /** The first Data-In that may be asked for again, and where it begins; before it the initiator has everything. */
+  firstDataSN = 0;
+  firstByte = 0;
+  /** Of a reassignment: the first Data-In or R2T that the initiator does not have. */
+  expDataSN = 0;
 
   /** Requests at the device, and retries that its gate holds. */
   inFlight = 0;
@@ -62,8 +95,14 @@ export class Task extends Command {
   abortStatus = 0;
   readonly abortWaiters: (() => void)[] = [];
 
-  begin(): void {
+  constructor(allegiance: Allegiance) {
+    super();
+    this.allegiance = allegiance;
+  }
+
+  begin(allegiance: Allegiance): void {
     this.reset();
+    this.allegiance = allegiance;
     this.nexus = undefined;
     this.unit = undefined;
     this.ordered = false;
@@ -82,6 +121,14 @@ export class Task extends Command {
     this.sent = 0;
     this.readEnd = 0;
     this.burst = 0;
+    this.segmentBytes = 0;
+    this.retained = false;
+    this.resent = false;
+    this.suspended = false;
+    this.isRepeated = false;
+    this.firstDataSN = 0;
+    this.firstByte = 0;
+    this.expDataSN = 0;
     this.inFlight = 0;
     this.ending = false;
     this.aborted = false;

@@ -7,7 +7,8 @@ const PAIRS_MAX = 256;
 
 export type Pair = readonly [key: string, value: string];
 
-const KEY_NAME = /^[A-Z][A-Za-z0-9.\-+@_/#]*$/;
+/** Names begin with a capital, but for that of one key which the standard itself defines: iSCSIProtocolLevel. */
+const KEY_NAME = /^(?:[A-Z][A-Za-z0-9.\-+@_/#]*|iSCSIProtocolLevel)$/;
 
 /** @returns the pairs in order, or what is wrong with the text */
 export function parseText(bytes: Uint8Array): Pair[] | string {

@@ -19,14 +19,19 @@ const NEXUSES_MAX = 1024;
 export class LunView implements LunList {
   readonly device: ScsiDevice;
   readonly initiatorPort: string;
+  readonly hasQueries: boolean;
   #map: LunMap | undefined;
   #units: ReadonlyMap<number, LogicalUnit>;
   readonly #nexuses = new Map<number, Nexus>();
 
-  /** @param map all units under their own LUNs unless given. Throws a `RangeError` for one that can be no map */
-  constructor(device: ScsiDevice, initiatorPort: string, map?: LunMap) {
+  /**
+   * @param hasQueries see `LunList`
+   * @param map all units under their own LUNs unless given. Throws a `RangeError` for one that can be no map
+   */
+  constructor(device: ScsiDevice, initiatorPort: string, hasQueries: boolean, map?: LunMap) {
     this.device = device;
     this.initiatorPort = initiatorPort;
+    this.hasQueries = hasQueries;
     this.#map = map;
     this.#units = shown(device, map);
   }

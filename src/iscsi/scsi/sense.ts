@@ -82,6 +82,7 @@ export const Senses = {
   WriteProtected: sense(SenseKey.DataProtect, 0x27, 0x00),
   PowerOn: sense(SenseKey.UnitAttention, 0x29, 0x00),
   UnitReset: sense(SenseKey.UnitAttention, 0x29, 0x03),
+  NexusLoss: sense(SenseKey.UnitAttention, 0x29, 0x07),
   ModeParametersChanged: sense(SenseKey.UnitAttention, 0x2a, 0x01),
   LogParametersChanged: sense(SenseKey.UnitAttention, 0x2a, 0x02),
   ReservationsPreempted: sense(SenseKey.UnitAttention, 0x2a, 0x03),

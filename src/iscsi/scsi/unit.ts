@@ -91,6 +91,8 @@ export const LUN_MAX = 0x3fff;
 export interface LunList {
   /** Of the target. */
   readonly portGroups: PortGroups;
+  /** Whether the initiator may use the task management functions that came after SAM-2. */
+  readonly hasQueries: boolean;
   units(): readonly LogicalUnit[];
   /** Ascending. */
   luns(): readonly number[];

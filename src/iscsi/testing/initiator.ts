@@ -94,8 +94,11 @@ export class Initiator {
   readonly connection: TargetConnection;
   readonly #bench: Bench;
   crc: Crc32c | undefined;
-  cmdSN = 1;
-  itt = 1;
+  /** Shared by the connections of a session. */
+  #numbers = { cmdSN: 1, itt: 1 };
+  cid = 0;
+  /** Of the session that a login is to join, or that it has opened. */
+  tsih = 0;
   #unread = new Uint8Array(0);
 
   /**
@@ -104,11 +107,36 @@ export class Initiator {
    */
   constructor(
     to: Bench,
-    readonly port: { readonly name: string; readonly isid: number } = { name: INITIATOR, isid: 0x80123456 },
-    portal?: Portal,
+    public port: { readonly name: string; readonly isid: number } = { name: INITIATOR, isid: 0x80123456 },
+    readonly portal?: Portal,
   ) {
     this.#bench = to;
     this.connection = to.server.accept(this.transport, portal);
+  }
+
+  get cmdSN(): number {
+    return this.#numbers.cmdSN;
+  }
+
+  set cmdSN(cmdSN: number) {
+    this.#numbers.cmdSN = cmdSN;
+  }
+
+  get itt(): number {
+    return this.#numbers.itt;
+  }
+
+  set itt(itt: number) {
+    this.#numbers.itt = itt;
+  }
+
+  /** One more connection of this session, which has not logged in yet. */
+  beside(cid: number): Initiator {
+    const other = new Initiator(this.#bench, this.port, this.portal);
+    other.#numbers = this.#numbers;
+    other.cid = cid;
+    other.tsih = this.tsih;
+    return other;
   }
 
   /** Sends bytes in one data event, as a transport would: in a buffer of their own. */
@@ -162,11 +190,13 @@ export class Initiator {
       build(0x03, {
         immediate: true,
         flags: 0x87,
-        words: { 8: this.port.isid, 24: this.cmdSN },
+        words: { 8: this.port.isid, 12: this.tsih, 20: this.cid << 16, 24: this.cmdSN },
         data: text(`InitiatorName=${this.port.name}`, `TargetName=${TARGET}`, "SessionType=Normal", ...keys),
       }),
     );
-    return this.receive()[0];
+    const [reply] = this.receive();
+    if (reply?.header.getUint16(36) === 0) this.tsih = reply.header.getUint16(14);
+    return reply;
   }
 
   /** A SCSI command; the first one on a LUN finds a unit attention. */

@@ -42,8 +42,9 @@ export const ISCSI: readonly Breakage[] = [
   {
     name: "r2t-at-wrong-offset",
     file: "src/iscsi/data-out.ts",
-    find: "const tag = this.#replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.solicited, length);",
-    replace: "const tag = this.#replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.pieceStart, length);",
+    find: "const tag = task.allegiance.replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.solicited, length);",
+    replace:
+      "const tag = task.allegiance.replies.readyToTransfer(task, task.nexus?.lun ?? 0, task.pieceStart, length);",
     scenario: "standard",
     seeds: 3,
     why: "Every R2T asks for the piece from its start.",

@@ -132,13 +132,15 @@ export class Login {
       ["MaxOutstandingR2T", random.pick(["1", "2", "4", "16"])],
     ];
     if (random.chance(0.5)) {
+      // These hosts know level 0 only. The draw was that of a level once, and leaves the runs of all seeds what they were.
+      random.below(2);
       offers.push(
         ["MaxConnections", "1"],
         ["DefaultTime2Wait", "2"],
         ["DefaultTime2Retain", "0"],
         ["DataPDUInOrder", "Yes"],
         ["DataSequenceInOrder", "Yes"],
-        ["ErrorRecoveryLevel", random.pick(["0", "2"])],
+        ["ErrorRecoveryLevel", "0"],
       );
     }
     this.#offers.push(...offers);

@@ -1,0 +1,316 @@
+/** Error recovery level 1: digests and SNACKs, RFC 7143 sections 7.2 and 7.8 and 11.16. */
+
+import { describe, expect, test } from "vitest";
+import { RETAINED_STATUSES_MAX } from "./limits.ts";
+import { crc32c } from "./testing/crc32c.ts";
+import {
+  bench,
+  build,
+  concat,
+  Initiator,
+  type Pdu,
+  pattern,
+  read10,
+  same,
+  TARGET,
+  write10,
+} from "./testing/initiator.ts";
+
+const LEVEL = "ErrorRecoveryLevel=1";
+const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
+const responses = (pdus: readonly Pdu[]) => pdus.map((pdu) => [pdu.opcode, pdu.header.getUint8(2)]);
+const DATA_DIGEST_ERROR = [0x3f, 2];
+const PROTOCOL_ERROR = [0x3f, 4];
+const DATA_OR_R2T = 0;
+const STATUS = 1;
+const DATA_ACK = 2;
+const R_DATA = 3;
+
+async function open(...keys: readonly string[]) {
+  const world = bench({ crc32c });
+  const initiator = new Initiator(world);
+  await initiator.login(LEVEL, "HeaderDigest=CRC32C", "DataDigest=CRC32C", ...keys);
+  initiator.crc = crc32c;
+  await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));
+  initiator.receive();
+  return { world, initiator };
+}
+
+/** With a bit of its data changed. */
+function spoilt(pdu: Uint8Array): Uint8Array {
+  const copy = pdu.slice();
+  copy[copy.length - 5] ^= 1;
+  return copy;
+}
+
+const snack = (type: number, tag: number, begin: number, count: number) =>
+  build(0x10, {
+    flags: 0x80 | type,
+    itt: tag,
+    words: { 20: 0xffffffff, 40: begin, 44: count },
+    crc: { header: crc32c, data: crc32c },
+  });
+
+const acknowledge = (initiator: Initiator, expStatSN: number) =>
+  build(0x00, {
+    immediate: true,
+    itt: 0xffffffff,
+    words: { 20: 0xffffffff, 24: initiator.cmdSN, 28: expStatSN },
+    crc: { header: crc32c, data: crc32c },
+  });
+
+/** What a repeated PDU has in common with the first. */
+const lasting = ({ header, data, flags }: Pdu) => [
+  flags,
+  ...[16, 20, 24, 36, 40, 44].map((at) => header.getUint32(at)),
+  [...data],
+];
+
+describe("a wrong data digest", () => {
+  test("of a command costs that PDU: those after it wait until it has come again", async () => {
+    const { world, initiator } = await open();
+    const write = initiator.command(write10(0, 1), { write: 512, data: pattern(512) });
+    const read = initiator.command(read10(0, 1), { read: 512 });
+    await initiator.send(spoilt(write), read);
+    expect(responses(initiator.receive())).toEqual([DATA_DIGEST_ERROR]);
+    expect(initiator.transport.closed).toBe("no");
+    await initiator.send(write);
+    const pdus = initiator.receive();
+    expect(opcodes(pdus)).toEqual([0x21, 0x25, 0x21]);
+    expect(pdus[1].data).toEqual(pattern(512));
+    expect(world.device.calls.filter((call) => call.startsWith("write"))).toEqual(["write 0+1"]);
+  });
+
+  test("at every place where the PDU can be split", async () => {
+    const { initiator } = await open();
+    for (const at of [1, 47, 50, 52, 53, 300, 560, 564, 567]) {
+      const write = initiator.command(write10(at, 1), { write: 512, data: pattern(512) });
+      const bad = spoilt(write);
+      await initiator.send(bad.slice(0, at));
+      await initiator.send(bad.slice(at));
+      expect(responses(initiator.receive())).toEqual([DATA_DIGEST_ERROR]);
+      await initiator.send(write.slice(0, at));
+      await initiator.send(write.slice(at));
+      expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
+    }
+  });
+
+  test.each([
+    ["first", 0, 1024, true],
+    ["second", 1, 512, true],
+    ["last", 3, 1536, true],
+    ["first, streamed", 0, 64 * 1024, false],
+    ["last, streamed", 3, 64 * 1024, false],
+  ])("of a Data-Out (the %s): all from it on is asked for again", async (_, bad, segment, whole) => {
+    const { world, initiator } = await open("MaxOutstandingR2T=4", "MaxBurstLength=262144");
+    const data = pattern(segment * 4);
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(write10(0, data.length / 512), { write: data.length }));
+    const [first] = initiator.receive();
+    const parts = [0, 1, 2, 3].map((one) => {
+      const part = data.slice(one * segment, (one + 1) * segment);
+      const pdu = initiator.dataOut(tag, first.header.getUint32(20), one, one * segment, part, one === 3);
+      return one === bad ? spoilt(pdu) : pdu;
+    });
+    const bytes = concat(...parts);
+    for (let at = 0; at < bytes.length; at += whole ? bytes.length : 9999) {
+      await initiator.send(bytes.slice(at, Math.min(bytes.length, at + (whole ? bytes.length : 9999))));
+    }
+    const pdus = initiator.receive();
+    expect(responses(pdus.slice(0, 1))).toEqual([DATA_DIGEST_ERROR]);
+    const [again, ...more] = pdus.slice(1);
+    expect(more).toEqual([]);
+    expect([again.opcode, ...[36, 40, 44].map((at) => again.header.getUint32(at))]).toEqual([
+      0x31,
+      1,
+      bad * segment,
+      (4 - bad) * segment,
+    ]);
+    for (let at = bad * segment, sn = 0; at < data.length; at += segment, sn++) {
+      const part = data.slice(at, at + segment);
+      const last = at + segment === data.length;
+      await initiator.send(initiator.dataOut(tag, again.header.getUint32(20), sn, at, part, last));
+    }
+    expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
+    expect(same(world.device.bytes.subarray(0, data.length), data)).toBe(true);
+  });
+
+  test("of unsolicited data, and of that of a command which has come early", async () => {
+    const { world, initiator } = await open("InitialR2T=No");
+    const missing = initiator.command(read10(0, 1), { read: 512 });
+    const tag = initiator.itt;
+    const data = pattern(1024);
+    await initiator.send(
+      initiator.command(write10(0, 2), { write: 1024, data: data.slice(0, 512), more: true }),
+      spoilt(initiator.dataOut(tag, 0xffffffff, 0, 512, data.slice(512), true)),
+    );
+    expect(responses(initiator.receive())).toEqual([DATA_DIGEST_ERROR]);
+    await initiator.send(missing);
+    const pdus = initiator.receive();
+    expect(opcodes(pdus)).toEqual([0x25, 0x21, 0x31]);
+    expect([40, 44].map((at) => pdus[2].header.getUint32(at))).toEqual([512, 512]);
+    await initiator.send(initiator.dataOut(tag, pdus[2].header.getUint32(20), 0, 512, data.slice(512), true));
+    expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
+    expect(same(world.device.bytes.subarray(0, 1024), data)).toBe(true);
+    expect(world.server.sessions()[0]).toMatchObject({ tasks: 0, bytesHeld: 0 });
+  });
+
+  test("of a Data-Out of a task that is not there is rejected, and no more", async () => {
+    const { initiator } = await open();
+    await initiator.send(spoilt(initiator.dataOut(99, 5, 0, 0, pattern(64), true)));
+    expect(responses(initiator.receive())).toEqual([DATA_DIGEST_ERROR]);
+    await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));
+    expect(opcodes(initiator.receive())).toEqual([0x21]);
+  });
+
+  test("a wrong header digest still ends the connection", async () => {
+    const { initiator } = await open();
+    const pdu = initiator.command([0, 0, 0, 0, 0, 0]);
+    pdu[40] ^= 1;
+    await initiator.send(pdu);
+    expect(initiator.transport.closed).toBe("aborted");
+  });
+});
+
+describe("SNACK", () => {
+  test("of statuses: each as it was, until it is acknowledged", async () => {
+    const { initiator } = await open();
+    await initiator.send(
+      initiator.command([0, 0, 0, 0, 0, 0]),
+      initiator.command([0x28, 0, 0xff, 0, 0, 0, 0, 0, 1, 0], { read: 512 }),
+      build(0x00, {
+        itt: 77,
+        words: { 20: 0xffffffff, 24: initiator.cmdSN++ },
+        data: pattern(100),
+        crc: { header: crc32c, data: crc32c },
+      }),
+    );
+    const first = initiator.receive();
+    expect(opcodes(first)).toEqual([0x21, 0x21, 0x20]);
+    const statSN = first[0].header.getUint32(24);
+    await initiator.send(snack(STATUS, 0xffffffff, statSN, 0));
+    expect(initiator.receive().map(lasting)).toEqual(first.map(lasting));
+    await initiator.send(snack(STATUS, 0xffffffff, statSN + 1, 1));
+    expect(initiator.receive().map(lasting)).toEqual([lasting(first[1])]);
+    await initiator.send(acknowledge(initiator, statSN + 2), snack(STATUS, 0xffffffff, 0, 0));
+    expect(initiator.receive().map(lasting)).toEqual([lasting(first[2])]);
+    for (const [begin, count] of [
+      [statSN, 1],
+      [statSN + 2, 99],
+      [statSN + 9, 0],
+    ]) {
+      await initiator.send(snack(STATUS, 0xffffffff, begin, count));
+      expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR]);
+    }
+  });
+
+  test.each([
+    ["read at once", false, 1, 2],
+    ["read at once", false, 0, 0],
+    ["read at once", false, 5, 1],
+    ["that needs time", true, 1, 3],
+  ])("of data of a device %s: Data-Ins cut as they were (held: %s, from %i, %i)", async (_, held, begin, count) => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=1000", "MaxBurstLength=2500");
+    world.device.bytes.set(pattern(8192));
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(1, 12), { read: 6144 }));
+    const pdus = initiator.receive();
+    expect(opcodes(pdus).at(-1)).toBe(0x21);
+    const data = pdus.slice(0, -1);
+    expect(data.map((pdu) => pdu.data.length)).toEqual([1000, 1000, 500, 1000, 1000, 500, 1000, 144]);
+    expect(data.every((pdu) => (pdu.flags & 1) === 0)).toBe(true);
+    world.device.held = held;
+    await initiator.send(snack(DATA_OR_R2T, tag, begin, count));
+    while (world.device.gates.length > 0) {
+      world.device.gates.shift()?.open();
+      await world.timers.turn();
+    }
+    const expected = data.slice(begin, count === 0 ? undefined : begin + count);
+    expect(initiator.receive().map(lasting)).toEqual(expected.map(lasting));
+  });
+
+  test("of data while the task is still at work, and of parameter data", async () => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144", "MaxBurstLength=262144");
+    world.device.bytes.set(pattern(2 * 1048576));
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    initiator.receive();
+    world.device.held = true;
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 3072), { read: 3072 * 512 }));
+    world.device.gates.shift()?.open();
+    await world.timers.turn();
+    const [first] = initiator.receive();
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1), snack(DATA_OR_R2T, tag, 4, 1));
+    expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR]);
+    while (world.device.gates.length > 0) {
+      world.device.gates.shift()?.open();
+      await world.timers.turn();
+    }
+    const pdus = initiator.receive();
+    expect(pdus.filter((pdu) => pdu.opcode === 0x25).length).toBe(3);
+    expect(pdus.some((pdu) => same(pdu.data, first.data) && pdu.header.getUint32(36) === 0)).toBe(true);
+    expect(pdus.filter((pdu) => pdu.opcode === 0x21).length).toBe(1);
+    world.device.held = false;
+    const inquiry = initiator.itt;
+    await initiator.send(initiator.command([0x12, 0, 0, 0, 36, 0], { read: 36 }));
+    const [page] = initiator.receive();
+    await initiator.send(snack(DATA_OR_R2T, inquiry, 0, 0));
+    expect(initiator.receive().map(lasting)).toEqual([lasting(page)]);
+  });
+
+  test("of an R2T that was not answered", async () => {
+    const { initiator } = await open();
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(write10(0, 2), { write: 1024 }));
+    const [r2t] = initiator.receive();
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    expect(initiator.receive().map(lasting)).toEqual([lasting(r2t)]);
+    await initiator.send(snack(DATA_OR_R2T, tag, 1, 1));
+    expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR]);
+    await initiator.send(initiator.dataOut(tag, r2t.header.getUint32(20), 0, 0, pattern(1024), true));
+    expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
+  });
+
+  test("of what was not sent, of a DataACK that nobody asked for, and of R-Data is refused", async () => {
+    const { initiator } = await open();
+    await initiator.send(snack(DATA_OR_R2T, 999, 0, 0), snack(DATA_ACK, 1, 0, 0), snack(R_DATA, 1, 0, 0));
+    expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR, PROTOCOL_ERROR, [0x3f, 3]]);
+  });
+
+  test("at level 0 is refused", async () => {
+    const initiator = await new Initiator(bench()).ready();
+    await initiator.send(build(0x10, { flags: 0x81, itt: 0xffffffff }));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+  });
+
+  test("an initiator that acknowledges nothing costs no more than the bound", async () => {
+    const { world, initiator } = await open();
+    for (let count = 0; count < RETAINED_STATUSES_MAX + 50; count++) {
+      await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));
+    }
+    const pdus = initiator.receive();
+    const oldest = pdus[pdus.length - RETAINED_STATUSES_MAX].header.getUint32(24);
+    await initiator.send(snack(STATUS, 0xffffffff, oldest - 1, 1), snack(STATUS, 0xffffffff, oldest + 1, 1));
+    expect(opcodes(initiator.receive())).toEqual([0x3f, 0x21]);
+    initiator.connection.onClose();
+    await world.server.close();
+    expect(world.memory.outstanding).toBe(0);
+  });
+
+  test("a read for a SNACK outlasts its task: the session is not quiet before its end", async () => {
+    const { world, initiator } = await open();
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    const [, status] = initiator.receive();
+    world.device.held = true;
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 0), acknowledge(initiator, status.header.getUint32(24) + 1));
+    initiator.connection.onClose();
+    await world.timers.turn();
+    expect(world.server.sessionsOf(TARGET).length).toBe(1);
+    world.device.gates[0].open();
+    await world.timers.turn();
+    expect(world.server.heldSessions).toBe(0);
+    await world.server.close();
+    expect(world.memory.outstanding).toBe(0);
+  });
+});

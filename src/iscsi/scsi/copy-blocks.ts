@@ -50,6 +50,7 @@ export async function copyBlocks(
   // Of blocks that overlap the last are moved first where they move up.
   const backwards = from.unit === to.unit && to.lba > from.lba && to.lba < from.lba + bytes / from.unit.blockSize;
   const buffer = buffers.take(Math.min(bytes, PIECE_BYTES_MAX));
+  let at = from.unit;
   try {
     for (let done = 0, turn = 0; done < bytes; ) {
       const length = Math.min(bytes - done, PIECE_BYTES_MAX);
@@ -57,8 +58,10 @@ export async function copyBlocks(
       const piece = buffer.subarray(0, length);
       signal.throwIfAborted();
       requireReadable(copy, from.unit);
+      at = from.unit;
       await from.unit.device.read(from.lba + offset / from.unit.blockSize, piece, signal);
       stillValid();
+      at = to.unit;
       await to.unit.inTurn(signal, () => {
         requireWritable(copy, to.unit);
         return to.unit.device.write(to.lba + offset / to.unit.blockSize, piece, { signal });
@@ -72,7 +75,16 @@ export async function copyBlocks(
         await to.unit.yield();
       }
     }
+  } catch (error) {
+    throw failureAt(copy, at, error);
   } finally {
     buffers.give(buffer);
   }
+}
+
+/** A device's error is reported to who embeds the target as it is, and to the copy's host as one of a third party. */
+export function failureAt({ signal }: Copy, unit: LogicalUnit, error: unknown): unknown {
+  if (signal.aborted || error instanceof CheckCondition) return error;
+  unit.host.deviceFailed(unit, error);
+  return new CheckCondition(Senses.ThirdPartyDeviceFailure);
 }

@@ -82,19 +82,10 @@ async function runSegments(copy: Copy, list: CopyList): Promise<void> {
     try {
       await runSegment(copy, list, segment);
     } catch (error) {
-      throw copy.signal.aborted ? error : failedIn(copy, error, index);
+      throw error instanceof CheckCondition ? inSegmentOf(error.sense, index) : error;
     }
     copy.segments++;
   }
-}
-
-/** A device's error is reported to who embeds the target as it is, and to the host with the segment's number. */
-function failedIn({ spec: { manager } }: Copy, error: unknown, index: number): CheckCondition {
-  if (error instanceof CheckCondition) {
-    return new CheckCondition({ ...error.sense, segment: { ...error.sense.segment, index } });
-  }
-  manager.host.deviceFailed(manager, error);
-  return new CheckCondition({ ...Senses.ThirdPartyDeviceFailure, segment: { index } });
 }
 
 function runSegment(copy: Copy, list: CopyList, segment: DataView): Pending {
@@ -194,6 +185,11 @@ function designatorOf(cscd: DataView): Uint8Array {
   return new Uint8Array(cscd.buffer, DESIGNATOR_BYTE, DESIGNATOR_HEADER_BYTES + length);
 }
 
+function inSegmentOf({ segment, ...sense }: Sense, index: number): CheckCondition {
+  return new CheckCondition({ ...sense, segment: { ...segment, index } });
+}
+
+/** The index is set by who knows it. */
 function inSegment(sense: Sense, byte: number): CheckCondition {
   return new CheckCondition({ ...sense, segment: { index: 0, byte } });
 }

@@ -8,7 +8,7 @@ import type { Pending } from "../interfaces.ts";
 import { TOKEN_BYTES_MAX, TOKEN_RANGES_MAX, TOKEN_SECONDS, TOKEN_SECONDS_MAX, UNMAP_BLOCKS_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
 import { Copy } from "./copies.ts";
-import { copyBlocks, type Place, requireReadable, requireWritable } from "./copy-blocks.ts";
+import { copyBlocks, failureAt, type Place, requireReadable, requireWritable } from "./copy-blocks.ts";
 import { startCopy } from "./extended-copy.ts";
 import { CheckCondition, invalidParameter, Senses } from "./sense.ts";
 import { isBlockZero, managementTokens, type Range, RodType, TOKEN_BYTES, type Token } from "./tokens.ts";
@@ -135,10 +135,14 @@ async function writeZeros(copy: Copy, unit: LogicalUnit, ranges: readonly Range[
   for (const { lba, blocks } of ranges) {
     for (let done = 0; done < blocks; ) {
       const count = Math.min(blocks - done, UNMAP_BLOCKS_MAX);
-      await unit.inTurn(copy.signal, () => {
-        requireWritable(copy, unit);
-        return unit.device.unmap(lba + done, count, copy.signal);
-      });
+      try {
+        await unit.inTurn(copy.signal, () => {
+          requireWritable(copy, unit);
+          return unit.device.unmap(lba + done, count, copy.signal);
+        });
+      } catch (error) {
+        throw failureAt(copy, unit, error);
+      }
       done += count;
       copy.bytes += count * unit.blockSize;
       copy.operations++;

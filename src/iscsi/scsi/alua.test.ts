@@ -246,6 +246,29 @@ describe("SET TARGET PORT GROUPS", () => {
     expect((await run(TEST_UNIT_READY)).sense).toBe("2/4/b");
   });
 
+  test("one that nobody waits for any more goes on, and its host's session ends without it", async () => {
+    const settle: ((done: boolean | Error) => void)[] = [];
+    const change = () =>
+      new Promise<boolean>((resolve, reject) =>
+        settle.push((done) => (done instanceof Error ? reject(done) : resolve(done))),
+      );
+    const { run, world } = await withGroups({ ...TWO_SERVERS, change });
+    const data = list([Standby, 1]);
+    for (const outcome of [new Error("no way"), false, true]) {
+      const other = await another(world);
+      await other.initiator.send(other.initiator.command(setGroups(data.length), { write: data.length, data }));
+      other.initiator.connection.onClose();
+      await world.timers.turn();
+      expect(world.server.heldSessions).toBe(1);
+      expect((await run(TEST_UNIT_READY)).status).toBe(0);
+      settle.shift()?.(outcome);
+      await world.timers.turn();
+    }
+    expect(world.server.counters().deviceErrors).toBe(1);
+    expect((await run(TEST_UNIT_READY)).sense).toBe("6/2a/6");
+    expect((await run(TEST_UNIT_READY)).sense).toBe("2/4/b");
+  });
+
   test.each([
     ["no such group", list([Standby, 9]), "5/26/0"],
     ["a host can't ask for transitioning", list([Transitioning, 1]), "5/26/0"],

@@ -2,6 +2,7 @@
  * REPORT and SET TARGET PORT GROUPS of SPC-4, and what a unit does through a port that is not active, its section 5.15.
  */
 
+import type { Pending } from "../interfaces.ts";
 import type { Command } from "./command.ts";
 import { type AccessChange, AccessState, AlteredBy } from "./port-groups.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
@@ -111,23 +112,51 @@ export function setTargetPortGroups(command: Command, unit: LogicalUnit, nexus: 
   else if (length === 0) return;
   else if (length < LIST_HEADER_BYTES || length % WISH_BYTES !== 0 || length > lengthMax) {
     command.fail(Senses.ParameterListLength);
-  } else command.collect(length, (_, __, list) => carryOut(unit, nexus, list));
+  } else command.collect(length, (_, __, list) => carryOut(command, unit, nexus, list));
 }
 
-async function carryOut(unit: LogicalUnit, nexus: Nexus, list: Uint8Array): Promise<void> {
+function carryOut(command: Command, unit: LogicalUnit, nexus: Nexus, list: Uint8Array): Pending {
   const { portGroups } = unit.host;
   const wishes = wishesOf(unit, list);
   const isSo = ({ group, state }: AccessChange) =>
     portGroups.groups.some((one) => one.id === group && one.state === state);
-  if (wishes.every(isSo)) return;
-  const { change } = portGroups;
-  if (portGroups.changing || change === undefined) throw new CheckCondition(Senses.AccessInTransition);
+  if (wishes.every(isSo)) return undefined;
+  if (portGroups.changing) throw new CheckCondition(Senses.AccessInTransition);
   portGroups.changing = true;
+  return whileWaitedFor(command.signal, change(unit, nexus, wishes, command.signal));
+}
+
+async function change(
+  unit: LogicalUnit,
+  nexus: Nexus,
+  wishes: readonly AccessChange[],
+  signal: AbortSignal,
+): Promise<void> {
+  const { portGroups, changeAccessStates, deviceFailed } = unit.host;
   try {
-    if (!(await change(wishes, nexus.initiatorPort))) throw new CheckCondition(Senses.SetTargetPortGroupsFailed);
-    unit.host.changeAccessStates(wishes, AlteredBy.Host, nexus);
+    const done = await portGroups.change?.(wishes, nexus.initiatorPort);
+    if (done !== true) throw new CheckCondition(Senses.SetTargetPortGroupsFailed);
+    changeAccessStates(wishes, AlteredBy.Host, nexus);
+  } catch (error) {
+    // Nobody waits for it: the command's end does not tell of it.
+    if (signal.aborted && !(error instanceof CheckCondition)) deviceFailed(unit, error);
+    throw error;
   } finally {
     portGroups.changing = false;
+  }
+}
+
+/** What has begun goes on: its command, and with it its session, may end before. */
+async function whileWaitedFor(signal: AbortSignal, work: Promise<void>): Promise<void> {
+  let end = () => {};
+  const aborted = new Promise<void>((resolve) => {
+    end = resolve;
+    signal.addEventListener("abort", end);
+  });
+  try {
+    await Promise.race([work, aborted]);
+  } finally {
+    signal.removeEventListener("abort", end);
   }
 }
 

@@ -40,7 +40,7 @@ export interface PortGroupsSpec {
   readonly groups: readonly PortGroup[];
   /**
    * Carries out what a host asks for with SET TARGET PORT GROUPS; resolves with whether it was done, and then the groups have
-   * these states. One call at a time. Without it hosts can't change states.
+   * these states. One call at a time; it goes on where its host waits no longer. Without it hosts can't change states.
    */
   readonly change?: (wishes: readonly AccessChange[], initiatorPort: string) => Promise<boolean>;
   /** What hosts are told of how long a change by the target takes at most: 1 to 255 seconds. Nothing unless given. */

@@ -2,7 +2,10 @@
 
 import type { BlockDevice, Pending, WriteOptions } from "../interfaces.ts";
 
-export class WatchedDevice implements BlockDevice {
+/** With every member that a device may have, so that none is forgotten here: hosts must not see that it is watched. */
+type Whole = { [Member in keyof Required<BlockDevice>]: BlockDevice[Member] };
+
+export class WatchedDevice implements Whole {
   readonly #device: BlockDevice;
   readonly #changes: (lba: number, blocks: number) => void;
   readonly blockSize: number;

@@ -31,6 +31,10 @@ export class WatchedDevice implements Whole {
     return this.#device.overwritesInPlace;
   }
 
+  get volatileCache(): boolean | undefined {
+    return this.#device.volatileCache;
+  }
+
   get cacheBytes(): number | undefined {
     return this.#device.cacheBytes;
   }

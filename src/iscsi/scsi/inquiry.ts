@@ -97,9 +97,10 @@ function unitSerialNumber(unit: LogicalUnit): Uint8Array {
   return bytes;
 }
 
-function extendedInquiry(): Uint8Array {
+function extendedInquiry({ device }: LogicalUnit): Uint8Array {
   const bytes = new Uint8Array(60);
   bytes[1] = 0x07; // HEADSUP, ORDSUP, SIMPSUP
+  bytes[2] = device.volatileCache === true ? 0x01 : 0; // V_SUP
   return bytes;
 }
 

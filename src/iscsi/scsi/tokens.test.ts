@@ -460,6 +460,16 @@ test("only while a token is alive does a unit's device tell of writes", async ()
   expect(unit?.device).toBe(a);
 });
 
+test("a token does not hide what its LUN's device is", async () => {
+  const { run, a } = await twoUnits();
+  Object.assign(a, { volatileCache: true });
+  const caching = async () => (await run([0x1a, 8, 0x08, 0, 255, 0], { read: 255 })).data[4 + 2];
+  const extended = async () => (await run([0x12, 1, 0x86, 0, 255, 0], { read: 255 })).data[6];
+  expect([await caching(), await extended()]).toEqual([0x04, 0x01]);
+  await tokenFor(run, [[0, 1]]);
+  expect([await caching(), await extended()]).toEqual([0x04, 0x01]);
+});
+
 test("the VPD page says what is possible", async () => {
   const { run } = await twoUnits();
   const page = (await run([0x12, 1, 0x8f, 4, 0, 0], { read: 1024 })).data;

@@ -101,6 +101,7 @@ function extendedInquiry({ device }: LogicalUnit): Uint8Array {
   const bytes = new Uint8Array(60);
   bytes[1] = 0x07; // HEADSUP, ORDSUP, SIMPSUP
   bytes[2] = device.volatileCache === true ? 0x01 : 0; // V_SUP
+  bytes[3] = 0x01; // LUICLR: that LUNs have changed is told on one of them, for all
   return bytes;
 }
 

@@ -5,6 +5,8 @@ import { another, cdb16, host, type Run } from "../testing/scsi.ts";
 const CUMULATIVE = 0x40;
 const DEFAULT_CUMULATIVE = 0xc0;
 const TEST_UNIT_READY = [0, 0, 0, 0, 0, 0];
+/** Exponent 6 and integer 1, as one number. */
+const MICROSECOND = [6 * 2 ** 32 + 1];
 const failure = Object.assign(new Error("gone"), { code: "drive.failed" });
 
 const logSense = (page: number, subpage = 0, pointer = 0, allocation = 255) => [
@@ -64,7 +66,7 @@ describe("LOG SENSE", () => {
     await run(read10(0, 2), { read: 1024 });
     await run(read10(4096, 1), { read: 512 });
     await run([0x12, 0, 0, 0, 255, 0], { read: 255 });
-    expect(await counted.general(run)).toEqual({ 1: [1, 2, 4, 2, 0, 0, 0, 0] });
+    expect(await counted.general(run)).toEqual({ 1: [1, 2, 4, 2, 0, 0, 0, 0], 3: MICROSECOND });
     device.failure = failure;
     await run(read10(0, 2), { read: 1024 });
     await run(write10(0, 1), { write: 512, data: pattern(512) });
@@ -72,6 +74,25 @@ describe("LOG SENSE", () => {
     expect(await counted.write(run)).toEqual({ 5: [4 * 512], 6: [2] });
     expect(await counted.read(run)).toEqual({ 5: [2 * 512], 6: [1] });
     expect(await parameters(run, DEFAULT_CUMULATIVE | 0x03)).toEqual({ 5: [0], 6: [0] });
+  });
+
+  test("times what reads and writes take, and only them", async () => {
+    const { run, world, device, initiator } = await host();
+    device.held = true;
+    for (const [cdb, options, millis] of [
+      [read10(0, 2), { read: 1024 }, 250],
+      [write10(0, 1), { write: 512, data: pattern(512) }, 7],
+      [cdb16(0x8f, 0, 1), {}, 1000],
+    ] as const) {
+      await initiator.send(initiator.command(cdb, options));
+      world.timers.advance(millis);
+      device.gates.shift()?.open();
+      await world.timers.turn();
+    }
+    expect(initiator.receive()).toHaveLength(3);
+    expect(await counted.general(run)).toEqual({ 1: [1, 1, 1, 2, 250_000, 7000, 0, 0], 3: MICROSECOND });
+    await run(logSelect(2, CUMULATIVE | 0x19));
+    expect(await counted.general(run)).toEqual({ 1: [0, 0, 0, 0, 0, 0, 0, 0], 3: MICROSECOND });
   });
 
   test("there is no informational exception, and no temperature", async () => {
@@ -113,11 +134,11 @@ describe("LOG SELECT", () => {
     expect((await run(TEST_UNIT_READY)).status).toBe(0);
     expect(await counted.write(other.run)).toEqual({ 5: [0], 6: [0] });
     expect(await counted.read(run)).toEqual({ 5: [1024], 6: [0] });
-    expect(await counted.general(run)).toEqual({ 1: [1, 1, 3, 2, 0, 0, 0, 0] });
+    expect(await counted.general(run)).toEqual({ 1: [1, 1, 3, 2, 0, 0, 0, 0], 3: MICROSECOND });
     await run(write10(0, 1), { write: 512, data: pattern(512) });
     expect(await counted.write(run)).toEqual({ 5: [512], 6: [0] });
     expect((await run(logSelect(0, DEFAULT_CUMULATIVE))).status).toBe(0);
-    expect(await counted.general(run)).toEqual({ 1: [0, 0, 0, 0, 0, 0, 0, 0] });
+    expect(await counted.general(run)).toEqual({ 1: [0, 0, 0, 0, 0, 0, 0, 0], 3: MICROSECOND });
     expect(await counted.read(run)).toEqual({ 5: [0], 6: [0] });
   });
 

@@ -1,13 +1,13 @@
 /**
  * LOG SENSE and LOG SELECT, SPC-4 section 7.3: pages of what a unit counts.
  *
- * Only what is true has a parameter. Times are not measured, so the statistics page has no time interval parameter (0003h), and
- * its interval fields are zero. Counters are the unit's, whoever reads them; to reset a page is to count from there on.
+ * Only what is true has a parameter: nothing is weighted by how many commands there were at once, so those fields of the
+ * statistics page are zero. Counters are the unit's, whoever reads them; to reset a page is to count from there on.
  */
 
 import type { Command } from "./command.ts";
 import { invalidCdbField, Senses } from "./sense.ts";
-import { type Counted, Transfers } from "./transfers.ts";
+import { Transfers } from "./transfers.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
 
 const ALL_SUBPAGES = 0xff;
@@ -39,6 +39,15 @@ const PAGES: readonly LogPage[] = [
   { page: 0x2f, list: informationalExceptions },
 ];
 
+/** What a unit counts, or has counted since a page was reset. */
+type Counted = Readonly<Record<(typeof COUNTS)[number], number>>;
+const COUNTS = [
+  ...(["reads", "writes", "blocksSent", "blocksTaken", "readErrors", "writeErrors"] as const),
+  ...(["readMs", "writeMs"] as const),
+] as const;
+
+const NOTHING: Counted = { ...new Transfers(), readMs: 0, writeMs: 0 };
+
 /** What was counted when a page was reset. */
 export type LogBases = Map<number, Counted>;
 
@@ -66,9 +75,17 @@ function readErrorCounters({ blocksSent, readErrors }: Counted, { blockSize }: L
   return [counter(BYTES_PROCESSED, blocksSent * blockSize), counter(UNCORRECTED_ERRORS, readErrors)];
 }
 
-/** Commands and blocks; then what commands took, reads and writes, each plain and weighted. */
-function generalStatistics({ reads, writes, blocksSent, blocksTaken }: Counted): readonly Parameter[] {
-  return [{ code: 1, control: BINARY_LIST, value: words(reads, writes, blocksTaken, blocksSent, 0, 0, 0, 0) }];
+/** Time intervals of 10^-6 s: the exponent, without its sign, and what it is multiplied with. */
+const MICROSECOND = new Uint8Array([0, 0, 0, 6, 0, 0, 0, 1]);
+
+/** Commands and blocks; then the time that reads and writes took, each by itself, and what is weighted. */
+function generalStatistics(counted: Counted): readonly Parameter[] {
+  const { reads, writes, blocksSent, blocksTaken, readMs, writeMs } = counted;
+  const intervals = [readMs, writeMs].map((ms) => Math.round(1000 * ms));
+  return [
+    { code: 1, control: BINARY_LIST, value: words(reads, writes, blocksTaken, blocksSent, ...intervals, 0, 0) },
+    { code: 3, control: BINARY_LIST, value: MICROSECOND },
+  ];
 }
 
 /** There is none to report, and no temperature. */
@@ -104,7 +121,7 @@ function reportPage(command: Command, unit: LogicalUnit, page: number, control: 
     command.fail(invalidCdbField(2));
     return;
   }
-  const counted = control === PageControl.DefaultCumulative ? new Transfers() : sinceReset(unit, page);
+  const counted = control === PageControl.DefaultCumulative ? NOTHING : sinceReset(unit, page);
   const all = counters?.(counted, unit) ?? list?.() ?? [];
   const from = command.view.getUint16(5);
   const parameters = all.filter(({ code }) => code >= from);
@@ -130,16 +147,17 @@ function withHeader(page: number, subpage: number, body: Uint8Array): Uint8Array
   return bytes;
 }
 
-function sinceReset({ transfers, logBases }: LogicalUnit, page: number): Counted {
-  const base = logBases.get(page) ?? new Transfers();
-  return {
-    reads: transfers.reads - base.reads,
-    writes: transfers.writes - base.writes,
-    blocksSent: transfers.blocksSent - base.blocksSent,
-    blocksTaken: transfers.blocksTaken - base.blocksTaken,
-    readErrors: transfers.readErrors - base.readErrors,
-    writeErrors: transfers.writeErrors - base.writeErrors,
-  };
+function countedBy({ transfers, counter }: LogicalUnit): Counted {
+  const { reads, writes } = counter.snapshot();
+  return { ...transfers, readMs: reads.totalMs, writeMs: writes.totalMs };
+}
+
+function sinceReset(unit: LogicalUnit, page: number): Counted {
+  const now = countedBy(unit);
+  const base = unit.logBases.get(page) ?? NOTHING;
+  const since = { ...now };
+  for (const count of COUNTS) since[count] = now[count] - base[count];
+  return since;
 }
 
 const PCR = 0x02;
@@ -156,7 +174,7 @@ export function logSelect(command: Command, unit: LogicalUnit, nexus: Nexus): vo
   else if (pages.length === 0) command.fail(invalidCdbField(2));
   else if (cdb[3] !== 0) command.fail(invalidCdbField(3));
   else if ((cdb[1] & PCR) !== 0 || control === PageControl.DefaultCumulative) {
-    for (const one of pages) if (one.counters !== undefined) unit.logBases.set(one.page, { ...unit.transfers });
+    for (const one of pages) if (one.counters !== undefined) unit.logBases.set(one.page, countedBy(unit));
     unit.host.announce(unit, Senses.LogParametersChanged, nexus);
   }
 }

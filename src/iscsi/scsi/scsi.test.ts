@@ -18,7 +18,7 @@ describe("SPC", () => {
     const identification = await page(0x83);
     expect([...identification.subarray(4, 16)]).toEqual([1, 3, 0, 8, 0x30, 0, 0, 0, 0, 0, 0, 1]);
     const extended = await page(0x86);
-    expect([extended.length, extended[4], extended[5]]).toEqual([64, 0, 0x07]);
+    expect([extended.length, ...extended.subarray(4, 8)]).toEqual([64, 0, 0x07, 0, 0x01]);
     expect([...(await page(0x87))]).toEqual([0, 0x87, 0, 4, 0x3f, 0xff, 0, 0]);
     const limits = new DataView((await page(0xb0)).buffer);
     expect([limits.getUint32(8), limits.getUint32(12)]).toEqual([16384, 2048]);

@@ -26,7 +26,3 @@ export class Transfers {
     else this.readErrors++;
   }
 }
-
-export type Counted = Readonly<
-  Pick<Transfers, "reads" | "writes" | "blocksSent" | "blocksTaken" | "readErrors" | "writeErrors">
->;

@@ -44,10 +44,11 @@ export async function printRevision(at: "boot" | "current", options: RevisionOpt
   }
 }
 
-/** Prints what a machine that runs on the first of two configurations has to do anew for the second: `network`, `site`, both or none. */
+/** Prints what a machine that runs on the first of two configurations has to do anew for the second: any of `network`, `site` and `hosts`. */
 export function printChanges(before: string, after: string): void {
-  const { network, site } = changesBetween(readConfig(before), readConfig(after));
-  process.stdout.write(`${[...(network ? ["network"] : []), ...(site ? ["site"] : [])].join(" ")}\n`);
+  const changes = changesBetween(readConfig(before), readConfig(after));
+  const words = (["network", "site", "hosts"] as const).filter((word) => changes[word]);
+  process.stdout.write(`${words.join(" ")}\n`);
 }
 
 function nothingToStart(folder: string, faults: readonly Fault[]): OperatingError {

@@ -25,6 +25,7 @@ export async function serve(file: string, options: ServeOptions): Promise<void> 
     overwrite: options.overwrite,
     acceptDirtyDegraded: options.acceptDirtyDegraded,
     files: linuxFiles(),
+    readConfig,
     onEvent: (event) => logEvent(log, event),
   });
   try {

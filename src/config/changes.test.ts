@@ -31,12 +31,21 @@ it.each([
   ["the host's name", "network: {", "network: { hostname: d,", "network"],
   ["the site's name", "name: denver", "name: aurora", "network site"],
   ["a size", "100GiB", "200GiB", "site"],
+  ["who may log in", "listen:", "initiators: [iqn.2001-04.a], listen:", "hosts"],
+  [
+    "what a host is given",
+    "listen:",
+    "hosts: { a: { initiators: [iqn.2001-04.a], volumes: { db02: 0 } } }, listen:",
+    "hosts",
+  ],
+  ["users", "listen:", "chap: { users: [{ user: a, secret: correct-horse }] }, listen:", "hosts"],
+  ["a portal", '["0.0.0.0:3260"]', '["0.0.0.0:3261"]', "site"],
   ["the order of drives", "[ 0, 1 ]", "[ 1, 0 ]", "site"],
   ["the address of another site", "boulder:7400", "boulder:7401", "site"],
   ["a new section", "group: prod", "group: prod\nwatchdog: {}", "site"],
 ])("%s", (_, from, to, expected) => {
   const changed = YAML.replace(from, to);
   expect(changed).not.toBe(YAML);
-  const { network, site } = changesBetween(parseConfig(YAML, "/r/1.yaml"), parseConfig(changed, "/r/2.yaml"));
-  expect([network ? "network" : "", site ? "site" : ""].join(" ").trim()).toBe(expected);
+  const { network, site, hosts } = changesBetween(parseConfig(YAML, "/r/1.yaml"), parseConfig(changed, "/r/2.yaml"));
+  expect([network ? "network" : "", site ? "site" : "", hosts ? "hosts" : ""].join(" ").trim()).toBe(expected);
 });

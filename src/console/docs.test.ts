@@ -36,6 +36,6 @@ describe("docs/console.md", () => {
 it("the console has every command of antipode ctl, from the one table", () => {
   const described = (rules: readonly Rule[]) =>
     rules.map(({ words, parameters, summary }) => [words, parameters, summary]);
-  const asked = COMMANDS.filter(({ words }) => words[0] !== "help");
+  const asked = COMMANDS.filter(({ words }) => words[0] !== "help" && words[0] !== "reload");
   expect(described(OPERATIONAL.slice(0, asked.length))).toEqual(described(asked));
 });

@@ -30,11 +30,11 @@ const MONITOR_PERIOD = millis(2000);
 const COLUMNS_MIN = 20;
 const COLUMNS_MAX = 500;
 
-/**
- * Those of the site's table, asked as `antipode ctl` asks them; what a site calls help is only a part of ours, and what it has to
- * be told twice is asked for here.
- */
-const siteCommands = COMMANDS.filter(({ words }) => words[0] !== "help").map((each): ConsoleCommand => {
+/** What a site calls help is only a part of ours, and what it reloads is what is committed. */
+const ELSEWHERE: ReadonlySet<string> = new Set(["help", "reload"]);
+
+/** Those of the site's table, asked as `antipode ctl` asks them; what a site has to be told twice is asked for here. */
+const siteCommands = COMMANDS.filter(({ words }) => !ELSEWHERE.has(words[0])).map((each): ConsoleCommand => {
   if (each === CLEAR_RESERVATION) return { ...each, run: clearReservation };
   const { words, parameters, summary } = each;
   return {

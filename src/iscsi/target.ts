@@ -198,6 +198,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
   /** Of connections that were accepted elsewhere. */
   readonly #elsewhere: Portal;
   readonly #portals = new Set<Portal>();
+  #discoveryChap: Chap | undefined;
   readonly #targets = new Map<string, Target>();
   readonly #listeners = new Set<Listener>();
   readonly #connections = new Set<TargetConnection>();
@@ -228,9 +229,15 @@ export class TargetServer implements ConnectionHost, SessionHost {
     this.#hashes = options.hashes ?? {};
     this.#challenges = new Challenges(options.random);
     this.#sessions = new SessionTable(options.random);
-    this.assertPossible({ chap: options.discoveryChap });
+    this.discoveryChap = options.discoveryChap;
     this.#elsewhere = { groupTag: options.portalGroupTag ?? 1 };
     this.writeBudget = options.writeBudget;
+  }
+
+  /** What initiators have to prove in discovery sessions that begin from now on. */
+  set discoveryChap(chap: Chap | undefined) {
+    this.assertPossible({ chap });
+    this.#discoveryChap = chap;
   }
 
   addTarget(spec: TargetSpec): Target {
@@ -407,8 +414,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     return {
       admit: (targetName, initiatorName) =>
         this.#redirection(targetName, initiatorName, portal) ?? this.#admit(targetName, initiatorName, portal),
-      chapOf: (targetName) =>
-        targetName === "" ? this.#options.discoveryChap : this.#targets.get(targetName)?.access.chap,
+      chapOf: (targetName) => (targetName === "" ? this.#discoveryChap : this.#targets.get(targetName)?.access.chap),
       newChallenge: () => this.#challenges.next(),
       joined: (tsih, identity) => this.#joined(tsih, identity, portal),
       hashes: this.#hashes,

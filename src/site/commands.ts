@@ -3,6 +3,7 @@
  * A command gives data; how it looks to people is in render.ts.
  */
 
+import { assert } from "../base/assert.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES } from "../base/units.ts";
 import type { MirrorController } from "../mirror/mirror-controller.ts";
@@ -105,6 +106,12 @@ export const COMMANDS: readonly Command[] = [
   }),
   CLEAR_RESERVATION,
   {
+    words: ["reload"],
+    parameters: "[FILE]",
+    summary: "take over who may use which volume from the configuration, which is the same otherwise",
+    run: reload,
+  },
+  {
     words: ["verify"],
     parameters: "[VOLUME]",
     summary: "compare every site's copy of every volume, or of one, block by block",
@@ -177,6 +184,15 @@ async function clearReservation(site: Site, parameters: readonly string[]): Prom
   }
   await feed.port.clearReservations(before.lun);
   return { value: before, text: `What was there is ended:\n${renderReservations([before])}`, exitCode: 0 };
+}
+
+async function reload(site: Site, [given, ...more]: readonly string[]): Promise<CommandResult> {
+  if (more.length > 0) throw new OperatingError("command.parameters", "reload takes [FILE].", "Give just that.");
+  assert(site.readConfig !== undefined, "a site that is asked has what reads its configuration");
+  const file = given ?? site.config.file;
+  const changed = site.changeHosts(site.readConfig(file));
+  const text = changed ? `Who may use which volume is as ${file} has it.\n` : "Nothing changes for hosts.\n";
+  return { value: { file, changed }, text, exitCode: 0 };
 }
 
 function notPrimary({ config }: Site, command: string, why: string): OperatingError {

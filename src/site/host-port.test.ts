@@ -10,6 +10,7 @@ import { TestHost } from "./host-testing.ts";
 import { Site } from "./site.ts";
 import { snapshot } from "./snapshot.ts";
 
+const FILE = "/denver.yaml";
 const IQN = "iqn.2026-11.dev.antipode:prod";
 const ADA = "iqn.1993-08.org.debian:01:ada";
 const BOB = "iqn.1993-08.org.debian:01:bob";
@@ -25,11 +26,13 @@ const CONFIG = {
   target: { iqn: IQN, listen: ["denver:3260"] },
 };
 
-async function serving(config: object = CONFIG) {
+/** @param files other configurations by their paths */
+async function serving(config: object = CONFIG, files: Readonly<Record<string, object>> = {}) {
   const universe = new MemoryUniverse("hosts");
   for (const path of ["/journal", "/a"]) universe.addDrive("denver", path, 16 * MiB);
   const { world } = universe.machine("denver");
-  const site = await universe.result(Site.open(world, parseConfig(JSON.stringify(config), "/denver.yaml")));
+  const readConfig = (file: string) => parseConfig(JSON.stringify(file === FILE ? config : files[file]), file);
+  const site = await universe.result(Site.open(world, readConfig(FILE), { readConfig }));
   await universe.result(site.serve());
   if (site.feed.kind !== "hosts") throw new Error("a primary is fed by hosts");
   const connect = (port?: number) => TestHost.connect(universe, "ada", "denver", port);
@@ -79,6 +82,33 @@ describe("the target of a primary", () => {
     ]);
     expect(await found(BOB)).toEqual([]);
     expect(await found(BOB, 3261)).toEqual([`TargetName=${IQN}`, "TargetAddress=denver:3261,1"]);
+  });
+
+  it("takes over who may use what while it runs, and nothing else", async () => {
+    const hosts = (ada: object, bob: object) => ({
+      ...CONFIG,
+      target: { ...CONFIG.target, hosts: { ada, bob } },
+      volumes: { db: { array: "main", size: "4MiB", lun: 0 }, logs: { array: "main", size: "1MiB", lun: 1 } },
+    });
+    const [ada, bob] = [{ initiators: [ADA] }, { initiators: [BOB] }];
+    const less = hosts({ ...ada, volumes: { logs: 1 } }, { initiators: [`${BOB}2`] });
+    const files = { "/less.yaml": less, "/other.yaml": { ...less, journal: { ...CONFIG.journal, cache: "2MiB" } } };
+    const { universe, site, connect } = await serving(hosts(ada, bob), files);
+    const run = async (line: string) => (await universe.result(runCommand(site, line.split(" "), () => {}))).text;
+    const [one, other] = [await connect(), await connect()];
+    expect([await one.login(ADA, IQN), await other.login(BOB, IQN)]).toEqual([0, 0]);
+    for (const lun of [0, 1]) await one.command([0, 0, 0, 0, 0, 0], { lun });
+    expect(await run("reload")).toBe("Nothing changes for hosts.\n");
+    await expect(run("reload /other.yaml")).rejects.toMatchObject({ code: "site.restart-needed" });
+    expect(await one.luns()).toEqual([0, 1]);
+    expect(await run("reload /less.yaml")).toBe("Who may use which volume is as /less.yaml has it.\n");
+    const { data } = await one.command([0, 0, 0, 0, 0, 0], { lun: 1 });
+    expect([data[14], data[15], await one.luns()]).toEqual([0x3f, 0x0e, [1]]);
+    await universe.run(() => other.isClosed);
+    expect(await (await connect()).login(BOB, IQN)).toBe(0x0202);
+    expect(await (await connect()).login(`${BOB}2`, IQN)).toBe(0);
+    expect(await run("reload")).toBe("Nothing changes for hosts.\n");
+    expect(await run("show status")).toContain("db: LUN 0");
   });
 
   it("tells who is logged in, what they do, and how long it takes", async () => {

@@ -6,6 +6,7 @@ import type { VolumeId } from "../base/units.ts";
 import type { PrimaryConfig } from "../config/config.ts";
 import {
   AccessState,
+  type Chap,
   type LoginFailure,
   mediumError,
   type PortGroupsSpec,
@@ -14,6 +15,7 @@ import {
   Senses,
   type SessionSnapshot,
   type Target,
+  type TargetAccess,
   type TargetEvent,
   TargetServer,
 } from "../iscsi/index.ts";
@@ -33,13 +35,13 @@ const PRODUCT = "Mirrored LUN";
 const REVISION = "0001";
 /**
  * An appliance is a target port group of its own; one that serves its hosts is active and optimized. An appliance that
- * answers hosts before it serves them belongs into another group, in standby or unavailable, and `changeAccess` of the target
+ * answers hosts before it serves them belongs into another group, in standby or unavailable, and `changeAccessStates` of the target
  * moves them.
  */
 const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [1], state: AccessState.ActiveOptimized }] };
 
 export class HostPort {
-  readonly #config: PrimaryConfig;
+  #config: PrimaryConfig;
   readonly #server: TargetServer;
   readonly #target: Target;
   readonly #listeners: Listener[] = [];
@@ -60,14 +62,13 @@ export class HostPort {
       random: world.random,
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
       hashes: world.hashes,
-      discoveryChap: config.target.chap && chapOf(config.target.chap, config.target.chap.discovery),
+      discoveryChap: discoveryChapOf(config),
       onEvent: (event) => {
         if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);
         const text = describe(event);
         if (text !== undefined) onEvent({ kind: "session", text });
       },
     });
-    const { chap } = config.target;
     this.#target = this.#server.addTarget({
       name: config.target.iqn,
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
@@ -76,8 +77,7 @@ export class HostPort {
         identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
         reservations: reservations.get(id),
       })),
-      grant: grantOf(config),
-      chap: chap && chapOf(chap),
+      ...accessOf(config),
       portGroups: PORT_GROUPS,
       senseFor,
     });
@@ -99,6 +99,14 @@ export class HostPort {
    */
   set serves(serves: boolean) {
     this.#target.available = serves;
+  }
+
+  /** Takes over who may use the target, and what of it: see `Site.changeHosts`. */
+  changeHosts(config: PrimaryConfig): void {
+    this.#config = config;
+    this.#server.discoveryChap = discoveryChapOf(config);
+    // Not waited for: a write that was taken away may wait for a leg that is lost.
+    void this.#target.changeAccess(accessOf(config));
   }
 
   /** Closes the portals and ends the sessions. */
@@ -141,6 +149,15 @@ export class HostPort {
       volumes: this.#target.statistics().units.map((unit) => ({ volume: this.#volumeOf(unit.lun), ...unit })),
     };
   }
+}
+
+function accessOf(config: PrimaryConfig): TargetAccess {
+  const { chap } = config.target;
+  return { grant: grantOf(config), chap: chap && chapOf(chap) };
+}
+
+function discoveryChapOf({ target: { chap } }: PrimaryConfig): Chap | undefined {
+  return chap && chapOf(chap, chap.discovery);
 }
 
 /** A site that no longer understands its own state stops before it answers a host from it. */

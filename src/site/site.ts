@@ -9,6 +9,7 @@ import { isOperatingError, OperatingError } from "../base/operating-error.ts";
 import { BLOCK_BYTES, type Instant, type VolumeId } from "../base/units.ts";
 import { Downstream } from "../cascade/downstream.ts";
 import { durableSource } from "../cascade/durable-source.ts";
+import { changesBetween } from "../config/changes.ts";
 import type { Config, LinkConfig, PrimaryConfig } from "../config/config.ts";
 import type { ReservationStore } from "../iscsi/index.ts";
 import type { VolumeIdentity } from "../link/contract.ts";
@@ -41,6 +42,8 @@ export interface SiteOptions {
   readonly acceptDirtyDegraded?: boolean;
   /** Wanted where the configuration has files of its own, such as `target.reservations`. */
   readonly files?: Files;
+  /** Reads a configuration by its path, to take over what of it can be changed while the site runs. */
+  readonly readConfig?: (file: string) => Config;
   readonly onEvent?: (event: SiteEvent) => void;
 }
 
@@ -49,10 +52,12 @@ export class Site {
   readonly #onEvent: (event: SiteEvent) => void;
   readonly pipeline: Pipeline;
   readonly feed: Feed;
+  #config: Config;
 
   private constructor(
     readonly world: World,
-    readonly config: Config,
+    config: Config,
+    readonly readConfig: SiteOptions["readConfig"],
     readonly storage: Storage,
     built: Built,
     readonly alarms: Alarms,
@@ -62,6 +67,7 @@ export class Site {
     readonly battery: BatteryWatch | undefined,
     onEvent: (event: SiteEvent) => void,
   ) {
+    this.#config = config;
     this.#onEvent = onEvent;
     this.startedAt = world.clock.now();
     this.pipeline = built.pipeline;
@@ -118,11 +124,38 @@ export class Site {
         };
         battery.start();
       }
-      return new Site(world, config, storage, built, alarms, guard, battery, onEvent);
+      return new Site(world, config, options.readConfig, storage, built, alarms, guard, battery, onEvent);
     } catch (error) {
       await storage.close();
       throw error;
     }
+  }
+
+  /** The one that it was started on, with what was changed since. */
+  get config(): Config {
+    return this.#config;
+  }
+
+  /**
+   * Takes over who may use the target, and what of it, from a configuration that is the same otherwise. Sessions follow at
+   * once; requests in flight of who may not use it any more end by themselves. Throws `site.restart-needed` where more is
+   * different; then nothing has changed.
+   *
+   * @returns whether anything has
+   */
+  changeHosts(config: Config): boolean {
+    const changes = changesBetween(this.#config, config);
+    if (changes.site) {
+      throw new OperatingError(
+        "site.restart-needed",
+        `${config.file} differs from what site ${this.#config.site.name} runs on in more than who may use its target.`,
+        "Start the site again on it.",
+      );
+    }
+    this.#config = config;
+    if (!changes.hosts || this.feed.kind !== "hosts" || config.role !== "primary") return false;
+    this.feed.port.changeHosts(config);
+    return true;
   }
 
   /** Resolves when hosts are served, or at once where hosts are not this site's business. */

@@ -309,11 +309,21 @@ describe("a change of what initiators are given", () => {
     await say(0x00, `InitiatorName=${BOB}`, `TargetName=${TARGET}`, "AuthMethod=CHAP");
     await say(0x00, "CHAP_A=5");
     expect(await say(0x83, "CHAP_N=bob", `CHAP_R=0x${"00".repeat(16)}`)).toBe(0);
+    // One that has begun to log in, and has just proven it, when its user goes.
+    const late = new Initiator(of, { name: ADA, isid: 0x80000001 });
+    const tell = async (flags: number, ...keys: readonly string[]) => {
+      await late.send(build(0x03, { immediate: true, flags, words: { 8: 0x80000001 }, data: text(...keys) }));
+      return late.receive()[0].header.getUint16(36);
+    };
+    await tell(0x00, `InitiatorName=${ADA}`, `TargetName=${TARGET}`, "AuthMethod=CHAP");
+    await tell(0x00, "CHAP_A=5");
+    expect(await tell(0x81, "CHAP_N=bob", `CHAP_R=0x${"00".repeat(16)}`)).toBe(0);
     await of.target.changeAccess({ chap: secretsOf("bob", "eve") });
     expect(bob.transport.closed).toBe("no");
     await of.target.changeAccess({ chap: secretsOf("eve") });
     await of.timers.turn();
     expect(bob.transport.closed).toBe("closed");
+    expect(await tell(0x87)).toBe(0x0201);
   });
 
   test("of write protection is told to every nexus", async () => {

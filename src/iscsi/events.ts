@@ -87,7 +87,7 @@ export interface UnitStatistics extends CommandStatistics {
   readonly lun: number;
 }
 
-/** Units that were removed are in its own figures, and are not listed. */
+/** Units that were removed are in its own figures, and are not listed. `deepest` is that of the unit that had most. */
 export interface TargetStatistics extends CommandStatistics {
   readonly targetName: string;
   readonly units: readonly UnitStatistics[];

@@ -451,14 +451,20 @@ export class TargetServer implements ConnectionHost, SessionHost {
     this.#sessions.prepare(login, (tsih) => this.#newSession(login, tsih), ready);
   }
 
-  #newSession({ identity, portal, parameters, cmdSN, user }: FinishedLogin, tsih: number): Session | number {
-    const { discovery, targetName, initiatorName } = identity;
-    // A login takes time, and what was granted when it began may have been taken away since.
-    const status = discovery ? LoginStatus.Success : this.#admit(targetName, initiatorName, portal);
+  #newSession(login: FinishedLogin, tsih: number): Session | number {
+    const { identity, portal, parameters, cmdSN, user } = login;
+    const status = identity.discovery ? LoginStatus.Success : this.#admitStill(login);
     if (status !== LoginStatus.Success) return status;
     const { buffers, writeBudget } = this;
     const view = this.#viewOf(identity, portal, parameters.protocolLevel >= PROTOCOL_LEVEL_SAM5);
     return new Session({ identity, portal, tsih, parameters, cmdSN, user, view, buffers, writeBudget }, this);
+  }
+
+  /** A login takes time, and what was granted when it began may have been taken away since. */
+  #admitStill({ identity: { targetName, initiatorName }, portal, user }: FinishedLogin): number {
+    const access = this.#targets.get(targetName)?.access;
+    if (access !== undefined && !isStillProven(access, initiatorName, user)) return LoginStatus.AuthenticationFailure;
+    return this.#admit(targetName, initiatorName, portal);
   }
 
   /** What an initiator that was admitted is given; `undefined` in a discovery session. */

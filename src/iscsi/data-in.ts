@@ -1,6 +1,7 @@
 /**
- * Sends the data of a connection's reads: Data-In PDUs cut by the initiator's MaxRecvDataSegmentLength and by MaxBurstLength, the
- * last one carrying the status (RFC 7143 section 11.7).
+ * Sends the data of a connection's reads: Data-In PDUs cut by the initiator's MaxRecvDataSegmentLength and by
+ * MaxBurstLength, the last one carrying the status where it can't be lost (RFC 7143 section 11.7). What was lost on the way
+ * to an initiator is read again.
  *
  * A small read of a device that completes at once goes straight into the output, behind its header. Any other
  * goes through pooled buffers, a piece at a time, and only while the output has room: a stalled read holds none.
@@ -75,7 +76,7 @@ export class DataInTransfers {
       this.#owner.finish(task);
       return;
     }
-    if (unit.readsAtOnce && bytes < ZERO_COPY_BYTES_MIN && bytes === task.transferBytes && bytes <= this.#segment()) {
+    if (unit.readsAtOnce && bytes < ZERO_COPY_BYTES_MIN && bytes === task.transferBytes && bytes <= task.segmentBytes) {
       this.#readInPlace(task, unit, bytes);
     } else this.#continue(task, unit);
   }
@@ -336,16 +337,20 @@ export class DataInTransfers {
     if (unit === undefined) return;
     const { blockSize } = unit;
     for (const cut of cuts) {
-      if (!this.#hasRoom()) await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
+      while (!this.#hasRoom() && !allegiance.closed) {
+        await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
+      }
       if (task.aborted || allegiance.closed) return;
       const first = Math.floor(cut.from / blockSize);
       const blocks = Math.ceil(cut.to / blockSize) - first;
       const buffer = this.#buffers.take(blocks * blockSize);
+      this.#bytesHeld += buffer.length;
       try {
         await unit.device.read(task.lba + first, buffer.subarray(0, blocks * blockSize));
         const at = cut.from - first * blockSize;
         if (!task.aborted && !allegiance.closed) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
       } finally {
+        this.#bytesHeld -= buffer.length;
         this.#buffers.give(buffer);
       }
       allegiance.outputAdded();
@@ -357,7 +362,10 @@ export class DataInTransfers {
     this.#replies.repeatDataIn(task, dataSN, from, data, final);
   }
 
-  /** Where the Data-Ins of a task begin and end, from the first that may be sent again on: `#send` cuts by segments, bursts and pieces. */
+  /**
+   * Where the Data-Ins of a task begin and end, from the first on that may be sent again: `#send` cuts by segments, bursts
+   * and pieces.
+   */
   #cuts({ readEnd, segmentBytes, firstByte, firstDataSN }: Task): DataInCut[] {
     const { maxBurstLength } = this.#parameters;
     const cuts: DataInCut[] = [];

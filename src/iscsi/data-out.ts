@@ -152,14 +152,18 @@ export class DataOutTransfers {
     this.received(task, true);
   }
 
-  /** Goes on with a write that had another connection: asks for all that has not come. */
-  goOn(task: Task): void {
+  /** A write has another connection: nothing that was to come on the one before will. */
+  renew(task: Task): void {
     this.#forget(task);
     task.unsolicitedOpen = false;
     task.r2ts.length = 0;
     task.expectedDataSN = 0;
     task.solicited = task.received;
     if (task.expDataSN < task.dataSN) task.dataSN = task.expDataSN;
+  }
+
+  /** Goes on with a write that was renewed: asks for all that has not come. */
+  goOn(task: Task): void {
     if (task.wanted > 0 && allPassed(task)) this.#owner.finish(task);
     else this.start(task);
   }

@@ -244,6 +244,28 @@ describe("a write", () => {
   });
 });
 
+test("a write that has not had its turn is renewed as well", async () => {
+  const { world, one } = await open("InitialR2T=No");
+  world.device.held = true;
+  await one.send(one.command(write10(8, 1), { write: 512, data: pattern(512) }));
+  const tag = one.itt;
+  const data = pattern(1536, 5);
+  await one.send(
+    one.command(write10(0, 3), { write: 1536, data: data.slice(0, 512), more: true, attribute: 2 }),
+    one.dataOut(tag, 0xffffffff, 0, 512, data.slice(512, 1024), false),
+  );
+  const next = await again(one);
+  await next.send(reassign(next, tag - 1), reassign(next, tag));
+  expect(responses(next.receive())).toEqual([COMPLETE, COMPLETE]);
+  world.device.held = false;
+  await finish(world);
+  const [, r2t] = next.receive();
+  expect([40, 44].map((at) => r2t.header.getUint32(at))).toEqual([1024, 512]);
+  await next.send(next.dataOut(tag, r2t.header.getUint32(20), 0, 1024, data.slice(1024), true));
+  expect(responses(next.receive())).toEqual([[0x21, 0]]);
+  expect(same(world.device.bytes.subarray(0, 1536), data)).toBe(true);
+});
+
 describe("a command that runs without data", () => {
   test.each(["before the reassignment", "after it"])("and is done %s", async (when) => {
     const { world, one } = await open();

@@ -370,7 +370,7 @@ export class TaskSet implements TaskOwner {
 
   #goOn(task: Task): void {
     task.suspended = false;
-    if (task.writes) task.unsolicitedOpen = false;
+    if (task.writes) this.dataOut.renew(task);
     if (!task.started) return;
     if (task.ending) this.finish(task);
     else if (task.plan === Plan.Read || task.plan === Plan.Reply) task.allegiance.dataIn.goOn(task);

@@ -155,6 +155,28 @@ describe("a wrong data digest", () => {
     expect(world.server.sessions()[0]).toMatchObject({ tasks: 0, bytesHeld: 0 });
   });
 
+  test("of unsolicited data that is arriving while the turn of its command comes", async () => {
+    const { world, initiator } = await open("InitialR2T=No", "MaxConnections=2");
+    const other = initiator.beside(1);
+    await other.login("HeaderDigest=CRC32C", "DataDigest=CRC32C");
+    other.crc = crc32c;
+    const missing = other.command(read10(0, 1), { read: 512 });
+    const tag = initiator.itt;
+    const data = pattern(32768);
+    const write = initiator.command(write10(0, 64), { write: data.length, more: true });
+    const bad = spoilt(initiator.dataOut(tag, 0xffffffff, 0, 0, data, true));
+    await initiator.send(concat(write, bad.slice(0, 20_000)));
+    await other.send(missing);
+    expect(opcodes(other.receive())).toEqual([0x25, 0x21]);
+    await initiator.send(bad.slice(20_000));
+    const [reject, r2t] = initiator.receive();
+    expect(responses([reject])).toEqual([DATA_DIGEST_ERROR]);
+    expect([r2t.opcode, r2t.header.getUint32(40), r2t.header.getUint32(44)]).toEqual([0x31, 0, data.length]);
+    await initiator.send(initiator.dataOut(tag, r2t.header.getUint32(20), 0, 0, data, true));
+    expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
+    expect(same(world.device.bytes.subarray(0, data.length), data)).toBe(true);
+  });
+
   test("of a Data-Out of a task that is not there is rejected, and no more", async () => {
     const { initiator } = await open();
     await initiator.send(spoilt(initiator.dataOut(99, 5, 0, 0, pattern(64), true)));

@@ -163,7 +163,10 @@ export class SessionConnection implements Allegiance {
     }
   }
 
-  /** Whether a request's turn has come by its CmdSN, section 4.2.2.1. It is ignored or kept, or the connection closed, if not. */
+  /**
+   * Whether a request's turn has come by its CmdSN, section 4.2.2.1. It is ignored or kept, or the connection closed, if
+   * not.
+   */
   #isTurn(opcode: number, view: DataView, bytes: Uint8Array, at: number, dataAt: number, dataBytes: number): boolean {
     if ((view.getUint8(at) & IMMEDIATE) !== 0) return true;
     const cmdSN = view.getUint32(at + Request.cmdSN);
@@ -232,16 +235,14 @@ export class SessionConnection implements Allegiance {
 
   dataOutDamaged(): void {
     const header = this.#streamHeader;
-    const task = this.#streaming;
+    const isWanted = this.#streaming !== undefined || this.#early !== undefined;
     this.#streaming = undefined;
     this.#spill = undefined;
     this.#early = undefined;
     if (header === undefined || this.#closed) return;
     const view = new DataView(header.buffer);
     this.#reject(RejectReason.DataDigestError, header, 0);
-    if (task !== undefined || this.#earlyCommandOf(view, 0) !== undefined) {
-      this.#lost(view, 0, view.getUint32(Common.lengths) & 0xffffff);
-    }
+    if (isWanted) this.#lost(view, 0, view.getUint32(Common.lengths) & 0xffffff);
   }
 
   /** A Data-Out that is damaged, or that comes after one that is. */

@@ -289,10 +289,8 @@ export class Session {
     this.close(why);
   }
 
-  closeConnections(why: string, except?: SessionConnection): void {
-    for (const connection of [...this.connections.values()]) {
-      if (connection !== except) connection.link.closeAfterFlush(why);
-    }
+  closeConnections(why: string): void {
+    for (const connection of [...this.connections.values()]) connection.link.closeAfterFlush(why);
   }
 
   /** Ends it at once. */

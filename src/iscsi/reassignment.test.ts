@@ -227,6 +227,20 @@ describe("a write", () => {
     expect(responses(third.receive())).toEqual([COMPLETE, [0x21, 0]]);
   });
 
+  test("that has failed is answered again, and asked for nothing", async () => {
+    const { one } = await open();
+    const tag = one.itt;
+    await one.send(one.command(write10(0, 2), { write: 1024 }));
+    const [r2t] = one.receive();
+    await one.send(one.dataOut(tag, r2t.header.getUint32(20) + 1, 0, 0, pattern(1024), true));
+    expect(opcodes(one.receive())).toEqual([0x3f, 0x21]);
+    const next = await again(one);
+    await next.send(reassign(next, tag));
+    const pdus = next.receive();
+    expect(responses(pdus)).toEqual([COMPLETE, [0x21, 0]]);
+    expect([pdus[1].header.getUint8(3), pdus[1].data[4]]).toEqual([2, 0x0b]);
+  });
+
   test("and an ordered one behind it keep their order", async () => {
     const { world, one } = await open();
     world.device.held = true;

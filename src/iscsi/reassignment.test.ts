@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { SESSIONS_MAX } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
 import { bench, build, concat, Initiator, type Pdu, pattern, read10, same, write10 } from "./testing/initiator.ts";
+import { cdb16 } from "./testing/scsi.ts";
 
 const LEVEL = "ErrorRecoveryLevel=2";
 const TIME2WAIT = 2;
@@ -292,6 +293,31 @@ describe("a command that runs without data", () => {
     await next.send(reassign(next, tag));
     await finish(world);
     expect(responses(next.receive())).toEqual([COMPLETE, [0x21, 0]]);
+  });
+});
+
+describe("a command that works for its answer", () => {
+  test.each(["before the reassignment", "after it"])("and has it %s", async (when) => {
+    const { world, one } = await open();
+    let tell = () => {};
+    world.device.allocation = (_lba, blocks) =>
+      new Promise((resolve) => {
+        tell = () => resolve({ mapped: true, blocks });
+      });
+    const tag = one.itt;
+    // GET LBA STATUS.
+    await one.send(one.command(cdb16(0x9e, 0, 24).with(1, 0x12), { read: 24 }));
+    const next = await again(one);
+    if (when === "before the reassignment") {
+      tell();
+      await world.timers.turn();
+    }
+    await next.send(reassign(next, tag));
+    tell();
+    await world.timers.turn();
+    const pdus = next.receive();
+    expect(opcodes(pdus)).toEqual([0x22, 0x25, 0x21]);
+    expect(pdus[1].data.length).toBe(24);
   });
 });
 

@@ -15,8 +15,8 @@ export const ISCSI: readonly Breakage[] = [
   {
     name: "abort-confirmed-early",
     file: "src/iscsi/task-set.ts",
-    find: "if (task.inFlight === 0) this.#endAborted(task);\n    }\n    one();",
-    replace: "this.#endAborted(task);\n    }\n    one();",
+    find: "for (const task of there) if (task.inFlight === 0) this.#endAborted(task);",
+    replace: "for (const task of there) this.#endAborted(task);",
     scenario: "wire",
     seeds: 6,
     why: "The abortion of a write is confirmed while the write can still land.",

@@ -208,6 +208,19 @@ describe("the order of commands", () => {
   });
 });
 
+test("what was lost with a connection may come again on the one that is left", async () => {
+  const { world, one, two } = await pair();
+  // It never arrives.
+  const lost = two.command(read10(0, 1), { read: 512 });
+  await one.send(one.command(read10(1, 1), { read: 512 }));
+  two.connection.onClose();
+  await one.send(one.command(read10(2, 1), { read: 512 }));
+  expect([one.receive(), one.transport.closed]).toEqual([[], "no"]);
+  await one.send(lost);
+  expect(opcodes(one.receive())).toEqual([0x25, 0x25, 0x25]);
+  expect(world.device.calls.filter((call) => call.startsWith("read"))).toEqual(["read 0+1", "read 1+1", "read 2+1"]);
+});
+
 describe("allegiance", () => {
   test("data and responses go where the command came; data on another connection is refused", async () => {
     const { world, one, two } = await pair();

@@ -77,6 +77,8 @@ export class Session {
   #leaving: Timer | undefined;
   /** Where it was last connected to. */
   #last: SessionConnection | undefined;
+  /** Whether it ever had more than one connection at once. */
+  #hadSeveral = false;
   /** Logins that are about to become connections. */
   #awaited = 0;
   #closed = false;
@@ -116,9 +118,9 @@ export class Session {
     }
   }
 
-  /** Whether a command that was overtaken may still come. */
+  /** Whether a command that was overtaken may still come: what was lost with one connection may be sent again on another. */
   get missingMayCome(): boolean {
-    return this.connections.size > 1 || this.parameters.errorRecoveryLevel > 0;
+    return this.#hadSeveral || this.parameters.errorRecoveryLevel > 0;
   }
 
   get taskCount(): number {
@@ -162,6 +164,7 @@ export class Session {
   join(connection: SessionConnection): void {
     this.connections.set(connection.cid, connection);
     this.#last = connection;
+    if (this.connections.size > 1) this.#hadSeveral = true;
   }
 
   /**

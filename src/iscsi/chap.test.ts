@@ -53,6 +53,9 @@ const GO = 0x83;
 /** An initiator that logs in by hand. */
 class Stranger {
   readonly #initiator: Initiator;
+  /** Of the session that it joins, and of the connection that it makes there. */
+  tsih = 0;
+  cid = 0;
   challenge = new Uint8Array(0);
   identifier = 0;
 
@@ -65,7 +68,8 @@ class Stranger {
   }
 
   async say(flags: number, ...keys: readonly string[]): Promise<Pdu> {
-    await this.#initiator.send(build(0x03, { immediate: true, flags, data: text(...keys) }));
+    const words = { 12: this.tsih, 20: this.cid << 16 };
+    await this.#initiator.send(build(0x03, { immediate: true, flags, words, data: text(...keys) }));
     return this.#initiator.receive()[0];
   }
 
@@ -123,6 +127,27 @@ describe("CHAP", () => {
       expect([statusOf(last), last.flags, last.data.length]).toEqual([LoginStatus.Success, GO, 0]);
       expect(of.server.sessions().map(({ user }) => user)).toEqual(["ada"]);
     }
+  });
+
+  test("a further connection of a session proves the same user", async () => {
+    const of = world({ ...policy, secretOf: () => bytes(SECRET) });
+    const first = await new Stranger(of).challenged();
+    const opened = await first.say(GO, "CHAP_N=ada", `CHAP_R=${hex(first.response())}`, "MaxConnections=3");
+    const join = async (cid: number) => {
+      const stranger = new Stranger(of);
+      stranger.tsih = opened.header.getUint16(14);
+      stranger.cid = cid;
+      return stranger.challenged();
+    };
+    const same = await join(1);
+    expect(statusOf(await same.say(GO, "CHAP_N=ada", `CHAP_R=${hex(same.response())}`))).toBe(LoginStatus.Success);
+    const other = await join(2);
+    expect(statusOf(await other.say(GO, "CHAP_N=eve", `CHAP_R=${hex(other.response())}`))).toBe(
+      LoginStatus.AuthorizationFailure,
+    );
+    const unproven = await join(0);
+    expect(statusOf(await unproven.say(GO, "CHAP_N=ada", "CHAP_R=0x00"))).toBe(LoginStatus.AuthenticationFailure);
+    expect(of.server.sessions()).toMatchObject([{ connections: 2, user: "ada" }]);
   });
 
   test("the initiator's first algorithm that the target allows", async () => {

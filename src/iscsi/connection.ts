@@ -32,8 +32,6 @@ import type { LoggedIn } from "./session-table.ts";
 export interface FinishedLogin extends LoggedIn {
   readonly parameters: Parameters;
   readonly cmdSN: number;
-  /** Whom the initiator has proven to be. */
-  readonly user: string | undefined;
 }
 
 /** What a connection asks of the server it belongs to. */

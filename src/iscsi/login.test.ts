@@ -114,6 +114,14 @@ describe("the login state machine", () => {
     expect(state.phase).toBe("failed");
   });
 
+  test("a TSIH that changes on the way is refused", () => {
+    const first = login(loginStart(), request({ transit: false }, ...NAMES), target);
+    expect(login(first.state, request({ tsih: 8 }), target).reply.status).toBe(LoginStatus.InitiatorError);
+    const joining = login(loginStart(), request({ transit: false, tsih: 8 }, ...NAMES), target);
+    expect(login(joining.state, request(), target).reply.status).toBe(LoginStatus.InitiatorError);
+    expect(login(joining.state, request({ tsih: 8 }), target).state.phase).toBe("full-feature");
+  });
+
   test("a key repeated in a later step is refused, and so is an endless exchange", () => {
     const first = login(loginStart(), request({ transit: false }, ...NAMES, "MaxBurstLength=512"), target);
     expect(login(first.state, request({}, "MaxBurstLength=512"), target).reply.status).toBe(LoginStatus.InitiatorError);

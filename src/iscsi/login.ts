@@ -52,6 +52,8 @@ export interface LoginState {
   readonly stage: number;
   readonly exchanges: number;
   readonly identity: LoginIdentity | undefined;
+  /** Of the session that it is to join, 0 for a new one: the same in all of its requests. */
+  readonly tsih: number;
   /** How far the initiator is with proving who it is; `undefined` where nothing is asked of it. */
   readonly proof: { readonly policy: Chap; readonly chap: ChapState } | undefined;
   readonly parameters: Parameters;
@@ -84,6 +86,7 @@ export function loginStart(): LoginState {
     stage: -1,
     exchanges: 0,
     identity: undefined,
+    tsih: 0,
     proof: undefined,
     parameters: defaultParameters(),
     seen: new Set(),
@@ -115,10 +118,17 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
   if (request.versionMin > 0) return fail(LoginStatus.UnsupportedVersion);
   if (state.exchanges === LOGIN_EXCHANGES_MAX) return fail(LoginStatus.InitiatorError);
   if (!stagesAreValid(state, request)) return fail(LoginStatus.InitiatorError);
+  if (state.exchanges > 0 && request.tsih !== state.tsih) return fail(LoginStatus.InitiatorError);
   if (state.pending.length + request.text.length > TEXT_BYTES_MAX) return fail(LoginStatus.InitiatorError);
 
   const text = state.pending.length === 0 ? request.text : join(state.pending, request.text);
-  const next = { ...state, stage: request.currentStage, exchanges: state.exchanges + 1, pending: NOTHING };
+  const next = {
+    ...state,
+    stage: request.currentStage,
+    exchanges: state.exchanges + 1,
+    tsih: request.tsih,
+    pending: NOTHING,
+  };
   if (request.continue) {
     // The bytes belong to the connection's receive buffer: keep a copy.
     return {

@@ -20,6 +20,8 @@ export interface LoggedIn {
   readonly portal: Portal;
   /** 0 for a new session. */
   readonly tsih: number;
+  /** Whom the initiator has proven to be. */
+  readonly user: string | undefined;
   /** StatSN up to which the initiator had the answers of the connection that this one takes the place of. */
   readonly expStatSN: number;
   /** Whether the connection that has logged in is still there. */
@@ -102,10 +104,14 @@ export class SessionTable {
   }
 
   #prepareToJoin(login: LoggedIn, ready: (result: Session | number) => void): void {
-    const { identity, portal, tsih, expStatSN, isWanted } = login;
+    const { identity, portal, tsih, user, expStatSN, isWanted } = login;
     const session = this.#sessions.get(tsih);
     if (session === undefined) {
       ready(LoginStatus.SessionDoesNotExist);
+      return;
+    }
+    if (session.user !== user || !isSameNexus(session, identity, portal)) {
+      ready(LoginStatus.AuthorizationFailure);
       return;
     }
     session.awaitConnection();

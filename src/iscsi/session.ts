@@ -46,7 +46,6 @@ export interface SessionSpec {
   readonly cmdSN: number;
   /** Whom the initiator has proven to be. */
   readonly user: string | undefined;
-  /** Where it was opened; its other connections come in at the same portal group. */
   readonly portal: Portal;
   /** What the initiator is given of the target; absent in a discovery session. */
   readonly view: LunView | undefined;
@@ -59,6 +58,10 @@ export class Session {
   /** The SCSI name of the initiator's port. */
   readonly initiatorPort: string;
   readonly tsih: number;
+  /** Whom the initiator has proven to be; all of its connections prove the same. */
+  readonly user: string | undefined;
+  /** Where it was opened; all of its connections are of the same portal group. */
+  readonly portal: Portal;
   readonly parameters: Readonly<Parameters>;
   readonly order: CommandOrder;
   readonly buffers: BufferPool;
@@ -68,9 +71,6 @@ export class Session {
   /** Of connections that were lost; only at error recovery level 2. */
   readonly recovery: Recovery | undefined;
   readonly #host: SessionHost;
-  readonly portal: Portal;
-  /** Whom the initiator has proven to be. */
-  readonly user: string | undefined;
   /** Runs while commands wait for one that is missing. */
   #missing: { readonly cmdSN: number; readonly timer: Timer } | undefined;
   /** Runs once the initiator was asked to log out. */
@@ -90,12 +90,12 @@ export class Session {
     this.identity = spec.identity;
     this.initiatorPort = portName(spec.identity.initiatorName, spec.identity.isid);
     this.tsih = spec.tsih;
+    this.user = spec.user;
     this.parameters = spec.parameters;
     this.buffers = spec.buffers;
     this.order = new CommandOrder(spec.cmdSN);
     this.#host = host;
     this.portal = spec.portal;
-    this.user = spec.user;
     const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = spec.parameters;
     if (errorRecoveryLevel === 2 && defaultTime2Retain > 0) {
       this.recovery = new Recovery(host.timers, defaultTime2Wait, defaultTime2Retain, (connection) =>

@@ -18,6 +18,8 @@ export const TASKS_MAX = COMMAND_WINDOW + 16;
 /** Commands that were aborted before they arrived and whose CmdSN is still ahead. */
 export const PLUGGED_COMMANDS_MAX = 16;
 export const ERROR_RECOVERY_LEVEL_MAX = 2;
+/** Lost connections of a session whose tasks wait; beyond it those of the oldest end. */
+export const LOST_CONNECTIONS_MAX = 8;
 /** How long tasks of a lost connection may wait for another, at level 2. */
 export const RETAIN_SECONDS_MAX = 60;
 /** Answers that were not acknowledged, kept by a connection for error recovery; more than a window of them. */

@@ -1,7 +1,7 @@
 /** Error recovery level 2: what becomes of the tasks of a connection that is lost, RFC 7143 sections 7.2.2 and 7.2.4. */
 
 import { describe, expect, test } from "vitest";
-import { SESSIONS_MAX } from "./limits.ts";
+import { LOST_CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
 import { bench, build, concat, Initiator, type Pdu, pattern, read10, same, write10 } from "./testing/initiator.ts";
 import { cdb16 } from "./testing/scsi.ts";
@@ -430,6 +430,21 @@ describe("time", () => {
     await world.server.close();
     expect(world.server.heldSessions).toBe(0);
     expect(world.memory.outstanding).toBe(0);
+  });
+
+  test("of many that are lost one after the other, the oldest is given up", async () => {
+    const { world, one } = await open();
+    let last = one;
+    for (let count = 0; count < LOST_CONNECTIONS_MAX; count++) {
+      await last.send(last.command(write10(0, 2), { write: 1024 }));
+      last = await again(last);
+    }
+    expect(world.server.sessions()[0].tasks).toBe(LOST_CONNECTIONS_MAX);
+    await last.send(last.command(write10(0, 2), { write: 1024 }));
+    last = await again(last);
+    expect(world.server.sessions()[0].tasks).toBe(LOST_CONNECTIONS_MAX);
+    await last.send(reassign(last, 2), reassign(last, 3));
+    expect(responses(last.receive().slice(0, 2))).toEqual([DOES_NOT_EXIST, COMPLETE]);
   });
 
   test("sessions that only wait make room for those that come", async () => {

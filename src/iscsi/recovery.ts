@@ -3,11 +3,12 @@
  * for DefaultTime2Wait and DefaultTime2Retain together, and may be reassigned to another connection once the lost one was
  * logged out, be it by a Logout or by a login with its CID.
  *
- * Invariants: each loss ends by its timer at the latest, and its tasks with it; nothing is sent for a task between its loss
+ * Invariants: each loss ends by its timer at the latest, and its tasks with it; there are at most LOST_CONNECTIONS_MAX; nothing is sent for a task between its loss
  * and its reassignment.
  */
 
 import type { Timer, Timers } from "./interfaces.ts";
+import { LOST_CONNECTIONS_MAX } from "./limits.ts";
 import type { SessionConnection } from "./session-connection.ts";
 import type { Allegiance, Task } from "./task.ts";
 
@@ -50,6 +51,8 @@ export class Recovery {
     const loss: Loss = { connection, isLoggedOut: false, timer: NO_TIMER };
     this.#losses.add(loss);
     this.#arm(loss, this.#waitSeconds + this.retainSeconds);
+    const [oldest] = this.#losses;
+    if (this.#losses.size > LOST_CONNECTIONS_MAX) this.#expire(oldest);
   }
 
   /**

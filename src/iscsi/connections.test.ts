@@ -327,6 +327,20 @@ describe("task management", () => {
     expect([one.transport.closed, two.transport.closed]).toEqual(["no", "no"]);
   });
 
+  test("asks for one acknowledgement at a time", async () => {
+    const { one, two } = await pair();
+    await two.send(two.command(read10(0, 1), { read: 512 }));
+    const statSN = two.receive()[0].header.getUint32(24);
+    await one.send(tmf(one, 2));
+    await two.send(two.command(read10(0, 1), { read: 512 }));
+    await one.send(tmf(one, 5));
+    expect(opcodes(two.receive())).toEqual([0x20, 0x25]);
+    await two.send(acknowledge(two, statSN + 1));
+    expect([opcodes(two.receive()), tags(one.receive())]).toEqual([[0x20], [5002]]);
+    await two.send(acknowledge(two, statSN + 2));
+    expect([opcodes(two.receive()), tags(one.receive())]).toEqual([[], [5005]]);
+  });
+
   test("does not wait for a connection that is gone", async () => {
     const { one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));

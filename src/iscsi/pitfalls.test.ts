@@ -1,4 +1,7 @@
-/** What has cost other targets their initiators: each was a fault that somebody reported. The others are tested where they belong. */
+/**
+ * What has cost other targets their initiators: each was a fault that somebody reported. The others are tested where they
+ * belong.
+ */
 
 import { describe, expect, test } from "vitest";
 import { crc32c } from "./testing/crc32c.ts";

@@ -3,8 +3,8 @@
  * for DefaultTime2Wait and DefaultTime2Retain together, and may be reassigned to another connection once the lost one was
  * logged out, be it by a Logout or by a login with its CID.
  *
- * Invariants: each loss ends by its timer at the latest, and its tasks with it; there are at most LOST_CONNECTIONS_MAX; nothing is sent for a task between its loss
- * and its reassignment.
+ * Invariants: each loss ends by its timer at the latest, and its tasks with it; there are at most LOST_CONNECTIONS_MAX of
+ * them; nothing is sent for a task between its loss and its reassignment.
  */
 
 import type { Timer, Timers } from "./interfaces.ts";

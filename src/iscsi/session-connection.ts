@@ -415,6 +415,10 @@ export class SessionConnection implements Allegiance {
       return;
     }
     this.#fences.push({ statSN, run });
+    if (this.#fences.length === 1) this.#askForAcknowledgement();
+  }
+
+  #askForAcknowledgement(): void {
     this.replies.probe();
     this.outputAdded();
   }
@@ -430,6 +434,7 @@ export class SessionConnection implements Allegiance {
   #runFences(): void {
     const passed = this.#fences.filter(({ statSN }) => this.#closed || !before(this.#acknowledged, statSN));
     this.#fences = this.#fences.filter((fence) => !passed.includes(fence));
+    if (!this.#closed && passed.length > 0 && this.#fences.length > 0) this.#askForAcknowledgement();
     for (const { run } of passed) run();
   }
 

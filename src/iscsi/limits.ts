@@ -17,6 +17,13 @@ export const COMMAND_WINDOW = 128;
 export const TASKS_MAX = COMMAND_WINDOW + 16;
 /** Commands that were aborted before they arrived and whose CmdSN is still ahead. */
 export const PLUGGED_COMMANDS_MAX = 16;
+/** Connections of a session. */
+export const SESSION_CONNECTIONS_MAX = 8;
+/** Commands of a session, with their data, that wait for one before them: a whole window of unsolicited data. */
+export const EARLY_BYTES_MAX = COMMAND_WINDOW * (FIRST_BURST_BYTES_MAX + 1 * KiB);
+/** How long they wait before the session ends. */
+export const MISSING_COMMAND_MILLIS = 30_000;
+
 export const ERROR_RECOVERY_LEVEL_MAX = 2;
 /** Lost connections of a session whose tasks wait; beyond it those of the oldest end. */
 export const LOST_CONNECTIONS_MAX = 8;
@@ -27,12 +34,6 @@ export const RETAINED_STATUSES_MAX = 512;
 export const RETAINED_STATUS_BYTES_MAX = 1 * MiB;
 /** Reads whose data is being sent again at once on a connection. */
 export const DATA_RESENT_MAX = 4;
-/** Connections of a session. */
-export const SESSION_CONNECTIONS_MAX = 8;
-/** Commands of a session, with their data, that wait for one before them: a whole window of unsolicited data. */
-export const EARLY_BYTES_MAX = COMMAND_WINDOW * (FIRST_BURST_BYTES_MAX + 1 * KiB);
-/** How long they wait before the session ends. */
-export const MISSING_COMMAND_MILLIS = 30_000;
 
 /** Write data that a session may hold. R2Ts stop at what leaves room for unsolicited data. */
 export const WRITE_BUDGET_BYTES = 24 * MiB;

@@ -19,6 +19,7 @@ const target: LoginTarget = {
   newChallenge: () => ({ identifier: 1, bytes: new Uint8Array(16) }),
   portalGroupTag: 3,
   digests: true,
+  errorRecoveryLevel: 2,
 };
 const NAMES = [`InitiatorName=${INITIATOR}`, `TargetName=${TARGET}`];
 

@@ -45,6 +45,8 @@ export interface LoginTarget extends ChapTarget {
   joined(tsih: number, identity: LoginIdentity): Readonly<Parameters> | number;
   readonly portalGroupTag: number;
   readonly digests: boolean;
+  /** The highest error recovery level that is agreed to. */
+  readonly errorRecoveryLevel: number;
 }
 
 export interface LoginState {
@@ -174,7 +176,9 @@ export function login(state: LoginState, request: LoginInput, target: LoginTarge
   }
 
   const parameters = { ...agreed };
-  const capabilities = { digests: target.digests, discovery: identity.discovery, joins: request.tsih !== 0 };
+  const { digests, errorRecoveryLevel } = target;
+  const { discovery } = identity;
+  const capabilities = { digests, errorRecoveryLevel, discovery, joins: request.tsih !== 0 };
   const offers = pairs.filter(([key]) => !IDENTITY_KEYS.has(key));
   let declared = state.declared;
   if (proof !== undefined && proof.chap.phase !== "done" && request.currentStage !== Stage.Security) {

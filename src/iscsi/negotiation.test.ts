@@ -5,7 +5,7 @@ import { formatText, parseNumber, parseText } from "./text.ts";
 
 const ask = (key: string, value: string, change = {}) => {
   const agreed = defaultParameters();
-  const capabilities = { digests: true, discovery: false, joins: false, ...change };
+  const capabilities = { digests: true, discovery: false, joins: false, errorRecoveryLevel: 2, ...change };
   const [answer] = negotiate([[key, value]], agreed, capabilities);
   return { answer: answer?.[1], agreed };
 };
@@ -53,6 +53,11 @@ describe("keys of RFC 7143 section 13", () => {
   test("digests need a checksum function", () => {
     expect(ask("DataDigest", "CRC32C,None", { digests: false }).answer).toBe("None");
     expect(ask("DataDigest", "CRC32C", { digests: false }).answer).toBe("Reject");
+  });
+
+  test("the error recovery level is as high as the target allows", () => {
+    expect(ask("ErrorRecoveryLevel", "2", { errorRecoveryLevel: 1 }).answer).toBe("1");
+    expect(ask("ErrorRecoveryLevel", "2", { errorRecoveryLevel: 0 }).agreed.errorRecoveryLevel).toBe(0);
   });
 
   test("data transfer keys are irrelevant in discovery", () => {

@@ -6,7 +6,6 @@
 import { PROTOCOL_LEVEL_SAM5 } from "./constants.ts";
 import {
   BURST_BYTES_MAX,
-  ERROR_RECOVERY_LEVEL_MAX,
   FIRST_BURST_BYTES_MAX,
   OUTSTANDING_R2T_MAX,
   RECV_SEGMENT_BYTES_MAX,
@@ -57,6 +56,8 @@ export interface Capabilities {
   /** Whether there is a checksum function to make digests with. */
   readonly digests: boolean;
   readonly discovery: boolean;
+  /** The highest that is agreed to. */
+  readonly errorRecoveryLevel: number;
   /** Whether the session is there already, and this is one more connection. */
   readonly joins: boolean;
 }
@@ -158,8 +159,8 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   // A discovery session has nothing to recover: section 4.3 fixes it at 0.
   [
     "ErrorRecoveryLevel",
-    number(0, 2, (offered, agreed, { discovery }) => {
-      agreed.errorRecoveryLevel = discovery ? 0 : Math.min(offered, ERROR_RECOVERY_LEVEL_MAX);
+    number(0, 2, (offered, agreed, { discovery, errorRecoveryLevel }) => {
+      agreed.errorRecoveryLevel = discovery ? 0 : Math.min(offered, errorRecoveryLevel);
       return agreed.errorRecoveryLevel;
     }),
   ],

@@ -66,6 +66,15 @@ const lasting = ({ header, data, flags }: Pdu) => [
   [...data],
 ];
 
+test.each([
+  [undefined, "2"],
+  [1, "1"],
+  [0, "0"],
+] as const)("a server that allows level %s agrees to %s of 2", async (errorRecoveryLevel, agreed) => {
+  const reply = await new Initiator(bench({ errorRecoveryLevel })).login("ErrorRecoveryLevel=2");
+  expect(new TextDecoder().decode(reply.data)).toContain(`ErrorRecoveryLevel=${agreed}`);
+});
+
 describe("a wrong data digest", () => {
   test("of a command costs that PDU: those after it wait until it has come again", async () => {
     const { world, initiator } = await open();

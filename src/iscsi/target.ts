@@ -24,7 +24,7 @@ import type {
   Random,
   Timers,
 } from "./interfaces.ts";
-import { CONNECTIONS_MAX } from "./limits.ts";
+import { CONNECTIONS_MAX, ERROR_RECOVERY_LEVEL_MAX } from "./limits.ts";
 import type { LoginIdentity, LoginTarget } from "./login.ts";
 import type { Parameters } from "./negotiation.ts";
 import { ChunkPool } from "./output.ts";
@@ -55,6 +55,11 @@ export interface ServerOptions {
   /** 1 to 65535, 1 unless given; sites that serve one target together need different ones. */
   readonly portalGroupTag?: number;
   readonly onEvent?: (event: TargetEvent) => void;
+  /**
+   * The highest error recovery level that is agreed to; 2 unless given. Some initiators offer the highest they know: at levels
+   * above 0 a read takes one PDU more, and a write has one R2T at a time.
+   */
+  readonly errorRecoveryLevel?: 0 | 1 | 2;
   /** Bytes of write data that one session may hold; WRITE_BUDGET_BYTES unless given. */
   readonly writeBudget?: number;
 }
@@ -419,6 +424,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
       joined: (tsih, identity) => this.#joined(tsih, identity, portal),
       hashes: this.#hashes,
       digests: this.crc32c !== undefined,
+      errorRecoveryLevel: this.#options.errorRecoveryLevel ?? ERROR_RECOVERY_LEVEL_MAX,
       portalGroupTag: portal.groupTag,
     };
   }

@@ -122,6 +122,16 @@ export class Task extends Command {
     this.readEnd = 0;
     this.burst = 0;
     this.segmentBytes = 0;
+    this.inFlight = 0;
+    this.ending = false;
+    this.aborted = false;
+    this.abortStatus = 0;
+    this.abortWaiters.length = 0;
+    if (allegiance.replies.retained !== undefined) this.#beginRecoverable();
+  }
+
+  /** What only error recovery changes. */
+  #beginRecoverable(): void {
     this.retained = false;
     this.resent = false;
     this.suspended = false;
@@ -129,10 +139,5 @@ export class Task extends Command {
     this.firstDataSN = 0;
     this.firstByte = 0;
     this.expDataSN = 0;
-    this.inFlight = 0;
-    this.ending = false;
-    this.aborted = false;
-    this.abortStatus = 0;
-    this.abortWaiters.length = 0;
   }
 }

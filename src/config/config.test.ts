@@ -84,7 +84,11 @@ describe("a valid configuration", () => {
       arrays: { main: { name: "main", level: 5, drives: [0, 1, 2], chunk: 131072 } },
       volumes: { db01: { name: "db01", id: 0, array: "main", size: 107374182400, lun: 0, blockSize: 512 } },
       journal: { device: "/dev/pmem0", window: 67108864, cache: 134217728, acknowledge: "journalled" },
-      target: { iqn: "iqn.2026-11.dev.antipode:prod", listen: [{ host: "0.0.0.0", port: 3260 }] },
+      target: {
+        iqn: "iqn.2026-11.dev.antipode:prod",
+        listen: [{ host: "0.0.0.0", port: 3260 }],
+        errorRecoveryLevel: 0,
+      },
       sites: {
         boulder: { address: { host: "boulder.example", port: 7400 } },
         "relay-east": { address: { host: "relay-east.example", port: 7400 } },

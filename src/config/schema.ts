@@ -276,6 +276,7 @@ const target = section("a section with iqn and listen", {
   initiators: list("a list of initiators' iSCSI names", initiatorName).optional(),
   hosts: byName("a section of hosts by name", host).optional(),
   chap: chap.optional(),
+  errorRecoveryLevel: oneOf(0, 1, 2).default(0),
   reservations: path.optional(),
 });
 

@@ -63,6 +63,7 @@ export class HostPort {
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
       hashes: world.hashes,
       discoveryChap: discoveryChapOf(config),
+      errorRecoveryLevel: config.target.errorRecoveryLevel,
       onEvent: (event) => {
         if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);
         const text = describe(event);

@@ -132,15 +132,13 @@ export class Login {
       ["MaxOutstandingR2T", random.pick(["1", "2", "4", "16"])],
     ];
     if (random.chance(0.5)) {
-      // These hosts know level 0 only. The draw was that of a level once, and leaves the runs of all seeds what they were.
-      random.below(2);
       offers.push(
         ["MaxConnections", "1"],
         ["DefaultTime2Wait", "2"],
         ["DefaultTime2Retain", "0"],
         ["DataPDUInOrder", "Yes"],
         ["DataSequenceInOrder", "Yes"],
-        ["ErrorRecoveryLevel", "0"],
+        ["ErrorRecoveryLevel", random.pick(["0", "2"])],
       );
     }
     this.#offers.push(...offers);

@@ -96,15 +96,21 @@ export interface DebianPackage extends FetchedPackage {
 
 export type DebianPackages = Readonly<Record<IngredientName, DebianPackage>>;
 
+/** All that the image is made of. */
 export function fetchPackages(cache: string): DebianPackages {
-  const ingredients: readonly (readonly [key: string, ingredient: Ingredient])[] = Object.entries(INGREDIENTS);
-  const names = ingredients.map(([, { name, depends }]) =>
-    depends === undefined ? name : dependencyOf(name, depends),
-  );
+  return fetchIngredients(cache, Object.keys(INGREDIENTS) as IngredientName[]);
+}
+
+export function fetchIngredients<Name extends IngredientName>(
+  cache: string,
+  keys: readonly Name[],
+): Readonly<Record<Name, DebianPackage>> {
+  const ingredients: readonly Ingredient[] = keys.map((key) => INGREDIENTS[key]);
+  const names = ingredients.map(({ name, depends }) => (depends === undefined ? name : dependencyOf(name, depends)));
   const fetched = fetchNamed(cache, names);
   return Object.fromEntries(
-    ingredients.map(([key, { use, licence }], at) => [key, { ...fetched[at], use, licence }]),
-  ) as DebianPackages;
+    ingredients.map(({ use, licence }, at) => [keys[at], { ...fetched[at], use, licence }]),
+  ) as Record<Name, DebianPackage>;
 }
 
 /** @returns the packages of these names, in the same order */

@@ -4,16 +4,14 @@
  * for tests, and the program that writes a load.
  */
 
-import { readdirSync, readFileSync, writeFileSync } from "node:fs";
+import { readFileSync } from "node:fs";
 import { join } from "node:path";
 import { inject } from "vitest";
-import { Tree } from "../../image/cpio.ts";
-import { fetchNamed, fetchPackages } from "../../image/debian.ts";
-import { selectModules } from "../../image/modules.ts";
+import { fetchIngredients, fetchNamed } from "../../image/debian.ts";
+import { type GuestFiles, GuestSystem, guestFiles } from "../../image/guest-system.ts";
 import { run } from "../../image/run.ts";
 import type {} from "./image-folder.ts";
 import { madeOnce } from "./made-once.ts";
-import { Programs } from "./programs.ts";
 import { SHELL_SCRIPT } from "./shell-port.ts";
 
 const root = join(import.meta.dirname, "../..");
@@ -42,7 +40,6 @@ const PROGRAMS = [
   "lib/x86_64-linux-gnu/libgcc_s.so.1",
 ];
 
-/** Of the kernel package's modules: these, and all that they depend on. */
 const MODULES =
   "virtio_pci virtio_net virtio_console iscsi_tcp sd_mod sg dm_multipath dm_service_time scsi_dh_alua xfs crc32c_generic".split(
     " ",
@@ -53,51 +50,31 @@ const GROUPS = "root tty kmem input sgx video render audio lp disk cdrom tape kv
 
 export const INITIATOR = "iqn.1993-08.org.debian:01:sanhost";
 
-export interface SanHostSystem {
-  readonly kernel: string;
-  readonly initramfs: string;
-}
-
 /** Made once for all the tests of a run. */
-export async function sanHostSystem(): Promise<SanHostSystem> {
+export async function sanHostSystem(): Promise<GuestFiles> {
   const folder = join(inject("imageFolder"), "san-host");
   await madeOnce(folder, make);
-  return { kernel: join(folder, "vmlinuz"), initramfs: join(folder, "initramfs") };
+  return guestFiles(folder);
 }
 
 async function make(folder: string): Promise<void> {
   const cache = join(root, "image/cache");
-  const { kernel, busybox, libc } = fetchPackages(cache);
+  const { kernel, busybox, libc } = fetchIngredients(cache, ["kernel", "busybox", "libc"]);
   const roots = [libc.root, ...fetchNamed(cache, PACKAGES).map((fetched) => fetched.root)];
-  const tree = new Tree();
-  const text = (path: string, content: string, mode = 0o644) =>
-    tree.add(path, { kind: "file", mode, content: new TextEncoder().encode(content) });
+  const init = readFileSync(join(own, "init"), "utf8");
+  const guest = new GuestSystem(folder, { kernel, busybox, roots, modules: MODULES, init });
 
-  const programs = new Programs(tree, roots);
-  programs.addFrom("bin/busybox", join(busybox.root, "bin/busybox"));
-  for (const path of PROGRAMS) programs.add(path);
-  for (const path of ["lib/udev", "lib/udev/rules.d", "lib/multipath"]) programs.addAll(path);
-  tree.add("lib/systemd/systemd-udevd", { kind: "link", to: "/bin/udevadm" });
-  tree.add("bin/sh", { kind: "link", to: "busybox" });
-  // Where the kernel looks for it.
-  tree.add("sbin/modprobe", { kind: "link", to: "../bin/busybox" });
-  tree.add("dev/console", { kind: "device", major: 5, minor: 1 });
-
-  const modules = selectModules(kernel.root, MODULES, join(folder, "modules"));
-  for (const file of modules.files) tree.add(file, { kind: "file", content: readFileSync(join(modules.root, file)) });
-  text("etc/modules", MODULES.join(" "));
-  text("init", readFileSync(join(own, "init"), "utf8"), 0o755);
-  text("bin/shell-port", SHELL_SCRIPT, 0o755);
-  text("etc/multipath.conf", readFileSync(join(own, "multipath.conf"), "utf8"));
-  text("etc/iscsi/initiatorname.iscsi", `InitiatorName=${INITIATOR}\n`);
-  text("etc/iscsi/iscsid.conf", readFileSync(join(rootOf(roots, "open-iscsi"), "etc/iscsi/iscsid.conf"), "utf8"));
-  text("etc/passwd", "root:x:0:0:root:/run:/bin/sh\n");
-  text("etc/group", GROUPS.map((name, id) => `${name}:x:${id}:\n`).join(""));
-  programs.addFrom("bin/san-load", compileLoad(folder));
-
-  const [name] = readdirSync(join(kernel.root, "boot")).filter((file) => file.startsWith("vmlinuz-"));
-  writeFileSync(join(folder, "vmlinuz"), readFileSync(join(kernel.root, "boot", name)));
-  writeFileSync(join(folder, "initramfs"), tree.archive());
+  for (const path of PROGRAMS) guest.programs.add(path);
+  for (const path of ["lib/udev", "lib/udev/rules.d", "lib/multipath"]) guest.programs.addAll(path);
+  guest.link("lib/systemd/systemd-udevd", "/bin/udevadm");
+  guest.text("bin/shell-port", SHELL_SCRIPT, 0o755);
+  guest.text("etc/multipath.conf", readFileSync(join(own, "multipath.conf"), "utf8"));
+  guest.text("etc/iscsi/initiatorname.iscsi", `InitiatorName=${INITIATOR}\n`);
+  guest.text("etc/iscsi/iscsid.conf", readFileSync(join(rootOf(roots, "open-iscsi"), "etc/iscsi/iscsid.conf"), "utf8"));
+  guest.text("etc/passwd", "root:x:0:0:root:/run:/bin/sh\n");
+  guest.text("etc/group", GROUPS.map((name, id) => `${name}:x:${id}:\n`).join(""));
+  guest.programs.addFrom("bin/san-load", compileLoad(folder));
+  guest.write();
 }
 
 function rootOf(roots: readonly string[], name: string): string {

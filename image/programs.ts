@@ -1,9 +1,9 @@
-/** Programs out of unpacked Debian packages, each with the libraries that it and they are linked with, found as the loader would. */
+/** Programs out of unpacked Debian packages, or of this machine's own, each with the libraries that it and they are linked with, found as the loader would. */
 
 import { existsSync, lstatSync, readdirSync, readFileSync, realpathSync } from "node:fs";
 import { basename, join } from "node:path";
-import type { Tree } from "../../image/cpio.ts";
-import { runText } from "../../image/run.ts";
+import type { Tree } from "./cpio.ts";
+import { runText } from "./run.ts";
 
 /** Where Debian's loader looks. */
 const LIBRARY_FOLDERS = ["lib/x86_64-linux-gnu", "usr/lib/x86_64-linux-gnu", "lib", "usr/lib"];
@@ -14,7 +14,7 @@ export class Programs {
   readonly #roots: readonly string[];
   readonly #added = new Set<string>();
 
-  /** @param roots folders that packages are unpacked in */
+  /** @param roots folders that packages are unpacked in, or `/`: what is installed here */
   constructor(tree: Tree, roots: readonly string[]) {
     this.#tree = tree;
     this.#roots = roots;
@@ -64,7 +64,7 @@ export class Programs {
     for (const root of this.#roots) {
       for (const path of paths) if (existsSync(join(root, path))) return { path, from: join(root, path) };
     }
-    throw new Error(`none of the packages has ${what}: ${this.#roots.map((root) => basename(root)).join(", ")}`);
+    throw new Error(`${what} is in none of ${this.#roots.map((root) => basename(root) || root).join(", ")}`);
   }
 
   #add(path: string, from: string): void {

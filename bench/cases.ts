@@ -31,6 +31,8 @@ const MANY: Case = {
 };
 export const PACKAGE: readonly Case[] = [...READS, MANY, ...WRITES];
 export const DIGESTED: readonly Case[] = [READS[1], READS[2], WRITES[1], WRITES[2]];
+/** The small ones of all: what a target itself costs shows there. */
+export const BESIDE_LIO: readonly Case[] = COMPARED.filter(({ access }) => access.requestBytes < MiB);
 export const CLIENTS: readonly Client[] = [qemuImg, iscsiPerf];
 
 /** The small cases are counted in requests, the large ones in bytes. */

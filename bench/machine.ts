@@ -15,6 +15,14 @@ const PROBES = 200;
 /** Each program with the Debian package that has it. */
 const TOOLS = { tgtd: "tgt", tgtadm: "tgt", "qemu-img": "qemu-utils", "iscsi-perf": "libiscsi-bin" } as const;
 
+/** What builds a guest and runs it. */
+const GUEST_TOOLS = {
+  "qemu-system-x86_64": "qemu-system-x86",
+  depmod: "kmod",
+  mke2fs: "e2fsprogs",
+  objdump: "binutils",
+} as const;
+
 export interface Machine {
   readonly processor: string;
   readonly cores: number;
@@ -27,11 +35,15 @@ export interface Machine {
   readonly versions: Readonly<Record<string, string>>;
 }
 
-/** @throws BenchFailure naming every program that is not there and the package that has it */
-export function requireTools(): void {
+/**
+ * @param guest whether there is to be one
+ * @throws BenchFailure naming every program that is not there and the package that has it
+ */
+export function requireTools(guest: boolean): void {
   // Where Debian keeps tgtd, and what the PATH of users other than root leaves out.
   process.env.PATH = `${process.env.PATH}:/usr/sbin`;
-  const missing = Object.entries(TOOLS).filter(([tool]) => Bun.which(tool, { PATH: process.env.PATH }) === null);
+  const tools: Readonly<Record<string, string>> = guest ? { ...TOOLS, ...GUEST_TOOLS } : TOOLS;
+  const missing = Object.entries(tools).filter(([tool]) => Bun.which(tool, { PATH: process.env.PATH }) === null);
   if (missing.length === 0) return;
   const packages = [...new Set(missing.map(([, name]) => name))];
   throw new BenchFailure(

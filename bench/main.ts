@@ -1,17 +1,20 @@
 /**
- * `npm run bench`: measures this target beside Debian's tgtd, and the mirrored system beside a single site.
+ * `npm run bench`: measures this target beside Debian's tgtd, the mirrored system beside a single site, and the
+ * target beside the kernel's own.
  * docs/benchmarks.md says how to read it.
  */
 
 import { writeFileSync } from "node:fs";
-import { type Case, COMPARED, DIGESTED, MIRRORED, PACKAGE, rateOf, rateUnit } from "./cases.ts";
+import { BESIDE_LIO, type Case, COMPARED, DIGESTED, MIRRORED, PACKAGE, rateOf, rateUnit } from "./cases.ts";
 import { compare, OURS } from "./compare.ts";
 import { costTable, latencyTable, rateTable } from "./compare-tables.ts";
 import { BenchFailure } from "./failure.ts";
+import type { GuestMachine } from "./guest-lines.ts";
+import { guestText, lio, lioTable } from "./lio.ts";
 import { describeMachine, machineText, requireTools } from "./machine.ts";
 import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
-import { parseOptions } from "./options.ts";
+import { type Part, parseOptions } from "./options.ts";
 import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
 import { type Soak, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
@@ -42,6 +45,11 @@ const DIGESTS_TEXT = `## digests: the package with header and data digests, and 
 
 The same target; ratio = with / without. The client checks and makes them, too.`;
 
+const LIO_TEXT = `## lio: the iSCSI target by itself, the kernel's own, and tgtd, in a guest
+
+All over the same file of 128 MiB on ext4, which is in the page cache; a write is acknowledged once it is there, and brought to
+the disk, which is in memory, between the runs. Ratio = package / the other.`;
+
 function progress(series: Series): void {
   const { access, name } = series.case;
   const targets = [...new Set(series.runs.map(({ target }) => target))];
@@ -54,16 +62,21 @@ function progress(series: Series): void {
 
 async function main(): Promise<void> {
   const options = parseOptions(process.argv.slice(2), DEFAULT_DIR);
-  const chosen = (part: string, cases: readonly Case[]) =>
-    cases.filter(({ name }) => options.only === undefined || options.only.test(`${part}: ${name}`));
+  const chosen = (part: Part, cases: readonly Case[]) =>
+    options.parts.includes(part)
+      ? cases.filter(({ name }) => options.only === undefined || options.only.test(`${part}: ${name}`))
+      : [];
   const compared = chosen("compare", COMPARED);
   const replicated = chosen("mirrored", MIRRORED);
   const packaged = chosen("package", PACKAGE);
   const digested = chosen("digests", DIGESTED);
-  if (compared.length + replicated.length + packaged.length + digested.length === 0) {
-    throw new BenchFailure(`No case matches ${options.only}. There are:\n${allNames().join("\n")}`);
+  const besideLio = chosen("lio", BESIDE_LIO);
+  if ([compared, replicated, packaged, digested, besideLio].every((cases) => cases.length === 0)) {
+    throw new BenchFailure(
+      `No case of ${options.parts.join(", ")} matches ${options.only}. There are:\n${allNames().join("\n")}`,
+    );
   }
-  requireTools();
+  requireTools(besideLio.length > 0);
   const workspace = new Workspace(options.dir);
   try {
     if (options.soak !== undefined) {
@@ -72,6 +85,7 @@ async function main(): Promise<void> {
     }
     const machine = await describeMachine(workspace);
     const results: Record<string, readonly Series[]> = {};
+    let guest: GuestMachine | undefined;
     console.log(`# Benchmark\n\n${machineText(machine)}\n${options.rounds} rounds of ${options.seconds} s each`);
     if (compared.length > 0) {
       console.log(`\n${COMPARE_TEXT}\n`);
@@ -94,9 +108,16 @@ async function main(): Promise<void> {
       results.digests = await packageWithDigests(workspace, digested, options, progress);
       console.log(tables(results.digests, DIGESTED_NAME, PLAIN));
     }
+    if (besideLio.length > 0) {
+      console.log(`\n${LIO_TEXT}`);
+      const result = await lio(workspace, besideLio, options, (text) => console.error(text));
+      results.lio = result.series;
+      guest = result.machine;
+      console.log(`The guest: ${guestText(guest)}\n\n${lioTable(result.series)}`);
+    }
     if (options.json !== undefined) {
       const { rounds, seconds } = options;
-      writeFileSync(options.json, `${JSON.stringify({ machine, rounds, seconds, ...results }, undefined, 2)}\n`);
+      writeFileSync(options.json, `${JSON.stringify({ machine, guest, rounds, seconds, ...results }, undefined, 2)}\n`);
     }
   } finally {
     await workspace.close();
@@ -114,12 +135,13 @@ function tables(all: readonly Series[], ours: string, theirs: string): string {
 }
 
 function allNames(): readonly string[] {
-  const name = (part: string) => (each: Case) => `  ${part}: ${each.name}`;
+  const name = (part: Part) => (each: Case) => `  ${part}: ${each.name}`;
   return [
     ...COMPARED.map(name("compare")),
     ...MIRRORED.map(name("mirrored")),
     ...PACKAGE.map(name("package")),
     ...DIGESTED.map(name("digests")),
+    ...BESIDE_LIO.map(name("lio")),
   ];
 }
 

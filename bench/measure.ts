@@ -45,13 +45,17 @@ export async function measure(
   measured: Case,
   client: Client,
   pace: Pace,
+  onRun: (run: Run) => void = () => {},
 ): Promise<Series> {
   const extents = new Map<Target, Extent>();
   for (const target of targets) extents.set(target, await calibrate(workspace, target, measured, client, pace.seconds));
   const runs: Run[] = [];
   for (let round = 1; round <= pace.rounds; round++) {
-    for (const [target, extent] of extents)
-      runs.push(await runOnce(workspace, target, measured, client, extent, round));
+    for (const [target, extent] of extents) {
+      const run = await runOnce(workspace, target, measured, client, extent, round);
+      runs.push(run);
+      onRun(run);
+    }
   }
   return { case: measured, client: client.name, runs };
 }

@@ -4,6 +4,7 @@ import { parseOptions } from "./options.ts";
 describe("options", () => {
   it("have defaults", () => {
     expect(parseOptions([], "/d")).toEqual({
+      parts: ["compare", "mirrored", "package", "digests"],
       rounds: 5,
       seconds: 3,
       dir: "/d",
@@ -12,6 +13,11 @@ describe("options", () => {
       soak: undefined,
     });
     expect(parseOptions(["--only", "READ.*1$"], "/d").only?.test("4 KiB random read, depth 1")).toBe(true);
+  });
+
+  it("name parts", () => {
+    expect(parseOptions(["lio", "--rounds", "2"], "/d")).toMatchObject({ parts: ["lio"], rounds: 2 });
+    expect(() => parseOptions(["lyo"], "/d")).toThrow("no part lyo");
   });
 
   it.each([

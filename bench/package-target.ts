@@ -8,7 +8,8 @@ import { writeBack } from "./volume-file.ts";
 import { type Daemon, freePorts, type Workspace } from "./workspace.ts";
 
 const SERVER = join(import.meta.dirname, "package-server.ts");
-const UP_DEADLINE_MS = 10_000;
+/** Of an emulated machine as well. */
+const UP_DEADLINE_MS = 60_000;
 
 export class PackageTarget implements Target {
   readonly readUrl: string;

@@ -84,13 +84,15 @@ export function receiveCopyStatusLid4(command: Command, unit: LogicalUnit, nexus
   if (copy !== undefined) answer(command, statusOf(copy, unit, BYTES));
 }
 
+/** POPULATE TOKEN and WRITE USING TOKEN: what they transfer are blocks of the unit itself, and other copies' need not be. */
+const TOKEN_COMMANDS: ReadonlySet<number> = new Set([0x10, 0x11]);
 /** RESERVED and the token, where the copy has made one. */
 const TOKEN_DESCRIPTOR_BYTES = 2 + TOKEN_BYTES;
 
 export function receiveRodTokenInformation(command: Command, unit: LogicalUnit, nexus: Nexus): void {
   const copy = asked(command, unit, nexus, command.view.getUint32(LIST_ID_BYTE));
   if (copy === undefined) return;
-  const status = statusOf(copy, unit, BLOCKS);
+  const status = statusOf(copy, unit, TOKEN_COMMANDS.has(copy.spec.serviceAction) ? BLOCKS : BYTES);
   const descriptors = new Uint8Array(4 + (copy.token === undefined ? 0 : TOKEN_DESCRIPTOR_BYTES));
   new DataView(descriptors.buffer).setUint32(0, descriptors.length - 4);
   if (copy.token !== undefined) descriptors.set(copy.token, 6);

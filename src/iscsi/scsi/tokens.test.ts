@@ -1,6 +1,6 @@
 import { describe, expect, test } from "vitest";
 import { TOKEN_RANGES_MAX, TOKEN_SECONDS, TOKEN_SECONDS_MAX, TOKENS_MAX } from "../limits.ts";
-import { copyCdb, cscd, lid1List, populateList, segment, writeUsingTokenList } from "../testing/copy.ts";
+import { copyCdb, cscd, lid1List, lid4List, populateList, segment, writeUsingTokenList } from "../testing/copy.ts";
 import { type Bench, pattern, same, write10 } from "../testing/initiator.ts";
 import { another, cdb16, host, type Run } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
@@ -150,6 +150,16 @@ describe("POPULATE TOKEN and WRITE USING TOKEN", () => {
     expect((await use(run, writeUsingTokenList(token, [[3, 1]], { offset: 1 }))).status).toBe(0);
     expect(same(b.bytes.subarray(3 * 4096, 4 * 4096), a.bytes.subarray(16 * 512, 24 * 512))).toBe(true);
     expect((await use(run, writeUsingTokenList(token, [[3, 3]]))).sense).toBe("a/26/a");
+  });
+
+  test("of a copy without tokens bytes are told, whose blocks need not be those of the unit", async () => {
+    const { run, a } = await twoUnits(8192, 4096);
+    const list = lid4List(5, [cscd(NAA)], [segment({ fromLba: 10, toLba: 20 })]);
+    expect((await run(copyCdb(0x83, 1, list.length), { write: list.length, data: list, lun: 1 })).status).toBe(0);
+    expect(same(a.bytes.subarray(20 * 512, 21 * 512), a.bytes.subarray(10 * 512, 11 * 512))).toBe(true);
+    const { data } = await information(run, 5, 1);
+    const view = new DataView(data.buffer, data.byteOffset);
+    expect([data[4], data[5], data[15], view.getBigUint64(16), view.getUint32(32)]).toEqual([1, 1, 0, 512n, 0]);
   });
 
   test("IMMED does not wait", async () => {

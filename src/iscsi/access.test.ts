@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Grant } from "./access.ts";
 import type { Portal } from "./portal.ts";
-import { copyCdb, cscd, lid4List, segment } from "./testing/copy.ts";
+import { copyCdb, cscd, lid4List, populateList, segment } from "./testing/copy.ts";
 import { type Bench, bench, build, Initiator, pattern, read10, TARGET, text, write10 } from "./testing/initiator.ts";
 import { RamDevice } from "./testing/world.ts";
 
@@ -71,6 +71,15 @@ class Host {
 
   async serial(lun: number): Promise<string> {
     return new TextDecoder().decode((await this.data([0x12, 1, 0x80, 0, 255, 0], lun)).subarray(4));
+  }
+
+  /** A token for the first block of a LUN. */
+  async token(lun = 0): Promise<Uint8Array> {
+    const list = populateList([[0, 1]]);
+    const cdb = copyCdb(0x83, 0x10, list.length, [0, 0, 0, 0, 0, 0, 0, 1]);
+    expect(await this.run(cdb, { write: list.length, data: list, lun })).toBe("0");
+    await this.initiator.send(this.initiator.command(copyCdb(0x84, 7, 1024, [0, 0, 0, 1]), { read: 1024, lun }));
+    return this.initiator.receive()[0].data.slice(38);
   }
 
   /** Takes all that there is to report on these LUNs. */
@@ -152,6 +161,18 @@ describe("an initiator", () => {
       "6/29/3",
     ]);
     await bob.close();
+  });
+
+  test("is told of no token for what others are given", async () => {
+    const of = world({ [ADA]: lunMap({ 0: 0, 1: 1 }), [BOB]: lunMap({ 0: 1 }) });
+    const ada = await host(of, ADA, 0, 1);
+    const bob = await host(of, BOB, 0);
+    for (const lun of [0, 1]) await ada.token(lun);
+    const sources = async (it: Host) => {
+      const list = await it.data(copyCdb(0x84, 8, 512));
+      return Array.from({ length: (list.length - 8) / 96 }, (_, at) => list[8 + 96 * at + 16 + 15]);
+    };
+    expect([await sources(ada), await sources(bob)]).toEqual([[0, 1], [1]]);
   });
 
   test("is not let in, nor told of the target, where it is given nothing", async () => {

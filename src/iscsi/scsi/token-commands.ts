@@ -203,8 +203,10 @@ function extents({ blockSize }: LogicalUnit, ranges: readonly Range[]): Extent[]
   return ranges.map(({ lba, blocks }) => ({ start: lba * blockSize, bytes: blocks * blockSize }));
 }
 
-export function reportAllRodTokens(command: Command, unit: LogicalUnit): void {
-  const list = managementTokens(unit.host.tokens.all());
+/** Those of units that the initiator is given: a token tells which unit it is of. */
+export function reportAllRodTokens(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const given = new Set(nexus.siblings.units());
+  const list = managementTokens(unit.host.tokens.all().filter((token) => given.has(token.unit)));
   const bytes = concat(new Uint8Array(8), list);
   new DataView(bytes.buffer).setUint32(0, bytes.length - 4);
   command.answer(bytes, command.view.getUint32(LIST_LENGTH_BYTE));

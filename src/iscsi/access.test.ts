@@ -175,6 +175,23 @@ describe("an initiator", () => {
     expect([await sources(ada), await sources(bob)]).toEqual([[0, 1], [1]]);
   });
 
+  test("can't register another at a unit that it is not given", async () => {
+    const of = world({ [ADA]: lunMap({ 0: 0, 1: 1 }), [BOB]: lunMap({ 0: 1 }) });
+    const ada = await host(of, ADA, 0, 1);
+    await host(of, BOB, 0);
+    const name = new TextEncoder().encode(BOB);
+    const id = new Uint8Array(4 + ((name.length + 4) & ~3));
+    id.set([0x05, 0, 0, id.length - 4]);
+    id.set(name, 4);
+    const list = new Uint8Array(28 + id.length).with(15, 9).with(20, 0x08).with(27, id.length);
+    list.set(id, 28);
+    const register = (lun: number) =>
+      ada.run([0x5f, 0, 0, 0, 0, 0, 0, 0, list.length, 0], { write: list.length, data: list, lun });
+    expect([await register(0), await register(1)]).toEqual(["0", "0"]);
+    const registered = (unit: number) => of.target.device.unit(unit)?.reservations.state.registrations.length;
+    expect([registered(0), registered(1)]).toEqual([1, 2]);
+  });
+
   test("is not let in, nor told of the target, where it is given nothing", async () => {
     const of = world({ [ADA]: {} });
     expect(await new Host(of, BOB).login()).toBe(0x0202);

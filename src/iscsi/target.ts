@@ -257,7 +257,10 @@ export class TargetServer implements ConnectionHost, SessionHost {
         abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit, except, ports),
         deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
         announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
-        initiatorPorts: () => this.sessionsOf(spec.name).map(({ initiatorPort }) => initiatorPort),
+        initiatorPorts: (unit) =>
+          this.sessionsOf(spec.name)
+            .filter(({ tasks }) => tasks?.view.units().includes(unit))
+            .map(({ initiatorPort }) => initiatorPort),
         units: (port) => [
           ...new Set(
             this.#sessionsOfPorts(spec.name, new Set([port])).flatMap(({ tasks }) => tasks?.view.units() ?? []),

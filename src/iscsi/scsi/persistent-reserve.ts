@@ -147,7 +147,7 @@ function namedPorts(unit: LogicalUnit, data: Uint8Array, view: DataView): readon
   for (let at = LIST_BYTES + 4; at < data.length; ) {
     const { id, end } = parseTransportId(data, at);
     if ("port" in id) ports.push(id.port);
-    else ports.push(...unit.host.initiatorPorts().filter((port) => isPortOf(port, id.initiatorName)));
+    else ports.push(...unit.host.initiatorPorts(unit).filter((port) => isPortOf(port, id.initiatorName)));
     at = end;
   }
   return ports;

@@ -61,8 +61,8 @@ export interface UnitHost {
   readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
-  /** SCSI names of the initiator ports that have a session. */
-  readonly initiatorPorts: () => readonly string[];
+  /** SCSI names of the initiator ports that have a session in which they are given the unit. */
+  readonly initiatorPorts: (unit: LogicalUnit) => readonly string[];
   /** Units that an initiator port may use, for what it asks of one about another. */
   readonly units: (initiatorPort: string) => readonly LogicalUnit[];
   readonly copies: Copies;

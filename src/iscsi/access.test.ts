@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import type { Grant } from "./access.ts";
 import type { Portal } from "./portal.ts";
-import { copyCdb, cscd, lid4List, populateList, segment } from "./testing/copy.ts";
+import { copyCdb, cscd, lid4List, populateList, segment, writeUsingTokenList } from "./testing/copy.ts";
 import { type Bench, bench, build, Initiator, pattern, read10, TARGET, text, write10 } from "./testing/initiator.ts";
 import { RamDevice } from "./testing/world.ts";
 
@@ -289,6 +289,21 @@ describe("a change of what initiators are given", () => {
     await changing;
     expect(bob.outcomes()).toEqual(["a/0/0"]);
     expect(of.devices[1].calls).toHaveLength(length);
+  });
+
+  test("ends tokens: whoever has one may be given less than its maker was", async () => {
+    const grants: Record<string, Grant> = { [BOB]: lunMap({ 0: 0, 1: 1 }) };
+    const of = world(grants);
+    const bob = await host(of, BOB, 0, 1);
+    const token = await bob.token(1);
+    const list = writeUsingTokenList(token, [[9, 1]]);
+    const cdb = copyCdb(0x83, 0x11, list.length, [0, 0, 0, 0, 0, 0, 0, 2]);
+    const use = () => bob.run(cdb, { write: list.length, data: list });
+    expect(await use()).toBe("0");
+    grants[BOB] = lunMap({ 0: 0 });
+    await of.target.changeAccess();
+    await bob.settle(0);
+    expect(await use()).toBe("5/23/8");
   });
 
   test("logs out who may not log in any more, and is done when the device is", async () => {

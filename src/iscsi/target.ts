@@ -119,6 +119,8 @@ export class Target {
   changeAccess(change: TargetAccess = {}): Promise<void> {
     this.#server.assertPossible(change);
     this.#access = { ...this.#access, ...change };
+    // Whoever has one by now may be given less than who had it made.
+    this.device.host.tokens.cancel();
     return this.#server.follow(this);
   }
 

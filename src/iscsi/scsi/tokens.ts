@@ -126,7 +126,7 @@ export class Tokens {
     this.#end(token, Senses.TokenDeleted);
   }
 
-  /** What the unit holds may change without a write that passes here; `undefined` is every unit. */
+  /** What the unit holds may change without a write that passes here, or who may read it; `undefined` is every unit. */
   cancel(unit?: LogicalUnit): void {
     for (const token of this.all())
       if (unit === undefined || token.unit === unit) this.#end(token, Senses.TokenCancelled);

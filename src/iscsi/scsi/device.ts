@@ -215,9 +215,7 @@ function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): voi
       return;
     }
   }
-  const sense = nexus.attentions.shift() ?? Senses.PowerOn;
-  if (sense === Senses.LunsChanged) nexus.siblings.lunsReported();
-  command.fail(sense);
+  command.fail(nexus.report() ?? Senses.PowerOn);
 }
 
 function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {

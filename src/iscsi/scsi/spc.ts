@@ -38,7 +38,7 @@ export function requestSense(command: Command, nexus: Nexus): void {
   const sense =
     unit === undefined
       ? Senses.LunNotSupported
-      : (nexus.attentions.shift() ?? unit.reach?.sense ?? unit.refusal?.sense() ?? Senses.None);
+      : (nexus.report() ?? unit.reach?.sense ?? unit.refusal?.sense() ?? Senses.None);
   command.answer(formatSense(sense, descriptor), command.cdb[4]);
 }
 

@@ -133,6 +133,13 @@ export class Nexus {
     this.attentions.push(sense);
   }
 
+  /** The first unit attention, which the initiator is told of now. That LUNs have changed is told on one of them for all. */
+  report(): Sense | undefined {
+    const sense = this.attentions.shift();
+    if (sense === Senses.LunsChanged) this.siblings.lunsReported();
+    return sense;
+  }
+
   /** Nothing is to be said of it any more. */
   withdraw(sense: Sense): void {
     const at = this.attentions.indexOf(sense);

@@ -54,6 +54,19 @@ describe("the REPORT LUNS well-known unit", () => {
   });
 
   test.each([
+    ["TEST UNIT READY", lun, TEST_UNIT_READY],
+    ["REQUEST SENSE", lun, [3, 0, 0, 0, 255, 0]],
+    ["REQUEST SENSE", 0, [3, 0, 0, 0, 255, 0]],
+  ])("that LUNs have changed is told for all of them by %s at LUN %i", async (_, at, cdb) => {
+    const { run, world, device } = await units(0);
+    for (const each of [0, lun]) await run(TEST_UNIT_READY, { lun: each });
+    world.target.addLun({ lun: 5, device, identity });
+    const { data } = await run(cdb, { read: 255, lun: at });
+    expect([data[2] & 0x0f, data[12], data[13]]).toEqual([6, 0x3f, 0x0e]);
+    for (const each of [0, lun]) expect((await run(TEST_UNIT_READY, { lun: each })).status).toBe(0);
+  });
+
+  test.each([
     ["READ", read10(0, 1), "5/20/0"],
     ["MODE SENSE", [0x1a, 0, 0x3f, 0, 255, 0], "5/20/0"],
     ["another VPD page", page(0x80), "5/24/0"],

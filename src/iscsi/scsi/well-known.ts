@@ -21,10 +21,10 @@ export function decodeForReportLuns(command: Command, nexus: Nexus): void {
   switch (cdb[0]) {
     case 0x00:
       if ((cdb[5] & NACA) !== 0) command.fail(invalidCdbField(5));
-      else if (nexus.attentions.length > 0) command.fail(nexus.attentions.shift() ?? Senses.PowerOn);
+      else if (nexus.attentions.length > 0) command.fail(nexus.report() ?? Senses.PowerOn);
       return;
     case 0x03:
-      command.answer(formatSense(nexus.attentions.shift() ?? Senses.None, (cdb[1] & 1) !== 0), cdb[4]);
+      command.answer(formatSense(nexus.report() ?? Senses.None, (cdb[1] & 1) !== 0), cdb[4]);
       return;
     case 0x12:
       inquiry(command, nexus.siblings);

@@ -132,10 +132,10 @@ export class SessionTable {
     return tsih;
   }
 
-  /** Resolves once no device works for the session any more. */
+  /** Resolves once no device works for the session any more, neither for its tasks nor for its copies. */
   whenQuiet(session: Session): Promise<void> {
     return new Promise((resolve) => {
-      if (session.isQuiet) resolve();
+      if (this.#sessions.get(session.tsih) !== session) resolve();
       else this.#waiting.add({ session, run: resolve });
     });
   }

@@ -136,10 +136,6 @@ export class Session {
     return this.#closed;
   }
 
-  get isQuiet(): boolean {
-    return this.#quiet;
-  }
-
   unit(lun: number): LogicalUnit | undefined {
     return this.tasks?.view.unit(lun);
   }

@@ -379,6 +379,21 @@ describe("a copy under way", () => {
     expect((await status4(run, 5)).sense).toBe("5/24/0");
   });
 
+  test("is waited for by whoever ends its session", async () => {
+    const { run, world, a } = await held();
+    a.read = (lba) => new Promise((resolve) => a.gates.push({ kind: "read", lba, open: resolve, fail: () => {} }));
+    expect((await copy4(run, list(5, { immediate: true }))).status).toBe(0);
+    let ended = false;
+    const ending = world.target.logOutAll("maintenance").then(() => {
+      ended = true;
+    });
+    await world.timers.turn();
+    expect([ended, world.server.heldSessions]).toEqual([false, 1]);
+    a.gates.shift()?.open();
+    await ending;
+    expect(world.server.heldSessions).toBe(0);
+  });
+
   test("PREEMPT AND ABORT of its port at a unit that it writes waits for it", async () => {
     const { run, world, b, a, initiator } = await held();
     const key = (...at: readonly number[]) => {

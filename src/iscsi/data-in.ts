@@ -329,18 +329,21 @@ export class DataInTransfers {
       allegiance.outputAdded();
       this.#owner.readsAgain(-1);
     };
-    this.#readAgain(task, allegiance, cuts).then(() => end(undefined), end);
+    const reading = this.#readAgain(task, allegiance, cuts).then(() => end(undefined), end);
+    // Its command may be over, and not be waited for.
+    void task.unit?.background.run(() => reading);
   }
 
   async #readAgain(task: Task, allegiance: Allegiance, cuts: readonly DataInCut[]): Promise<void> {
     const { unit } = task;
     if (unit === undefined) return;
     const { blockSize } = unit;
+    const isOver = () => task.aborted || allegiance.closed || task.nexus?.unit !== unit;
     for (const cut of cuts) {
       while (!this.#hasRoom() && !allegiance.closed) {
         await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
       }
-      if (task.aborted || allegiance.closed) return;
+      if (isOver()) return;
       const first = Math.floor(cut.from / blockSize);
       const blocks = Math.ceil(cut.to / blockSize) - first;
       const buffer = this.#buffers.take(blocks * blockSize);
@@ -348,7 +351,7 @@ export class DataInTransfers {
       try {
         await unit.device.read(task.lba + first, buffer.subarray(0, blocks * blockSize));
         const at = cut.from - first * blockSize;
-        if (!task.aborted && !allegiance.closed) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
+        if (!isOver()) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
       } finally {
         this.#bytesHeld -= buffer.length;
         this.#buffers.give(buffer);

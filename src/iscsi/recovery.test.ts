@@ -4,6 +4,7 @@ import { describe, expect, test } from "vitest";
 import { RETAINED_STATUSES_MAX } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
 import {
+  type Bench,
   bench,
   build,
   concat,
@@ -287,6 +288,41 @@ describe("SNACK", () => {
     const [page] = initiator.receive();
     await initiator.send(snack(DATA_OR_R2T, inquiry, 0, 0));
     expect(initiator.receive().map(lasting)).toEqual([lasting(page)]);
+  });
+
+  test.each([
+    ["removed", (world: Bench) => void world.target.removeLun(0)],
+    ["given to it no more", (world: Bench) => void world.target.changeAccess({ grant: () => ({ luns: new Map() }) })],
+    ["reserved by another", (world: Bench) => world.target.device.unit(0)?.reservations.reserve("other,i,0x1")],
+  ])("of data is refused where its LUN is %s", async (_, change) => {
+    const { world, initiator } = await open();
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    expect(opcodes(initiator.receive())).toEqual([0x25, 0x21]);
+    await change(world);
+    const { length } = world.device.calls;
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+    expect(world.device.calls).toHaveLength(length);
+  });
+
+  test("of data: whoever removes its LUN waits for the device, and nothing is sent any more", async () => {
+    const { world, initiator } = await open();
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    initiator.receive();
+    world.device.held = true;
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    let removed = false;
+    const removing = world.target.removeLun(0).then(() => {
+      removed = true;
+    });
+    await world.timers.turn();
+    expect([removed, world.device.gates.length]).toEqual([false, 1]);
+    world.device.gates.shift()?.open();
+    await removing;
+    await world.timers.turn();
+    expect(opcodes(initiator.receive())).toEqual([]);
   });
 
   test("of an R2T that was not answered", async () => {

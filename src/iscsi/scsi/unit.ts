@@ -10,6 +10,7 @@ import type { BufferPool } from "../buffers.ts";
 import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { CommandCounter } from "../statistics.ts";
+import { Access } from "./access.ts";
 import type { Reach } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
@@ -119,6 +120,14 @@ export class Nexus {
     this.initiatorPort = initiatorPort;
     this.unit = unit;
     if (unit !== undefined || lun === REPORT_LUNS_UNIT) this.attentions.push(Senses.PowerOn);
+  }
+
+  /** Whether a command to read a unit would be carried out now. */
+  mayRead(unit: LogicalUnit): boolean {
+    const { open, reservations } = unit;
+    return (
+      this.unit === unit && open && !(reservations.held && reservations.conflicts(this.initiatorPort, Access.Read))
+    );
   }
 
   /** Another unit, or none, is under this LUN now. */

@@ -457,6 +457,21 @@ describe("portal groups", () => {
     expect((await new Initiator(of, undefined, other).login()).header.getUint16(36)).toBe(0x0202);
   });
 
+  test("a RESERVE ends with the last session of its port, whatever that one was given", async () => {
+    const luns = [0, 1].map((lun) => ({ lun, device: new RamDevice(128), identity: identity(lun) }));
+    const grant = (_: string, { groupTag }: Portal) => lunMap({ 0: groupTag - 7 });
+    const of = bench({ target: { luns, grant } });
+    const hosts = [new Host(of, ADA, offered), new Host(of, ADA, other)];
+    for (const each of hosts) {
+      expect(await each.login()).toBe(0);
+      await each.settle(0);
+    }
+    expect(await hosts[0].run([0x16, 0, 0, 0, 0, 0])).toBe("0");
+    for (const each of hosts) await each.close();
+    expect(of.server.heldSessions).toBe(0);
+    expect(of.target.device.unit(0)?.reservations.reserver).toBeUndefined();
+  });
+
   test("SendTargets names the portals of each target's groups", async () => {
     const network = {
       listen: (address: { host: string; port: number } | { path: string }) => Promise.resolve({ address, close() {} }),

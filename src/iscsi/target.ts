@@ -515,7 +515,10 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   #gone(session: Session, last: boolean): void {
-    if (last) for (const unit of session.tasks?.view.units() ?? []) unit.reservations.nexusLost(session.initiatorPort);
+    const { initiatorPort, identity } = session;
+    // Sessions of the port that ended before it may have been given others of them.
+    const units = last ? (this.#targets.get(identity.targetName)?.device.units() ?? []) : [];
+    for (const unit of units) unit.reservations.nexusLost(initiatorPort);
     add(this.#counters, session);
     this.#sessions.remove(session);
   }

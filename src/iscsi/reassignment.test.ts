@@ -70,6 +70,19 @@ describe("a read", () => {
     expect(world.server.counters().bytesRead).toBe(6144);
   });
 
+  test("that ended does not exist where another host has reserved its LUN since", async () => {
+    const { world, one } = await open();
+    const tag = one.itt;
+    await one.send(one.command(read10(0, 1), { read: 512 }));
+    one.receive();
+    const next = await again(one);
+    world.target.device.unit(0)?.reservations.reserve("other,i,0x1");
+    const { length } = world.device.calls;
+    await next.send(reassign(next, tag));
+    expect(responses(next.receive())).toEqual([DOES_NOT_EXIST]);
+    expect(world.device.calls).toHaveLength(length);
+  });
+
   test("goes on with the segments of the new connection", async () => {
     const { world, one } = await open("MaxRecvDataSegmentLength=1000");
     world.device.bytes.set(pattern(8192));

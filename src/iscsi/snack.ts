@@ -43,8 +43,5 @@ function dataOrR2T(
     return RejectReason.ProtocolError;
   }
   if (task.writes) return tasks.dataOut.resendR2Ts(task, begin, count) ? 0 : RejectReason.ProtocolError;
-  const { reply, unit, nexus } = task;
-  // What is read again is what is there now.
-  if (reply === undefined && unit !== undefined && nexus?.mayRead(unit) !== true) return RejectReason.SnackReject;
-  return connection.dataIn.resend(task, begin, count);
+  return task.mayBeReadAgain ? connection.dataIn.resend(task, begin, count) : RejectReason.SnackReject;
 }

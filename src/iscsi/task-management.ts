@@ -7,6 +7,7 @@
 
 import { PROTOCOL_LEVEL_SAM5, TaskManagement, TaskManagementResponse } from "./constants.ts";
 import { before, Request, readLun, TaskManagementRequest } from "./pdu.ts";
+import { Plan } from "./scsi/command.ts";
 import type { Sense } from "./scsi/sense.ts";
 import type { SessionConnection } from "./session-connection.ts";
 
@@ -116,10 +117,12 @@ function reassign(
     answer(TaskManagementResponse.TaskReassignNotSupported);
     return;
   }
+  const ended = tasks.get(tag) === undefined;
   const task = tasks.get(tag) ?? recovery.ended(tag);
   if (task === undefined || task.aborted || task.nexus?.lun !== lun || task.nexus.unit !== task.unit) {
     answer(TaskManagementResponse.TaskDoesNotExist);
-  } else if (!recovery.isLoggedOut(task.allegiance)) answer(TaskManagementResponse.TaskStillAllegiant);
+  } else if (ended && task.plan === Plan.Read && !task.mayBeReadAgain) answer(TaskManagementResponse.TaskDoesNotExist);
+  else if (!recovery.isLoggedOut(task.allegiance)) answer(TaskManagementResponse.TaskStillAllegiant);
   else {
     answer(TaskManagementResponse.Complete);
     tasks.reassign(task, connection, expDataSN);

@@ -100,6 +100,12 @@ export class Task extends Command {
     this.allegiance = allegiance;
   }
 
+  /** Whether its data may be sent once more: that of blocks is read again, and what is read is what is there now. */
+  get mayBeReadAgain(): boolean {
+    const { reply, unit, nexus } = this;
+    return reply !== undefined || unit === undefined || nexus?.mayRead(unit) === true;
+  }
+
   begin(allegiance: Allegiance): void {
     this.reset();
     this.allegiance = allegiance;

@@ -76,6 +76,16 @@ it.each([4096, 1024 * 1024])("reads %d bytes at once where the kernel has them",
   expect(into.every((byte) => byte === 7)).toBe(true);
 });
 
+it("gives no more blocks back once nobody waits for it", async () => {
+  const path = makeFile(4 * 1024 * 1024);
+  const device = await openFile(path);
+  const gone = new AbortController();
+  const unmapping = device.unmap(0, 1024, gone.signal);
+  gone.abort();
+  await expect(unmapping).rejects.toMatchObject({ name: "AbortError" });
+  expect(readFileSync(path).at(-1)).toBe(7);
+});
+
 it("with a write cache writes at once, but for what has FUA", async () => {
   const path = makeFile(16 * 4096);
   const device = await openFile(path, { writeCache: true });

@@ -85,9 +85,11 @@ export class FileDevice implements BlockDevice {
     return syncFile(this.#fd);
   }
 
-  async unmap(lba: number, blocks: number): Promise<void> {
+  async unmap(lba: number, blocks: number, signal?: AbortSignal): Promise<void> {
     const most = ZEROS.length / this.blockSize;
     for (let done = 0; done < blocks; done += most) {
+      // It may be gigabytes, and whoever has aborted it waits for its end.
+      signal?.throwIfAborted();
       const count = Math.min(most, blocks - done);
       await this.#write((lba + done) * this.blockSize, ZEROS.subarray(0, count * this.blockSize));
     }

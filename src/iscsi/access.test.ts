@@ -330,6 +330,27 @@ describe("a change of what initiators are given", () => {
     expect(await ada.run(TEST_UNIT_READY)).toBe("0");
   });
 
+  test("ends copies of who may not log in any more at once, whatever else is under way", async () => {
+    const grants: Record<string, Grant | undefined> = { [BOB]: {} };
+    const of = world(grants);
+    const bob = await host(of, BOB, 0, 1);
+    of.devices[0].held = true;
+    of.devices[1].held = true;
+    const list = lid4List(1, [cscd(naaOf(2))], [segment({ from: 0xffff, to: 0 })], { immediate: true });
+    const copy = { write: list.length, data: list, lun: 1 };
+    expect(await bob.run(copyCdb(0x83, 0x01, list.length), copy)).toBe("0");
+    await bob.initiator.send(bob.initiator.command(write10(0, 1), { write: 512, data: pattern(512) }));
+    grants[BOB] = undefined;
+    const changing = of.target.changeAccess();
+    for (const gate of of.devices[1].gates) gate.open();
+    await of.timers.turn();
+    expect(of.devices[2].calls).toEqual([]);
+    for (const gate of of.devices[0].gates) gate.open();
+    await of.timers.turn();
+    await changing;
+    expect(of.server.heldSessions).toBe(0);
+  });
+
   test("that comes in the middle of a login counts", async () => {
     const grants: Record<string, Grant | undefined> = { [BOB]: {} };
     const of = world(grants);

@@ -373,6 +373,8 @@ export class TargetServer implements ConnectionHost, SessionHost {
   /** Ends a session that its initiator did not end. Resolves when it is quiet. */
   #end(session: Session, why: string): Promise<void> {
     session.end(why);
+    // They do not wait for the tasks to end.
+    void this.#endCopies(session);
     return this.#sessions.whenQuiet(session);
   }
 
@@ -505,13 +507,22 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   quiet(session: Session): void {
-    const { initiatorPort, identity } = session;
-    const device = this.#targets.get(identity.targetName)?.device;
-    // The same port may have a session in another portal group.
-    const last = this.#sessionsOfPorts(identity.targetName, new Set([initiatorPort])).length === 1;
-    const copying = last ? device?.host.copies.nexusLost(initiatorPort) : undefined;
+    const last = this.#isLast(session);
+    const copying = this.#endCopies(session);
     if (copying === undefined) this.#gone(session, last);
     else void copying.then(() => this.#gone(session, last));
+  }
+
+  /** Whether its port has no other: the same one may have a session in another portal group. */
+  #isLast(session: Session): boolean {
+    const [first, ...others] = this.#sessionsOfPorts(session.identity.targetName, new Set([session.initiatorPort]));
+    return first === session && others.length === 0;
+  }
+
+  /** @returns when they have ended; `undefined` where there are none, or its port has another session */
+  #endCopies(session: Session): Promise<unknown> | undefined {
+    if (!this.#isLast(session)) return undefined;
+    return this.#targets.get(session.identity.targetName)?.device.host.copies.nexusLost(session.initiatorPort);
   }
 
   #gone(session: Session, last: boolean): void {

@@ -2,7 +2,19 @@
 
 import { describe, expect, test } from "vitest";
 import { MISSING_COMMAND_MILLIS } from "./limits.ts";
-import { bench, build, concat, Initiator, type Pdu, pattern, read10, same, write10 } from "./testing/initiator.ts";
+import {
+  bench,
+  build,
+  concat,
+  Initiator,
+  type Pdu,
+  pattern,
+  read10,
+  same,
+  TARGET,
+  text,
+  write10,
+} from "./testing/initiator.ts";
 
 const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
 const loginStatus = (reply: Pdu) => reply.header.getUint16(36);
@@ -107,6 +119,37 @@ describe("a login to a session that is there", () => {
     expect(world.server.heldSessions).toBe(0);
     const fresh = new Initiator(world);
     expect(loginStatus(await fresh.login())).toBe(0);
+  });
+
+  test("leaves nothing of a login with the same CID that came while both waited", async () => {
+    const { world, one, two } = await pair();
+    world.device.held = true;
+    await two.send(two.command(write10(0, 1), { write: 512, data: pattern(512) }));
+    const [again, later] = [one.beside(7), one.beside(7)];
+    await again.login();
+    await later.login();
+    world.device.gates[0].open();
+    await world.timers.turn();
+    expect([again.transport.closed, later.transport.closed]).toEqual(["aborted", "no"]);
+    expect(loginStatus(later.receive()[0])).toBe(0);
+    expect(world.server.sessions()).toMatchObject([{ connections: 2 }]);
+    await world.server.close();
+    await world.timers.turn();
+    expect(later.transport.closed).toBe("closed");
+  });
+
+  test("that names another initiator's session only in its last request ends none of its connections", async () => {
+    const world = bench();
+    const one = await new Initiator(world).ready();
+    const other = new Initiator(world, { name: "iqn.x", isid: 5 });
+    const request = (flags: number, tsih: number, ...keys: readonly string[]) =>
+      build(0x03, { immediate: true, flags, words: { 8: 5, 12: tsih, 24: 1 }, data: text(...keys) });
+    await other.send(request(0x04, 0, "InitiatorName=iqn.x", `TargetName=${TARGET}`));
+    expect(other.receive().map(loginStatus)).toEqual([0]);
+    await other.send(request(0x87, one.tsih));
+    expect(other.receive().map(loginStatus)).toEqual([0x020a]);
+    await one.send(one.command([0, 0, 0, 0, 0, 0]));
+    expect(opcodes(one.receive())).toEqual([0x21]);
   });
 
   test("session reinstatement ends all connections", async () => {

@@ -105,12 +105,14 @@ export class SessionTable {
 
   #prepareToJoin(login: LoggedIn, ready: (result: Session | number) => void): void {
     const { identity, portal, tsih, user, expStatSN, isWanted } = login;
+    // Its first request was looked at; the last one may name another session, or the same number be another's by now.
+    const status = this.mayJoin(tsih, identity, portal);
     const session = this.#sessions.get(tsih);
-    if (session === undefined) {
-      ready(LoginStatus.SessionDoesNotExist);
+    if (status !== LoginStatus.Success || session === undefined) {
+      ready(status);
       return;
     }
-    if (session.user !== user || !isSameNexus(session, identity, portal)) {
+    if (session.user !== user) {
       ready(LoginStatus.AuthorizationFailure);
       return;
     }
@@ -118,9 +120,11 @@ export class SessionTable {
     session.connections.get(identity.cid)?.link.drop("the connection was reinstated");
     session.recovery?.loggedOut(identity.cid, expStatSN);
     session.endLostTasks(identity.cid, () => {
-      if (isWanted()) {
-        const status = this.mayJoin(tsih, identity, portal);
-        ready(status === LoginStatus.Success ? session : status);
+      // Another login with the same CID may have come first: this one takes its place as well.
+      if (isWanted() && session.connections.has(identity.cid)) this.#prepareToJoin(login, ready);
+      else if (isWanted()) {
+        const now = this.mayJoin(tsih, identity, portal);
+        ready(now === LoginStatus.Success ? session : now);
       }
       session.connectionAwaited();
     });

@@ -400,6 +400,31 @@ describe("a change of what initiators are given", () => {
     expect(await tell(0x87)).toBe(0x0201);
   });
 
+  test("of users leaves no connection of one that is gone: none joins the session of another", async () => {
+    const of = bench({ hashes: { md5: () => new Uint8Array(16) } });
+    await of.target.changeAccess({ chap: { secretOf: () => new Uint8Array(16) } });
+    const login = async (initiator: Initiator, user: string) => {
+      let status = -1;
+      const say = async (flags: number, ...keys: readonly string[]) => {
+        const words = { 8: 0x80000001, 12: initiator.tsih, 20: initiator.cid << 16 };
+        await initiator.send(build(0x03, { immediate: true, flags, words, data: text(...keys) }));
+        const { header } = initiator.receive()[0];
+        status = header.getUint16(36);
+        if (flags === 0x83 && status === 0) initiator.tsih = header.getUint16(14);
+      };
+      await say(0x00, `InitiatorName=${ADA}`, `TargetName=${TARGET}`, "AuthMethod=CHAP", "MaxConnections=4");
+      await say(0x00, "CHAP_A=5");
+      await say(0x83, `CHAP_N=${user}`, `CHAP_R=0x${"00".repeat(16)}`);
+      return status;
+    };
+    const one = new Initiator(of, { name: ADA, isid: 0x80000001 });
+    expect(await login(one, "ada")).toBe(0);
+    expect(await login(one.beside(1), "eve")).toBe(0x0202);
+    expect(await login(one.beside(0), "eve")).toBe(0x0202);
+    expect(await login(one.beside(1), "ada")).toBe(0);
+    expect(one.transport.closed).toBe("no");
+  });
+
   test("of write protection is told to every nexus", async () => {
     const of = world({ [ADA]: {}, [BOB]: lunMap({ 4: 0 }) });
     const ada = await host(of, ADA, 0);

@@ -112,6 +112,7 @@ export class SessionTable {
       ready(status);
       return;
     }
+    // A session ends with its user; the connection of another one would outlive its own.
     if (session.user !== user) {
       ready(LoginStatus.AuthorizationFailure);
       return;

@@ -32,8 +32,8 @@ export interface TaskOwner {
   fail(task: Task, error: unknown, writing: boolean): void;
   /** Something that was in flight for an aborted or failed task has ended. */
   settle(task: Task): void;
-  /** Data of a task that may be over is being read again, or was. */
-  readsAgain(change: 1 | -1): void;
+  /** Data of a task that may be over is being read again; `over` never rejects. */
+  readsAgain(task: Task, over: Promise<void>): void;
   /** The last status may be sent with the data: it opens the window that a finished task leaves. */
   grantFor(task: Task): void;
 }
@@ -97,7 +97,7 @@ export class DataInTransfers {
   /** Goes on with reads that waited for room in the output or for a buffer. */
   resumeStalled(): void {
     // A read that stalls again goes to the back of the queue: each gets one chance a call.
-    for (const wake of this.#waitingForRoom.splice(0)) wake();
+    this.#wake();
     for (let count = this.#stalled.length; count > 0 && this.#hasRoom(); count--) {
       const task = this.#stalled.shift();
       if (task?.unit !== undefined) this.#continue(task, task.unit);
@@ -224,13 +224,19 @@ export class DataInTransfers {
 
   /** The connection is lost: what waits for it need not. */
   close(): void {
-    for (const wake of this.#waitingForRoom.splice(0)) wake();
+    this.#wake();
   }
 
   /** A task that may have waited is over, or goes on elsewhere. */
   forget(task: Task): void {
     const index = this.#stalled.indexOf(task);
     if (index >= 0) this.#stalled.splice(index, 1);
+    if (task.resent) this.#wake();
+  }
+
+  /** Whatever is read again and waits for room looks whether it still has to. */
+  #wake(): void {
+    for (const wake of this.#waitingForRoom.splice(0)) wake();
   }
 
   /** Sends a piece; the task is over if it was the last. `release` is called once nothing needs `data`. */
@@ -322,28 +328,26 @@ export class DataInTransfers {
     }
     task.resent = true;
     task.inFlight++;
-    this.#owner.readsAgain(1);
     const end = (error: unknown) => {
       task.inFlight--;
       done(error);
       allegiance.outputAdded();
-      this.#owner.readsAgain(-1);
     };
-    const reading = this.#readAgain(task, allegiance, cuts).then(() => end(undefined), end);
-    // Its command may be over, and not be waited for.
-    void task.unit?.background.run(() => reading);
+    this.#owner.readsAgain(
+      task,
+      this.#readAgain(task, allegiance, cuts).then(() => end(undefined), end),
+    );
   }
 
   async #readAgain(task: Task, allegiance: Allegiance, cuts: readonly DataInCut[]): Promise<void> {
     const { unit } = task;
     if (unit === undefined) return;
     const { blockSize } = unit;
-    const isOver = () => task.aborted || allegiance.closed || task.nexus?.unit !== unit;
     for (const cut of cuts) {
-      while (!this.#hasRoom() && !allegiance.closed) {
+      while (!this.#hasRoom() && isWanted(task, allegiance)) {
         await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
       }
-      if (isOver()) return;
+      if (!isWanted(task, allegiance)) return;
       const first = Math.floor(cut.from / blockSize);
       const blocks = Math.ceil(cut.to / blockSize) - first;
       const buffer = this.#buffers.take(blocks * blockSize);
@@ -351,7 +355,7 @@ export class DataInTransfers {
       try {
         await unit.device.read(task.lba + first, buffer.subarray(0, blocks * blockSize));
         const at = cut.from - first * blockSize;
-        if (!isOver()) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
+        if (isWanted(task, allegiance)) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
       } finally {
         this.#bytesHeld -= buffer.length;
         this.#buffers.give(buffer);
@@ -380,4 +384,9 @@ export class DataInTransfers {
     }
     return cuts;
   }
+}
+
+/** Whether data of a task is to be sent again; its unit may have been taken away since it was sent, also from a task that is over. */
+function isWanted(task: Task, allegiance: Allegiance): boolean {
+  return !task.aborted && !allegiance.closed && task.nexus?.unit === task.unit;
 }

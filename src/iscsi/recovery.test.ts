@@ -325,6 +325,38 @@ describe("SNACK", () => {
     expect(opcodes(initiator.receive())).toEqual([]);
   });
 
+  test("of data of a unit that was taken away is refused, and reads none of it any more", async () => {
+    const { world, initiator } = await open();
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    expect(opcodes(initiator.receive())).toEqual([0x25, 0x21]);
+    world.device.held = true;
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    let removed = false;
+    void world.target.removeLun(0).then(() => (removed = true));
+    await world.timers.turn();
+    expect(removed).toBe(false);
+    world.device.gates.shift()?.open();
+    await world.timers.turn();
+    expect([removed, opcodes(initiator.receive())]).toEqual([true, []]);
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+    expect(world.device.gates.length).toBe(0);
+  });
+
+  test("of data that its initiator does not take keeps no unit from being taken away", async () => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144");
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 16384), { read: 8388608 }));
+    while ((await initiator.drain()).at(-1)?.opcode !== 0x21);
+    initiator.transport.capacity = 0;
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 0));
+    let removed = false;
+    void world.target.removeLun(0).then(() => (removed = true));
+    await world.timers.turn();
+    expect(removed).toBe(true);
+  });
+
   test("of an R2T that was not answered", async () => {
     const { initiator } = await open();
     const tag = initiator.itt;

@@ -624,8 +624,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
 function abortIn({ tasks }: Session, unit: LogicalUnit, except?: Command): Promise<void> {
   return new Promise((resolve) => {
     if (tasks === undefined) return resolve();
-    const others = tasks.tasksOfUnit(unit).filter((task) => task !== except);
-    tasks.abort(others, resolve, Status.TaskAborted);
+    tasks.abortUnit(unit, except, resolve, Status.TaskAborted);
   });
 }
 

@@ -15,7 +15,7 @@ import type { Pending, Timers } from "./interfaces.ts";
 import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { readLun, ScsiCommand } from "./pdu.ts";
-import { Plan } from "./scsi/command.ts";
+import { type Command, Plan } from "./scsi/command.ts";
 import { decode } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { CheckCondition, type Sense, SenseKey, Senses, Status } from "./scsi/sense.ts";
@@ -42,7 +42,7 @@ export class TaskSet implements TaskOwner {
   /** Tasks that wait for an ordered one, or are ordered and wait for others; in order of arrival. */
   readonly #deferred: Task[] = [];
   /** Reads of data that was sent before; their tasks may be over. */
-  #readsAgain = 0;
+  readonly #readsAgain = new Set<{ readonly task: Task; readonly over: Promise<void> }>();
   #closed = false;
   /** When the data event came that is being taken. */
   arrivedAt = 0;
@@ -73,7 +73,7 @@ export class TaskSet implements TaskOwner {
 
   /** No device works for any of them. */
   get isIdle(): boolean {
-    return this.#tasks.size === 0 && this.#readsAgain === 0;
+    return this.#tasks.size === 0 && this.#readsAgain.size === 0;
   }
 
   get size(): number {
@@ -378,9 +378,13 @@ export class TaskSet implements TaskOwner {
     task.allegiance.outputAdded();
   }
 
-  readsAgain(change: 1 | -1): void {
-    this.#readsAgain += change;
-    if (this.isIdle) this.#events.idle();
+  readsAgain(task: Task, over: Promise<void>): void {
+    const read = { task, over };
+    this.#readsAgain.add(read);
+    void over.then(() => {
+      this.#readsAgain.delete(read);
+      if (this.isIdle) this.#events.idle();
+    });
   }
 
   /** A task that nothing needs any more may be used again. */
@@ -445,9 +449,31 @@ export class TaskSet implements TaskOwner {
       task.aborted = true;
       task.abortStatus = status;
       task.cancel();
+      // It may wait for its initiator to take what it is owed.
+      if (task.resent) task.allegiance.dataIn.forget(task);
     }
     for (const task of there) if (task.inFlight === 0) this.#endAborted(task);
     one();
+  }
+
+  /** As `abort`, of every task of a unit but `except`; nothing of it is being read for one that is over either, then. */
+  abortUnit(unit: LogicalUnit, except: Command | undefined, done: () => void, status: number): void {
+    let left = 1;
+    const one = () => {
+      left--;
+      if (left === 0) done();
+    };
+    for (const { task, over } of this.#readsAgain) {
+      if (task.unit !== unit || this.#tasks.get(task.initiatorTaskTag) === task) continue;
+      left++;
+      task.allegiance.dataIn.forget(task);
+      void over.then(one);
+    }
+    this.abort(
+      this.tasksOf((task) => task.unit === unit && task !== except),
+      one,
+      status,
+    );
   }
 
   #endAborted(task: Task): void {

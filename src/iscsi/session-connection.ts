@@ -322,12 +322,12 @@ export class SessionConnection implements Allegiance {
       return undefined;
     }
     if (tasks.dataOut.accept(task, view, at, dataBytes)) return task;
-    if (this.replies.retained !== undefined && tasks.dataOut.isAfterLoss(task, view, at, dataBytes)) {
-      this.#lost(view, at, dataBytes);
-      return undefined;
+    const isOfSequence = tasks.dataOut.isAfterLoss(task, view, at, dataBytes);
+    if (!isOfSequence || (this.replies.retained === undefined && !task.refused)) {
+      this.#reject(RejectReason.ProtocolError, bytes, at);
+      tasks.dataErrors(task, isOfSequence);
     }
-    this.#reject(RejectReason.ProtocolError, bytes, at);
-    tasks.dataErrors(task);
+    if (isOfSequence) this.#lost(view, at, dataBytes);
     return undefined;
   }
 

@@ -183,6 +183,35 @@ describe("writes", () => {
     expect(world.server.sessions()[0].bytesHeld).toBe(0);
   });
 
+  test("a command whose data was rejected is answered after the last that was asked for, and rejected once", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready("MaxBurstLength=1024", "MaxOutstandingR2T=2");
+    await initiator.send(initiator.command(write10(0, 4), { write: 2048 }));
+    const [one, two] = initiator.receive().map((pdu) => pdu.header.getUint32(20));
+    await initiator.send(initiator.dataOut(2, one, 1, 0, pattern(512), false));
+    expect(opcodes(initiator.receive())).toEqual([0x3f]);
+    await initiator.send(initiator.dataOut(2, one, 0, 512, pattern(512), true));
+    await initiator.send(initiator.dataOut(2, two, 0, 1024, pattern(512), false));
+    expect(initiator.receive()).toEqual([]);
+    await initiator.send(initiator.dataOut(2, two, 1, 1536, pattern(512), true));
+    expect(opcodes(initiator.receive())).toEqual([0x21]);
+    expect(world.device.calls.some((call) => call.startsWith("write"))).toBe(false);
+    await initiator.send(initiator.command(write10(0, 1), { write: 512, data: pattern(512) }));
+    expect(initiator.receive().map((pdu) => pdu.header.getUint8(STATUS))).toEqual([0]);
+    expect(world.server.sessions()[0].bytesHeld).toBe(0);
+  });
+
+  test("so is one whose unsolicited data was rejected", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready("InitialR2T=No");
+    await initiator.send(initiator.command(write10(0, 3), { write: 1536, data: pattern(512), more: true }));
+    await initiator.send(initiator.dataOut(2, 0xffffffff, 27, 512, pattern(512), false));
+    expect(opcodes(initiator.receive())).toEqual([0x3f]);
+    await initiator.send(initiator.dataOut(2, 0xffffffff, 1, 1024, pattern(512), true));
+    expect(opcodes(initiator.receive())).toEqual([0x21]);
+    expect(world.device.calls.some((call) => call.startsWith("write"))).toBe(false);
+  });
+
   test("a failed command still waits for its unsolicited data", async () => {
     const world = bench();
     const initiator = await new Initiator(world).ready("InitialR2T=No");

@@ -233,7 +233,7 @@ export class TaskSet implements TaskOwner {
 
   finish(task: Task): void {
     task.ending = true;
-    if (task.unsolicitedOpen || task.inFlight > 0) return;
+    if (task.unsolicitedOpen || task.inFlight > 0 || (task.refused && task.r2ts.length > 0)) return;
     if (task.suspended) this.settle(task);
     else this.#respond(task);
   }
@@ -251,10 +251,18 @@ export class TaskSet implements TaskOwner {
     } else if (task.ending) this.finish(task);
   }
 
-  /** Data came for a task that nobody asked for: the task fails, and no more is awaited for it. */
-  dataErrors(task: Task): void {
-    task.unsolicitedOpen = false;
-    task.r2ts.length = 0;
+  /**
+   * Data came for a task that nobody asked for, and was rejected: the task fails.
+   *
+   * @param isOfSequence whether the data is one of a sequence that is open: the response waits then for the end of all that
+   * are (section 11.17.1). After any other nobody knows what is to come, and no more is awaited
+   */
+  dataErrors(task: Task, isOfSequence: boolean): void {
+    task.refused = isOfSequence;
+    if (!isOfSequence) {
+      task.unsolicitedOpen = false;
+      task.r2ts.length = 0;
+    }
     this.fail(task, new CheckCondition(Senses.IncorrectAmountOfData), true);
   }
 

@@ -60,6 +60,8 @@ export class Task extends Command {
   /** Bytes that R2Ts have asked for, counted from 0. */
   solicited = 0;
   readonly r2ts: OutstandingR2T[] = [];
+  /** A Data-Out was rejected: the others that are still to come are thrown away, and the response waits for them. */
+  refused = false;
   /** The piece that is being received: `[pieceStart, pieceEnd)` of the transfer. */
   buffer: Uint8Array | undefined;
   pieceStart = 0;
@@ -121,6 +123,7 @@ export class Task extends Command {
     this.expectedDataSN = 0;
     this.solicited = 0;
     this.r2ts.length = 0;
+    this.refused = false;
     this.buffer = undefined;
     this.pieceStart = 0;
     this.pieceEnd = 0;

@@ -1,7 +1,7 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
 import { CommandCounter, CommandKind, LATENCY_BOUNDS_MS, latencyOf } from "./statistics.ts";
-import { bench, build, Initiator, pattern, read10, write10 } from "./testing/initiator.ts";
+import { bench, build, Initiator, pattern, read10, TARGET, text, write10 } from "./testing/initiator.ts";
 import { RamDevice } from "./testing/world.ts";
 
 describe("latencies", () => {
@@ -32,6 +32,21 @@ describe("latencies", () => {
 
 describe("a target's statistics", () => {
   const identity = { vendor: "V", product: "P", revision: "1", serial: "s", naa: 0x3n << 60n };
+
+  test("have no time before the session of a command that came with the end of its login", async () => {
+    const world = bench({ device: new RamDevice(64) });
+    world.timers.advance(1_000_000);
+    const initiator = new Initiator(world);
+    const login = build(0x03, {
+      immediate: true,
+      flags: 0x87,
+      words: { 8: 5, 24: 1 },
+      data: text("InitiatorName=iqn.x", `TargetName=${TARGET}`),
+    });
+    await initiator.send(login, initiator.command([0, 0, 0, 0, 0, 0]));
+    expect(initiator.receive().map((pdu) => pdu.opcode)).toEqual([0x23, 0x21]);
+    expect(world.target.statistics().others).toMatchObject({ commands: 1, totalMs: 0 });
+  });
 
   test("tell what came, how long it took and how it ended", async () => {
     const world = bench({ device: new RamDevice(64) });

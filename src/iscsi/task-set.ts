@@ -44,8 +44,8 @@ export class TaskSet implements TaskOwner {
   /** Reads of data that was sent before; their tasks may be over. */
   readonly #readsAgain = new Set<{ readonly task: Task; readonly over: Promise<void> }>();
   #closed = false;
-  /** When the data event came that is being taken. */
-  arrivedAt = 0;
+  /** When the data event came that is being taken; of what came with the end of the login, when that ended. */
+  arrivedAt: number;
   commands = 0;
   bytesRead = 0;
   bytesWritten = 0;
@@ -60,6 +60,7 @@ export class TaskSet implements TaskOwner {
     writeBudget?: number,
   ) {
     this.#timers = timers;
+    this.arrivedAt = timers.now();
     this.#order = order;
     this.#parameters = parameters;
     this.view = view;

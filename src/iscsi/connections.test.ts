@@ -147,7 +147,7 @@ describe("a login to a session that is there", () => {
     await other.send(request(0x04, 0, "InitiatorName=iqn.x", `TargetName=${TARGET}`));
     expect(other.receive().map(loginStatus)).toEqual([0]);
     await other.send(request(0x87, one.tsih));
-    expect(other.receive().map(loginStatus)).toEqual([0x020a]);
+    expect(other.receive().map(loginStatus)).toEqual([0x0200]);
     await one.send(one.command([0, 0, 0, 0, 0, 0]));
     expect(opcodes(one.receive())).toEqual([0x21]);
   });

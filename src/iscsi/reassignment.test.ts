@@ -400,6 +400,31 @@ describe("time", () => {
     expect(world.memory.outstanding).toBe(0);
   });
 
+  test("is not prolonged by the loss of the next connection with the CID, nor are its statuses acknowledged", async () => {
+    const { world, one } = await open();
+    const tag = one.itt;
+    await one.send(one.command(write10(0, 2), { write: 1024 }));
+    const two = await again(one);
+    await two.send(two.command([0, 0, 0, 0, 0, 0]));
+    world.timers.advance(TIME2RETAIN * 1000 - 1);
+    const three = await again(two);
+    expect(world.server.sessions()[0].tasks).toBe(1);
+    world.timers.advance(1);
+    expect(world.server.sessions()[0].tasks).toBe(0);
+    await three.send(reassign(three, tag), reassign(three, tag + 1));
+    expect(responses(three.receive())).toEqual([DOES_NOT_EXIST, COMPLETE, [0x21, 0]]);
+  });
+
+  test("of more than may wait the oldest are given up", async () => {
+    const { world, one } = await open();
+    let last = one;
+    for (let count = 0; count < LOST_CONNECTIONS_MAX + 3; count++) {
+      await last.send(last.command(write10(0, 2), { write: 1024 }));
+      last = await again(last);
+    }
+    expect(world.server.sessions()).toMatchObject([{ connections: 1, tasks: LOST_CONNECTIONS_MAX }]);
+  });
+
   test("after a logout for recovery for Time2Retain; then the tasks end and the session goes on", async () => {
     const { world, one } = await open();
     const two = one.beside(7);

@@ -3,8 +3,8 @@
  * for DefaultTime2Wait and DefaultTime2Retain together, and may be reassigned to another connection once the lost one was
  * logged out, be it by a Logout or by a login with its CID.
  *
- * Invariants: each loss ends by its timer at the latest, and its tasks with it; there are at most LOST_CONNECTIONS_MAX of
- * them; nothing is sent for a task between its loss and its reassignment.
+ * Invariants: each loss ends by its timer at the latest, and its tasks with it; there are at most LOST_CONNECTIONS_MAX, of
+ * which the oldest go first; nothing is sent for a task between its loss and its reassignment.
  */
 
 import type { Timer, Timers } from "./interfaces.ts";
@@ -56,17 +56,17 @@ export class Recovery {
   }
 
   /**
-   * Its tasks may be reassigned from now on.
+   * The tasks of the connection that was lost last under a CID may be reassigned from now on.
    *
    * @param expStatSN what its initiator had of it, if it says so
    */
   loggedOut(cid: number, expStatSN?: number): void {
-    for (const loss of this.#losses) {
-      if (loss.connection.cid !== cid) continue;
-      loss.isLoggedOut = true;
-      if (expStatSN !== undefined) loss.connection.acknowledge(expStatSN);
-      this.#arm(loss, this.retainSeconds);
-    }
+    const loss = [...this.#losses].findLast(({ connection }) => connection.cid === cid);
+    if (loss === undefined) return;
+    if (expStatSN !== undefined) loss.connection.acknowledge(expStatSN);
+    if (loss.isLoggedOut) return;
+    loss.isLoggedOut = true;
+    this.#arm(loss, this.retainSeconds);
   }
 
   /** Whether tasks of a connection may be reassigned. */

@@ -15,6 +15,8 @@ export const OUTSTANDING_R2T_MAX = 8;
 export const COMMAND_WINDOW = 128;
 /** Tasks in a session, commands marked for immediate delivery included; beyond it, TASK SET FULL. */
 export const TASKS_MAX = COMMAND_WINDOW + 16;
+/** Task management functions of a session that are under way: more than an abortion of each task. */
+export const FUNCTIONS_MAX = 2 * COMMAND_WINDOW;
 /** Commands that were aborted before they arrived and whose CmdSN is still ahead. */
 export const PLUGGED_COMMANDS_MAX = 16;
 /** Connections of a session. */

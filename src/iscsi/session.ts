@@ -83,6 +83,8 @@ export class Session {
   #awaited = 0;
   #closed = false;
   #quiet = false;
+  /** Task management functions that are not answered yet. */
+  functions = 0;
   ignored = 0;
   rejected = 0;
 

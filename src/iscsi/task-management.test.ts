@@ -1,8 +1,10 @@
-/** Task management functions that RFC 7144 adds. */
+/** Task management functions that RFC 7144 adds, and how many there may be at once. */
 
 import { describe, expect, test } from "vitest";
+import { FUNCTIONS_MAX } from "./limits.ts";
 import { bench, build, Initiator, pattern, read10, write10 } from "./testing/initiator.ts";
 
+const LOGICAL_UNIT_RESET = 5;
 const QUERY_TASK = 9;
 const QUERY_TASK_SET = 10;
 const I_T_NEXUS_RESET = 11;
@@ -102,4 +104,20 @@ describe("with iSCSIProtocolLevel=2", () => {
     const [attention] = one.receive();
     expect([attention.data[14], attention.data[15]]).toEqual([0x29, 7]);
   });
+});
+
+test("more functions than can be under way at once are rejected, and there is room again once they are answered", async () => {
+  const world = bench();
+  const initiator = await new Initiator(world).ready();
+  world.device.held = true;
+  await initiator.send(initiator.command(write10(0, 1), { write: 512, data: pattern(512) }));
+  for (let count = 0; count < FUNCTIONS_MAX; count++) {
+    expect(await manage(initiator, LOGICAL_UNIT_RESET)).toBeUndefined();
+  }
+  expect(await manage(initiator, LOGICAL_UNIT_RESET)).toEqual([0x22, 255, 0]);
+  world.device.gates[0].open();
+  await world.timers.turn();
+  const answers = initiator.receive();
+  expect([answers.length, answers.every(({ header }) => header.getUint8(2) === 0)]).toEqual([FUNCTIONS_MAX, true]);
+  expect(await manage(initiator, LOGICAL_UNIT_RESET)).toEqual([0x22, 0, 0]);
 });

@@ -6,6 +6,7 @@
  */
 
 import { PROTOCOL_LEVEL_SAM5, TaskManagement, TaskManagementResponse } from "./constants.ts";
+import { FUNCTIONS_MAX } from "./limits.ts";
 import { before, Request, readLun, TaskManagementRequest } from "./pdu.ts";
 import { Plan } from "./scsi/command.ts";
 import type { Sense } from "./scsi/sense.ts";
@@ -20,7 +21,10 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
   const tag = view.getUint32(at + TaskManagementRequest.initiatorTaskTag);
   const lun = readLun(view, at + TaskManagementRequest.lun);
   const reference = view.getUint32(at + TaskManagementRequest.referencedTaskTag);
+  session.functions++;
+  /** Called once. */
   const answer = (response: number, information = 0) => {
+    session.functions--;
     if (connection.closed) return;
     connection.replies.taskManagement(tag, response, information);
     connection.outputAdded();
@@ -40,6 +44,10 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
   const code = view.getUint8(at + TaskManagementRequest.function) & 0x7f;
   if (code >= TaskManagement.QueryTask && session.parameters.protocolLevel < PROTOCOL_LEVEL_SAM5) {
     answer(TaskManagementResponse.NotSupported);
+    return true;
+  }
+  if (session.functions > FUNCTIONS_MAX) {
+    answer(TaskManagementResponse.Rejected);
     return true;
   }
   switch (code) {

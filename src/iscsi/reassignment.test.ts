@@ -415,6 +415,19 @@ describe("time", () => {
     expect(responses(three.receive())).toEqual([DOES_NOT_EXIST, COMPLETE, [0x21, 0]]);
   });
 
+  test("of two tasks of a tag that have ended on connections that were lost, the last is answered again", async () => {
+    const { one } = await open();
+    const tag = one.itt;
+    await one.send(one.command([0, 0, 0, 0, 0, 0]));
+    const two = await again(one);
+    two.itt = tag;
+    await two.send(two.command(read10(70000, 1), { read: 512 }));
+    expect(two.receive().map((pdu) => pdu.header.getUint8(3))).toEqual([2]);
+    const three = await again(two);
+    await three.send(reassign(three, tag));
+    expect(three.receive().map((pdu) => pdu.header.getUint8(3))).toEqual([0, 2]);
+  });
+
   test("of more than may wait the oldest are given up", async () => {
     const { world, one } = await open();
     let last = one;

@@ -74,9 +74,9 @@ export class Recovery {
     return [...this.#losses].some((loss) => loss.connection === allegiance && loss.isLoggedOut);
   }
 
-  /** A task that has ended on a lost connection, whose initiator has not acknowledged its status. */
+  /** The last task of a tag that has ended on a lost connection, and whose status its initiator has not acknowledged. */
   ended(initiatorTaskTag: number): Task | undefined {
-    for (const { connection } of this.#losses) {
+    for (const { connection } of [...this.#losses].reverse()) {
       const task = connection.replies.retained?.task(initiatorTaskTag);
       if (task !== undefined) return task;
     }

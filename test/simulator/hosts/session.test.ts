@@ -31,6 +31,8 @@ async function run(mangle: Mangle | undefined, digests = false, flip = 0): Promi
     memory: world.memory,
     random: world.random,
     crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
+    // As a site has it. These hosts offer more, and know no more.
+    errorRecoveryLevel: 0,
   });
   const identity = { vendor: "ANTIPODE", product: "TEST", revision: "1", serial: "s-1", naa: 0x3000000000000001n };
   server.addTarget({ name: TARGET, luns: [{ lun: 0, device: new RamDevice(BLOCKS), identity }] });

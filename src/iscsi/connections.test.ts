@@ -7,19 +7,19 @@ import {
   build,
   concat,
   Initiator,
+  opcodes,
   type Pdu,
   pattern,
   read10,
+  responses,
   same,
   TARGET,
   text,
   write10,
 } from "./testing/initiator.ts";
 
-const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
 const loginStatus = (reply: Pdu) => reply.header.getUint16(36);
 const tags = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.header.getUint32(16));
-const responses = (pdus: readonly Pdu[]) => pdus.map((pdu) => [pdu.opcode, pdu.header.getUint8(2)]);
 
 /** A session with two connections, and the attention of its LUN out of the way. */
 async function pair(...keys: readonly string[]) {

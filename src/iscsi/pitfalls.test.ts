@@ -11,6 +11,7 @@ import {
   concat,
   INITIATOR,
   Initiator,
+  opcodes,
   type Pdu,
   pattern,
   read10,
@@ -20,7 +21,6 @@ import {
   write10,
 } from "./testing/initiator.ts";
 
-const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
 const window = ({ header }: Pdu) => [header.getUint32(28), header.getUint32(32)];
 const lun9 = { vendor: "V", product: "P", revision: "1", serial: "s", naa: 0x3n << 60n };
 

@@ -3,14 +3,24 @@
 import { describe, expect, test } from "vitest";
 import { LOST_CONNECTIONS_MAX, SESSIONS_MAX } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
-import { bench, build, concat, Initiator, type Pdu, pattern, read10, same, write10 } from "./testing/initiator.ts";
+import {
+  bench,
+  build,
+  concat,
+  Initiator,
+  opcodes,
+  type Pdu,
+  pattern,
+  read10,
+  responses,
+  same,
+  write10,
+} from "./testing/initiator.ts";
 import { cdb16 } from "./testing/scsi.ts";
 
 const LEVEL = "ErrorRecoveryLevel=2";
 const TIME2WAIT = 2;
 const TIME2RETAIN = 20;
-const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
-const responses = (pdus: readonly Pdu[]) => pdus.map((pdu) => [pdu.opcode, pdu.header.getUint8(2)]);
 const COMPLETE = [0x22, 0];
 const DOES_NOT_EXIST = [0x22, 1];
 const STILL_ALLEGIANT = [0x22, 3];

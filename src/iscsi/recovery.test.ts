@@ -9,17 +9,17 @@ import {
   build,
   concat,
   Initiator,
+  opcodes,
   type Pdu,
   pattern,
   read10,
+  responses,
   same,
   TARGET,
   write10,
 } from "./testing/initiator.ts";
 
 const LEVEL = "ErrorRecoveryLevel=1";
-const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
-const responses = (pdus: readonly Pdu[]) => pdus.map((pdu) => [pdu.opcode, pdu.header.getUint8(2)]);
 const DATA_DIGEST_ERROR = [0x3f, 2];
 const PROTOCOL_ERROR = [0x3f, 4];
 const DATA_OR_R2T = 0;

@@ -1,11 +1,21 @@
 import { describe, expect, test } from "vitest";
 import { OUTPUT_PAUSE_BYTES } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
-import { bench, build, concat, Initiator, type Pdu, pattern, read10, same, write10 } from "./testing/initiator.ts";
+import {
+  bench,
+  build,
+  concat,
+  Initiator,
+  opcodes,
+  type Pdu,
+  pattern,
+  read10,
+  same,
+  write10,
+} from "./testing/initiator.ts";
 import { RamDevice } from "./testing/world.ts";
 
 const STATUS = 3;
-const opcodes = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.opcode);
 const joined = (pdus: readonly Pdu[]) => concat(...pdus.map((pdu) => pdu.data));
 
 describe("reads", () => {

@@ -280,3 +280,8 @@ export function same(a: Uint8Array, b: Uint8Array): boolean {
 export function pattern(length: number, seed = 1): Uint8Array {
   return Uint8Array.from({ length }, (_, at) => (at * 7 + (at >> 8) * 13 + seed) & 255);
 }
+
+export const opcodes = (pdus: readonly Pdu[]) => pdus.map(({ opcode }) => opcode);
+
+/** The opcode and the response of each. */
+export const responses = (pdus: readonly Pdu[]) => pdus.map(({ opcode, header }) => [opcode, header.getUint8(2)]);

@@ -2,8 +2,7 @@
 
 import { AntipodeSystem } from "./antipode.ts";
 import { type Case, CLIENTS } from "./cases.ts";
-import { passOver } from "./clients.ts";
-import { measure, type Pace, type Series } from "./measure.ts";
+import { fill, measureAll, type Pace, type Series } from "./measure.ts";
 import type { Target } from "./target.ts";
 import { Tgtd } from "./tgtd.ts";
 import { makeVolumeFile } from "./volume-file.ts";
@@ -21,19 +20,7 @@ export async function compare(
   pace: Pace,
   onSeries: (series: Series) => void,
 ): Promise<readonly Series[]> {
-  const all: Series[] = [];
-  for (const client of CLIENTS) {
-    const able = cases.filter(({ access }) => client.can(access));
-    if (able.length === 0) continue;
-    const targets = await startTargets(workspace, client.blockBytes);
-    for (const measured of able) {
-      const series = await measure(workspace, targets, measured, client, pace);
-      all.push(series);
-      onSeries(series);
-    }
-    for (const target of targets) await target.stop();
-  }
-  return all.sort((a, b) => cases.indexOf(a.case) - cases.indexOf(b.case));
+  return measureAll(workspace, CLIENTS, cases, (blockBytes) => startTargets(workspace, blockBytes), pace, onSeries);
 }
 
 /** Both targets with their volumes full, and as much of them in memory as there can be. */
@@ -44,10 +31,6 @@ async function startTargets(workspace: Workspace, blockBytes: number): Promise<r
     await AntipodeSystem.start(workspace, options),
     await Tgtd.start(workspace, file, blockBytes, "durable"),
   ];
-  for (const target of targets) {
-    await passOver(workspace, target.readUrl, "write", VOLUME_BYTES);
-    await target.settle();
-    await passOver(workspace, target.readUrl, "read", VOLUME_BYTES);
-  }
+  for (const target of targets) await fill(workspace, target, VOLUME_BYTES);
   return targets;
 }

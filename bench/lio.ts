@@ -16,7 +16,7 @@ import { type Pace, runsOf, type Series } from "./measure.ts";
 import { PACKAGE_NAME } from "./package.ts";
 import { median, medianRatio, spread } from "./statistics.ts";
 import { type Column, figure, percent, table } from "./table.ts";
-import { THEIRS as TGTD } from "./tgtd.ts";
+import { TGTD } from "./tgtd.ts";
 import type { Workspace } from "./workspace.ts";
 
 const MiB = 1024 * 1024;

@@ -19,7 +19,7 @@ import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDiges
 import { type Soak, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
 import { figure, percent } from "./table.ts";
-import { THEIRS } from "./tgtd.ts";
+import { TGTD } from "./tgtd.ts";
 import { Workspace } from "./workspace.ts";
 
 /** On a disk on most machines, where /tmp may be memory. */
@@ -90,7 +90,7 @@ async function main(): Promise<void> {
     if (compared.length > 0) {
       console.log(`\n${COMPARE_TEXT}\n`);
       results.compare = await compare(workspace, compared, options, progress);
-      console.log(tables(results.compare, OURS, THEIRS));
+      console.log(tables(results.compare, OURS, TGTD));
     }
     if (replicated.length > 0) {
       console.log(`\n${MIRRORED_TEXT}\n`);
@@ -100,8 +100,8 @@ async function main(): Promise<void> {
     if (packaged.length > 0) {
       console.log(`\n${PACKAGE_TEXT}\n`);
       results.package = await packageBesideTgtd(workspace, packaged, options, progress);
-      console.log(tables(results.package, PACKAGE_NAME, THEIRS));
-      console.log(`\nLatencies and shares:\n\n${latencyTable(results.package, [PACKAGE_NAME, THEIRS])}`);
+      console.log(tables(results.package, PACKAGE_NAME, TGTD));
+      console.log(`\nLatencies and shares:\n\n${latencyTable(results.package, [PACKAGE_NAME, TGTD])}`);
     }
     if (digested.length > 0) {
       console.log(`\n${DIGESTS_TEXT}\n`);

@@ -4,7 +4,7 @@
  */
 
 import type { Case } from "./cases.ts";
-import type { Client, Extent } from "./clients.ts";
+import { type Client, type Extent, passOver } from "./clients.ts";
 import type { Target } from "./target.ts";
 import { cpuSeconds, peakMemoryBytes, resetPeakMemory } from "./usage.ts";
 import type { Workspace } from "./workspace.ts";
@@ -60,6 +60,34 @@ export async function measure(
   return { case: measured, client: client.name, runs };
 }
 
+/**
+ * Each case with each client that can run it, in the order of the cases.
+ *
+ * @param start the targets for a client's logical blocks; they are stopped again
+ */
+export async function measureAll(
+  workspace: Workspace,
+  clients: readonly Client[],
+  cases: readonly Case[],
+  start: (blockBytes: number) => Promise<readonly Target[]>,
+  pace: Pace,
+  onSeries: (series: Series) => void,
+): Promise<readonly Series[]> {
+  const all: Series[] = [];
+  for (const client of clients) {
+    const able = cases.filter(({ access }) => client.can(access));
+    if (able.length === 0) continue;
+    const targets = await start(client.blockBytes);
+    for (const measured of able) {
+      const series = await measure(workspace, targets, measured, client, pace);
+      all.push(series);
+      onSeries(series);
+    }
+    for (const target of targets) await target.stop();
+  }
+  return all.sort((a, b) => cases.indexOf(a.case) - cases.indexOf(b.case));
+}
+
 export function runsOf({ runs }: Series, target: string): readonly Run[] {
   return runs.filter((run) => run.target === target);
 }
@@ -112,4 +140,11 @@ async function runOnce(
 
 function urlOf(target: Target, kind: "read" | "write"): string {
   return kind === "read" ? target.readUrl : target.writeUrl;
+}
+
+/** Writes the whole volume, with what is not zero, and leaves as much of it in memory as there can be. */
+export async function fill(workspace: Workspace, target: Target, volumeBytes: number): Promise<void> {
+  await passOver(workspace, target.readUrl, "write", volumeBytes);
+  await target.settle();
+  await passOver(workspace, target.readUrl, "read", volumeBytes);
 }

@@ -4,8 +4,8 @@
  */
 
 import { type Case, CLIENTS } from "./cases.ts";
-import { DIGESTS, ownLoad, passOver } from "./clients.ts";
-import { measure, type Pace, type Series } from "./measure.ts";
+import { DIGESTS, ownLoad } from "./clients.ts";
+import { fill, measure, measureAll, type Pace, type Series } from "./measure.ts";
 import { PackageTarget } from "./package-target.ts";
 import type { Target } from "./target.ts";
 import { Tgtd } from "./tgtd.ts";
@@ -25,23 +25,16 @@ export async function packageBesideTgtd(
   onSeries: (series: Series) => void,
 ): Promise<readonly Series[]> {
   const file = makeVolumeFile(workspace.path("package-volume"), PACKAGE_VOLUME_BYTES);
-  const all: Series[] = [];
-  for (const client of [...CLIENTS, ownLoad(PACKAGE_VOLUME_BYTES)]) {
-    const able = cases.filter(({ access }) => client.can(access));
-    if (able.length === 0) continue;
+  const start = async (blockBytes: number) => {
     const targets = [
-      await PackageTarget.start(workspace, PACKAGE_NAME, file, client.blockBytes),
-      await Tgtd.start(workspace, file, client.blockBytes, "cached"),
+      await PackageTarget.start(workspace, PACKAGE_NAME, file, blockBytes),
+      await Tgtd.start(workspace, file, blockBytes, "cached"),
     ];
-    await fill(workspace, targets[0]);
-    for (const measured of able) {
-      const series = await measure(workspace, targets, measured, client, pace);
-      all.push(series);
-      onSeries(series);
-    }
-    for (const target of targets) await target.stop();
-  }
-  return all.sort((a, b) => cases.indexOf(a.case) - cases.indexOf(b.case));
+    await fill(workspace, targets[0], PACKAGE_VOLUME_BYTES);
+    return targets;
+  };
+  const clients = [...CLIENTS, ownLoad(PACKAGE_VOLUME_BYTES)];
+  return measureAll(workspace, clients, cases, start, pace, onSeries);
 }
 
 export async function packageWithDigests(
@@ -53,7 +46,7 @@ export async function packageWithDigests(
   const file = makeVolumeFile(workspace.path("digests-volume"), PACKAGE_VOLUME_BYTES);
   const client = ownLoad(PACKAGE_VOLUME_BYTES);
   const target = await PackageTarget.start(workspace, "digests", file, client.blockBytes);
-  await fill(workspace, target);
+  await fill(workspace, target, PACKAGE_VOLUME_BYTES);
   const settle = () => target.settle();
   const { pids } = target;
   const url = target.readUrl;
@@ -69,11 +62,4 @@ export async function packageWithDigests(
   }
   await target.stop();
   return all;
-}
-
-/** With what is not zero, and leaves it in the page cache. */
-async function fill(workspace: Workspace, target: Target): Promise<void> {
-  await passOver(workspace, target.writeUrl, "write", PACKAGE_VOLUME_BYTES);
-  await target.settle();
-  await passOver(workspace, target.readUrl, "read", PACKAGE_VOLUME_BYTES);
 }

@@ -22,10 +22,10 @@ const STOP_GRACE_MS = 3000;
 /** Whether a write is acknowledged once it is on the disk, or once it is in the page cache. */
 export type Writes = "durable" | "cached";
 
-export const THEIRS = "tgtd";
+export const TGTD = "tgtd";
 
 export class Tgtd implements Target {
-  readonly name = THEIRS;
+  readonly name = TGTD;
   readonly readUrl: string;
   readonly writeUrl: string;
   readonly pids: readonly number[];

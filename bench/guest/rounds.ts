@@ -10,10 +10,10 @@ import { openSync, readFileSync, writeSync } from "node:fs";
 import { cpus, release, totalmem } from "node:os";
 import { join } from "node:path";
 import { CLIENTS } from "../cases.ts";
-import { iscsiPerf, passOver } from "../clients.ts";
+import { iscsiPerf } from "../clients.ts";
 import type { GuestLine, GuestMachine, GuestPlan } from "../guest-lines.ts";
 import { LioTarget } from "../lio-target.ts";
-import { measure } from "../measure.ts";
+import { fill, measure } from "../measure.ts";
 import { PACKAGE_NAME } from "../package.ts";
 import { PackageTarget } from "../package-target.ts";
 import type { Target } from "../target.ts";
@@ -36,11 +36,7 @@ async function rounds(plan: GuestPlan, workspace: Workspace): Promise<void> {
     await LioTarget.start(file, BLOCK_BYTES),
     await Tgtd.start(workspace, file, BLOCK_BYTES, "cached"),
   ];
-  for (const target of targets) {
-    await passOver(workspace, target.writeUrl, "write", plan.volumeBytes);
-    await target.settle();
-    await passOver(workspace, target.readUrl, "read", plan.volumeBytes);
-  }
+  for (const target of targets) await fill(workspace, target, plan.volumeBytes);
   for (const [at, { case: measured, client: name }] of plan.series.entries()) {
     const client = CLIENTS.find((each) => each.name === name);
     if (client === undefined) throw new Error(`no client ${name}`);

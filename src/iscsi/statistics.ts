@@ -58,7 +58,9 @@ export class CommandCounter {
   failed = 0;
   refused = 0;
   aborted = 0;
-  deviceErrors = 0;
+  /** Commands that the unit's device failed. */
+  readErrors = 0;
+  writeErrors = 0;
 
   begun(): void {
     this.#depth++;
@@ -75,6 +77,11 @@ export class CommandCounter {
     this.#depth--;
   }
 
+  deviceFailed(writing: boolean): void {
+    if (writing) this.writeErrors++;
+    else this.readErrors++;
+  }
+
   /** Adds what another has counted. */
   take(from: CommandCounter): void {
     for (const kind of Object.values(CommandKind)) this.#latencies[kind].take(from.#latencies[kind]);
@@ -85,7 +92,8 @@ export class CommandCounter {
     this.failed += from.failed;
     this.refused += from.refused;
     this.aborted += from.aborted;
-    this.deviceErrors += from.deviceErrors;
+    this.readErrors += from.readErrors;
+    this.writeErrors += from.writeErrors;
   }
 
   snapshot(): CommandStatistics {
@@ -101,7 +109,7 @@ export class CommandCounter {
       failed: this.failed,
       refused: this.refused,
       aborted: this.aborted,
-      deviceErrors: this.deviceErrors,
+      deviceErrors: this.readErrors + this.writeErrors,
     };
   }
 }

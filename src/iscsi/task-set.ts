@@ -271,9 +271,8 @@ export class TaskSet implements TaskOwner {
     const moved = task.transferBytes;
     if (error instanceof CheckCondition) task.fail(error.sense);
     else {
-      if (task.unit !== undefined) task.unit.counter.deviceErrors++;
+      task.unit?.counter.deviceFailed(writing);
       this.#events.deviceFailed(task.unit?.lun ?? 0, error);
-      task.unit?.transfers.failed(writing);
       const sense: Sense | "BUSY" = this.view.device.host.senseFor(error, writing);
       if (sense === "BUSY") {
         task.plan = Plan.Done;

@@ -46,7 +46,7 @@ const COUNTS = [
   ...(["readMs", "writeMs"] as const),
 ] as const;
 
-const NOTHING: Counted = { ...new Transfers(), readMs: 0, writeMs: 0 };
+const NOTHING: Counted = { ...new Transfers(), readErrors: 0, writeErrors: 0, readMs: 0, writeMs: 0 };
 
 /** What was counted when a page was reset. */
 export type LogBases = Map<number, Counted>;
@@ -149,7 +149,8 @@ function withHeader(page: number, subpage: number, body: Uint8Array): Uint8Array
 
 function countedBy({ transfers, counter }: LogicalUnit): Counted {
   const { reads, writes } = counter.snapshot();
-  return { ...transfers, readMs: reads.totalMs, writeMs: writes.totalMs };
+  const { readErrors, writeErrors } = counter;
+  return { ...transfers, readErrors, writeErrors, readMs: reads.totalMs, writeMs: writes.totalMs };
 }
 
 function sinceReset(unit: LogicalUnit, page: number): Counted {

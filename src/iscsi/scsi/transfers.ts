@@ -7,9 +7,6 @@ export class Transfers {
   /** Blocks sent to initiators, and taken from them. */
   blocksSent = 0;
   blocksTaken = 0;
-  /** Commands that its device failed. */
-  readErrors = 0;
-  writeErrors = 0;
 
   read(blocks: number): void {
     this.reads++;
@@ -19,10 +16,5 @@ export class Transfers {
   wrote(blocks: number): void {
     this.writes++;
     this.blocksTaken += blocks;
-  }
-
-  failed(writing: boolean): void {
-    if (writing) this.writeErrors++;
-    else this.readErrors++;
   }
 }

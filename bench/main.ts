@@ -16,7 +16,7 @@ import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
 import { type Part, parseOptions } from "./options.ts";
 import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
-import { type Soak, soak } from "./soak.ts";
+import { GROWTH_MAX, type Soak, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
 import { figure, percent } from "./table.ts";
 import { TGTD } from "./tgtd.ts";
@@ -80,7 +80,9 @@ async function main(): Promise<void> {
   const workspace = new Workspace(options.dir);
   try {
     if (options.soak !== undefined) {
-      console.log(soakText(await soak(workspace, options.soak), options.soak));
+      const soaked = await soak(workspace, options.soak);
+      console.log(soakText(soaked, options.soak));
+      if (soaked.finalBytes > soaked.settledBytes * (1 + GROWTH_MAX)) throw new BenchFailure("its memory has grown.");
       return;
     }
     const machine = await describeMachine(workspace);
@@ -127,7 +129,7 @@ async function main(): Promise<void> {
 function soakText({ requests, visits, settledBytes, finalBytes }: Soak, minutes: number): string {
   const [settled, final] = [settledBytes, finalBytes].map((bytes) => figure(bytes / (1024 * 1024)));
   const change = percent(finalBytes / settledBytes - 1);
-  return `${minutes} minutes: ${visits} visits, ${requests} requests; resident ${settled} MiB after a tenth, ${final} MiB at the end: ${change}`;
+  return `${minutes} minutes: ${visits} visits, ${requests} requests; resident ${settled} MiB after a tenth of it, ${final} MiB at the end: ${change}`;
 }
 
 function tables(all: readonly Series[], ours: string, theirs: string): string {

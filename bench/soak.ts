@@ -16,13 +16,17 @@ const VOLUME_BYTES = 256 * MiB;
 const HOSTS = 3;
 const STAY_SECONDS_MAX = 8;
 const SAMPLE_MS = 1000;
-/** What the runtime needs to have compiled and pooled all that it will. */
+/** What the runtime needs to have compiled and pooled all that it will: of half an hour the first three minutes. */
 const SETTLED_SHARE = 0.1;
+/** What is resident swings with the load and with the runtime's collections; medians over this share of the time don't. */
+const WINDOW_SHARE = 0.1;
+/** What the memory may have grown by since then. */
+export const GROWTH_MAX = 0.1;
 
 export interface Soak {
   readonly requests: number;
   readonly visits: number;
-  /** Resident bytes, medians over a twentieth of the time each: after the first tenth, and at the end. */
+  /** Resident bytes, medians over a tenth of the time each: after the first tenth, and at the end. */
   readonly settledBytes: number;
   readonly finalBytes: number;
   /** One for each second. */
@@ -72,9 +76,9 @@ function pick<T>(from: readonly T[]): T {
 
 /** @param samples in the order they were taken */
 export function growth(samples: readonly number[]): Pick<Soak, "settledBytes" | "finalBytes"> {
-  const width = Math.max(1, Math.floor(samples.length * SETTLED_SHARE * 0.5));
-  const settled = Math.floor(samples.length * SETTLED_SHARE);
   if (samples.length < 10) throw new BenchFailure("the soak was too short to say anything.");
+  const width = Math.floor(samples.length * WINDOW_SHARE);
+  const settled = Math.floor(samples.length * SETTLED_SHARE);
   return {
     settledBytes: median(samples.slice(settled, settled + width)),
     finalBytes: median(samples.slice(-width)),

@@ -1,25 +1,42 @@
 /**
- * A pool of page-aligned buffers in a few sizes. It bounds only what it keeps; who takes buffers has a budget.
- * A buffer taken is longer than asked for where the sizes are coarser.
+ * A pool of page-aligned buffers in a few sizes, for all sessions of a server. A buffer taken is longer than asked for where
+ * the sizes are coarser.
+ *
+ * Invariants: free buffers are at most RETAINED_BYTES_MAX, and where that is reached those of the size that most is kept of
+ * give way. What is in use it does not bound: whoever takes buffers has a budget of his own, and heeds `scarce`.
  */
 
 import type { Memory } from "./interfaces.ts";
-import { PIECE_BYTES_MAX, RETAINED_BYTES_MAX } from "./limits.ts";
+import { PIECE_BYTES_MAX, RETAINED_BYTES_MAX, SHARED_BUDGET_BYTES, SHARED_BUDGET_FACTOR_MAX } from "./limits.ts";
 
 const SIZES = [4096, 65536, 262144, PIECE_BYTES_MAX] as const;
 
 export class BufferPool {
   readonly #memory: Memory;
+  readonly #budget: number;
   readonly #free: Uint8Array[][] = SIZES.map(() => []);
   #retained = 0;
+  #inUse = 0;
 
-  constructor(memory: Memory) {
+  constructor(memory: Memory, budget = SHARED_BUDGET_BYTES) {
     this.#memory = memory;
+    this.#budget = budget;
+  }
+
+  /** Whether so much is in use that who has a buffer should not take another. */
+  get scarce(): boolean {
+    return this.#inUse >= this.#budget;
+  }
+
+  /** Whether so much is in use that only who could not go on without a buffer should take one. */
+  get exhausted(): boolean {
+    return this.#inUse >= this.#budget * SHARED_BUDGET_FACTOR_MAX;
   }
 
   /** Its content is what the last user left. `bytes` is at most PIECE_BYTES_MAX. */
   take(bytes: number): Uint8Array {
     const size = bufferBytes(bytes);
+    this.#inUse += size;
     const buffer = this.#free[SIZES.indexOf(size)].pop();
     if (buffer === undefined) return this.#memory.allocate(size);
     this.#retained -= size;
@@ -27,18 +44,28 @@ export class BufferPool {
   }
 
   give(buffer: Uint8Array): void {
-    if (this.#retained + buffer.length > RETAINED_BYTES_MAX) {
-      this.#memory.free(buffer);
-      return;
-    }
+    this.#inUse -= buffer.length;
     this.#retained += buffer.length;
     this.#free[SIZES.indexOf(buffer.length as (typeof SIZES)[number])].push(buffer);
+    while (this.#retained > RETAINED_BYTES_MAX) this.#freeOne();
   }
 
   /** Gives back to the allocator what is not in use. */
   trim(): void {
     for (const list of this.#free) for (const buffer of list.splice(0)) this.#memory.free(buffer);
     this.#retained = 0;
+  }
+
+  #freeOne(): void {
+    let [most, bytes] = [0, 0];
+    for (let i = 0; i < SIZES.length; i++) {
+      const kept = this.#free[i].length * SIZES[i];
+      if (kept > bytes) [most, bytes] = [i, kept];
+    }
+    const buffer = this.#free[most].pop();
+    if (buffer === undefined) throw new Error("free buffers that no list has");
+    this.#retained -= buffer.length;
+    this.#memory.free(buffer);
   }
 }
 

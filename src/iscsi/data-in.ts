@@ -114,7 +114,8 @@ export class DataInTransfers {
   }
 
   #hasRoom(): boolean {
-    return this.#replies.output.queuedBytes < READ_AHEAD_BYTES && this.#bytesHeld < READ_BUDGET_BYTES;
+    if (this.#replies.output.queuedBytes >= READ_AHEAD_BYTES) return false;
+    return this.#bytesHeld === 0 || (this.#bytesHeld < READ_BUDGET_BYTES && !this.#buffers.scarce);
   }
 
   #readInPlace(task: Task, unit: LogicalUnit, bytes: number): void {

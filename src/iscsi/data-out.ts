@@ -27,6 +27,8 @@ export class DataOutTransfers {
   /** Tasks that wait for a buffer before their next R2T, first come first served. */
   readonly #waiting: Task[] = [];
   #bytesHeld = 0;
+  /** What is held for tasks whose turn has not come: no end of theirs will free it for those whose turn has. */
+  #bytesIdle = 0;
   readonly #budget: number;
   /** One where data may be lost: what it is asked for again would not come in order otherwise. */
   readonly #outstandingR2TMax: number;
@@ -61,8 +63,9 @@ export class DataOutTransfers {
     }
     task.unsolicitedEnd = Math.min(this.#parameters.firstBurstLength, length);
     if (task.wanted === 0 || (immediate === 0 && !task.unsolicitedOpen)) return true;
-    if (this.#fits(PIECE_BYTES_MAX)) {
+    if (this.#bytesHeld === 0 || this.#fits(PIECE_BYTES_MAX)) {
       this.#beginPiece(task, task.wanted);
+      this.#setIdle(task, task.buffer?.length ?? 0);
       return true;
     }
     const { blockSize } = unitOf(task);
@@ -70,7 +73,7 @@ export class DataOutTransfers {
       task.plan === Plan.Collect
         ? task.wanted
         : Math.min(Math.ceil(task.unsolicitedEnd / blockSize) * blockSize, task.wanted);
-    if (this.#bytesHeld + bufferBytes(unsolicited) > this.#budget) {
+    if (this.#buffers.exhausted || this.#bytesHeld + bufferBytes(unsolicited) > this.#budget) {
       task.wanted = 0;
       task.transferBytes = 0;
       task.plan = Plan.Done;
@@ -78,11 +81,13 @@ export class DataOutTransfers {
       return false;
     }
     this.#beginPiece(task, unsolicited);
+    this.#setIdle(task, task.buffer?.length ?? 0);
     return true;
   }
 
   /** Goes on with a task whose turn has come: what was received already may be all. */
   start(task: Task): void {
+    this.#setIdle(task, 0);
     if (task.unsolicitedOpen || task.ending) return;
     if (task.wanted === 0) {
       // Without its data such a command can't be carried out, nor in part.
@@ -199,6 +204,7 @@ export class DataOutTransfers {
   release(task: Task): void {
     task.r2ts.length = 0;
     this.#forget(task);
+    this.#setIdle(task, 0);
     if (task.buffer !== undefined) {
       const { buffer } = task;
       task.buffer = undefined;
@@ -210,15 +216,24 @@ export class DataOutTransfers {
   resumeWaiting(): void {
     while (this.#waiting.length > 0) {
       const task = this.#waiting[0];
-      if (!this.#fits(bufferBytes(nextPieceBytes(task)))) return;
+      if (!this.#mayTake(bufferBytes(nextPieceBytes(task)))) return;
       this.#waiting.shift();
       this.#advance(task);
     }
   }
 
+  /** Of a task whose turn has come: one such may always have a piece, whatever all others hold. */
+  #mayTake(bytes: number): boolean {
+    return this.#bytesHeld === this.#bytesIdle || this.#fits(bytes);
+  }
+
   #fits(bytes: number): boolean {
-    // One piece may always be had: a session with a small budget goes on, one piece at a time.
-    return this.#bytesHeld === 0 || this.#bytesHeld + bytes <= this.#budget - UNSOLICITED_RESERVE_BYTES;
+    return !this.#buffers.scarce && this.#bytesHeld + bytes <= this.#budget - UNSOLICITED_RESERVE_BYTES;
+  }
+
+  #setIdle(task: Task, bytes: number): void {
+    this.#bytesIdle += bytes - task.idleBytes;
+    task.idleBytes = bytes;
   }
 
   #beginPiece(task: Task, upTo: number): void {
@@ -238,7 +253,7 @@ export class DataOutTransfers {
   #advance(task: Task): void {
     while (!task.ending && !task.aborted) {
       if (task.buffer === undefined) {
-        if (!this.#fits(bufferBytes(nextPieceBytes(task)))) {
+        if (!this.#mayTake(bufferBytes(nextPieceBytes(task)))) {
           this.#waiting.push(task);
           return;
         }

@@ -55,7 +55,11 @@ export const OUTPUT_CHUNK_BYTES = 256 * KiB;
 export const ZERO_COPY_BYTES_MIN = 64 * KiB;
 /** A Data-Out of this size or more that arrives in parts goes straight into its task's buffer. */
 export const STREAM_BYTES_MIN = 8 * KiB;
-/** Free buffers that a target keeps for reuse. */
+/** Data of all sessions of a server: beyond it, each goes on with one buffer at a time. */
+export const SHARED_BUDGET_BYTES = 128 * MiB;
+/** As many times of it, and data that came without being asked for gets TASK SET FULL. */
+export const SHARED_BUDGET_FACTOR_MAX = 2;
+/** Free buffers that a server keeps for reuse. */
 export const RETAINED_BYTES_MAX = 64 * MiB;
 
 export const SESSIONS_MAX = 256;

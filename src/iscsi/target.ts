@@ -62,6 +62,11 @@ export interface ServerOptions {
   readonly errorRecoveryLevel?: 0 | 1 | 2;
   /** Bytes of write data that one session may hold; WRITE_BUDGET_BYTES unless given. */
   readonly writeBudget?: number;
+  /**
+   * Bytes of data that all sessions together may hold before each goes on with one buffer of at most 1 MiB at a time;
+   * SHARED_BUDGET_BYTES unless given.
+   */
+  readonly sharedBudget?: number;
 }
 
 export interface TargetSpec extends TargetAccess {
@@ -230,7 +235,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
   constructor(options: ServerOptions) {
     this.#options = options;
     this.timers = options.timers;
-    this.buffers = new BufferPool(options.memory);
+    this.buffers = new BufferPool(options.memory, options.sharedBudget);
     this.chunks = new ChunkPool(options.memory);
     this.crc32c = options.crc32c;
     this.#hashes = options.hashes ?? {};

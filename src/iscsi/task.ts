@@ -66,6 +66,8 @@ export class Task extends Command {
   buffer: Uint8Array | undefined;
   pieceStart = 0;
   pieceEnd = 0;
+  /** Of its buffer, while its turn has not come. */
+  idleBytes = 0;
 
   /** Bytes sent, and bytes to send, of a read. */
   sent = 0;
@@ -127,6 +129,7 @@ export class Task extends Command {
     this.buffer = undefined;
     this.pieceStart = 0;
     this.pieceEnd = 0;
+    this.idleBytes = 0;
     this.sent = 0;
     this.readEnd = 0;
     this.burst = 0;

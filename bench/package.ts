@@ -9,7 +9,7 @@ import { fill, measure, measureAll, type Pace, type Series } from "./measure.ts"
 import { PackageTarget } from "./package-target.ts";
 import type { Target } from "./target.ts";
 import { Tgtd } from "./tgtd.ts";
-import { makeVolumeFile } from "./volume-file.ts";
+import { makeCachedVolumeFile } from "./volume-file.ts";
 import type { Workspace } from "./workspace.ts";
 
 const MiB = 1024 * 1024;
@@ -24,7 +24,7 @@ export async function packageBesideTgtd(
   pace: Pace,
   onSeries: (series: Series) => void,
 ): Promise<readonly Series[]> {
-  const file = makeVolumeFile(workspace.path("package-volume"), PACKAGE_VOLUME_BYTES);
+  const file = makeCachedVolumeFile(workspace.path("package-volume"), PACKAGE_VOLUME_BYTES);
   const start = async (blockBytes: number) => {
     const targets = [
       await PackageTarget.start(workspace, PACKAGE_NAME, file, blockBytes),
@@ -43,7 +43,7 @@ export async function packageWithDigests(
   pace: Pace,
   onSeries: (series: Series) => void,
 ): Promise<readonly Series[]> {
-  const file = makeVolumeFile(workspace.path("digests-volume"), PACKAGE_VOLUME_BYTES);
+  const file = makeCachedVolumeFile(workspace.path("digests-volume"), PACKAGE_VOLUME_BYTES);
   const client = ownLoad(PACKAGE_VOLUME_BYTES);
   const target = await PackageTarget.start(workspace, "digests", file, client.blockBytes);
   await fill(workspace, target, PACKAGE_VOLUME_BYTES);

@@ -18,7 +18,7 @@ import { PACKAGE_NAME } from "../package.ts";
 import { PackageTarget } from "../package-target.ts";
 import type { Target } from "../target.ts";
 import { Tgtd } from "../tgtd.ts";
-import { makeVolumeFile } from "../volume-file.ts";
+import { makeCachedVolumeFile } from "../volume-file.ts";
 import { Workspace } from "../workspace.ts";
 
 const MiB = 1024 * 1024;
@@ -30,7 +30,7 @@ const lines = openSync(lineDevice, "a");
 const say = (line: GuestLine) => void writeSync(lines, `${JSON.stringify(line)}\n`);
 
 async function rounds(plan: GuestPlan, workspace: Workspace): Promise<void> {
-  const file = makeVolumeFile(join(disk, "volume"), plan.volumeBytes);
+  const file = makeCachedVolumeFile(join(disk, "volume"), plan.volumeBytes);
   const targets: readonly Target[] = [
     await PackageTarget.start(workspace, PACKAGE_NAME, file, BLOCK_BYTES),
     await LioTarget.start(file, BLOCK_BYTES),

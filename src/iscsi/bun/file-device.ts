@@ -21,10 +21,10 @@ const syncFile = promisify(fdatasync);
 const ZEROS = new Uint8Array(1024 * 1024);
 /** Larger writes would keep everybody else waiting while they are copied. */
 const AT_ONCE_BYTES_MAX = 128 * 1024;
-/** The kernel makes who writes wait while too much is unwritten. A write that took so long was held up... */
-const HELD_UP_MS = 2;
-/** ...and for so long others are left to a thread, which may wait. */
-const PATIENCE_MS = 100;
+/** The kernel makes who writes wait while too much is unwritten. A write that took longer was held up... */
+const HELD_UP_MS = 5;
+/** ...and for so many times as long others are left to a thread, which may wait: everybody waits for a tenth of the time at most. */
+const PATIENCE_FACTOR = 10;
 
 export interface FileOptions {
   /** 512 or 4096 bytes, which is the default. */
@@ -77,7 +77,7 @@ export class FileDevice implements BlockDevice {
     if (from.length > AT_ONCE_BYTES_MAX || before < this.#heldUpUntil) return this.#write(offset, from);
     const written = writeSync(this.#fd, from, 0, from.length, offset);
     const after = performance.now();
-    if (after - before > HELD_UP_MS) this.#heldUpUntil = after + PATIENCE_MS;
+    if (after - before > HELD_UP_MS) this.#heldUpUntil = after + (after - before) * PATIENCE_FACTOR;
     return written === from.length ? undefined : this.#write(offset + written, from.subarray(written));
   }
 

@@ -4,6 +4,7 @@ import { join } from "node:path";
 import { afterAll, afterEach, describe, expect, it } from "vitest";
 import type { BlockDevice } from "../interfaces.ts";
 import { BufferDevice, FileDevice, type FileOptions } from "./index.ts";
+import { find } from "./page-cache.ts";
 
 const BLOCKS = 1024;
 const folder = mkdtempSync(join(tmpdir(), "devices-"));
@@ -95,4 +96,10 @@ it("with a write cache writes at once, but for what has FUA", async () => {
   await forced;
   const content = readFileSync(path);
   expect([0, 1, 2, 3].map((block) => content[block * 4096])).toEqual([7, 5, 6, 7]);
+});
+
+it("says what a file needs where it is not there", () => {
+  expect(() => find("libc.so.none")).toThrow(
+    "a FileDevice needs Linux with glibc: there is no preadv2 in libc.so.none",
+  );
 });

@@ -9,7 +9,7 @@ import { close, constants, fdatasync, fstatSync, open, read, write, writeSync } 
 import { promisify } from "node:util";
 import type { BlockDevice, Pending, WriteOptions } from "../interfaces.ts";
 import { BLOCK_BYTES, blocksOf } from "./blocks.ts";
-import { readFromPageCache } from "./page-cache.ts";
+import { type PageCacheRead, pageCacheRead } from "./page-cache.ts";
 
 const openFile = promisify(open);
 const closeFile = promisify(close);
@@ -38,26 +38,36 @@ export class FileDevice implements BlockDevice {
   readonly blockCount: number;
   readonly volatileCache: boolean;
   readonly #fd: number;
+  readonly #readFromPageCache: PageCacheRead;
   #heldUpUntil = 0;
 
   /**
    * @param path of a file that is there; its size is that of the device
-   * Rejects as the file system does, or with a `RangeError` where it is no whole number of blocks.
+   * Rejects as the file system does, with a `RangeError` where it is no whole number of blocks, or with an error that says so
+   * where this is not Linux with glibc.
    */
   static async open(
     path: string,
     { blockSize = BLOCK_BYTES, writeCache = false }: FileOptions = {},
   ): Promise<FileDevice> {
+    const readFromPageCache = pageCacheRead();
     const fd = await openFile(path, constants.O_RDWR | (writeCache ? 0 : constants.O_DSYNC));
     try {
-      return new FileDevice(fd, blocksOf(fstatSync(fd).size, blockSize), blockSize, writeCache);
+      return new FileDevice(fd, blocksOf(fstatSync(fd).size, blockSize), blockSize, writeCache, readFromPageCache);
     } catch (error) {
       await closeFile(fd);
       throw error;
     }
   }
 
-  private constructor(fd: number, blockCount: number, blockSize: number, writeCache: boolean) {
+  private constructor(
+    fd: number,
+    blockCount: number,
+    blockSize: number,
+    writeCache: boolean,
+    readFromPageCache: PageCacheRead,
+  ) {
+    this.#readFromPageCache = readFromPageCache;
     this.#fd = fd;
     this.blockCount = blockCount;
     this.blockSize = blockSize;
@@ -66,7 +76,7 @@ export class FileDevice implements BlockDevice {
 
   read(lba: number, into: Uint8Array): Pending {
     const offset = lba * this.blockSize;
-    return readFromPageCache(this.#fd, into, offset) ? undefined : this.#read(offset, into);
+    return this.#readFromPageCache(this.#fd, into, offset) ? undefined : this.#read(offset, into);
   }
 
   write(lba: number, from: Uint8Array, options?: WriteOptions): Pending {

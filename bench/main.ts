@@ -16,7 +16,7 @@ import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
 import { type Part, parseOptions } from "./options.ts";
 import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
-import { GROWTH_MAX, type Soak, soak } from "./soak.ts";
+import { GROWTH_MAX, growthOf, type Soak, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
 import { figure, percent } from "./table.ts";
 import { TGTD } from "./tgtd.ts";
@@ -82,7 +82,7 @@ async function main(): Promise<void> {
     if (options.soak !== undefined) {
       const soaked = await soak(workspace, options.soak);
       console.log(soakText(soaked, options.soak));
-      if (soaked.finalBytes > soaked.settledBytes * (1 + GROWTH_MAX)) throw new BenchFailure("its memory has grown.");
+      if (growthOf(soaked) > GROWTH_MAX) throw new BenchFailure("its memory has grown.");
       return;
     }
     const machine = await describeMachine(workspace);
@@ -126,10 +126,9 @@ async function main(): Promise<void> {
   }
 }
 
-function soakText({ requests, visits, settledBytes, finalBytes }: Soak, minutes: number): string {
-  const [settled, final] = [settledBytes, finalBytes].map((bytes) => figure(bytes / (1024 * 1024)));
-  const change = percent(finalBytes / settledBytes - 1);
-  return `${minutes} minutes: ${visits} visits, ${requests} requests; resident ${settled} MiB after a tenth of it, ${final} MiB at the end: ${change}`;
+function soakText(soaked: Soak, minutes: number): string {
+  const resident = soaked.residentBytes.map((bytes) => figure(bytes / (1024 * 1024))).join(" ");
+  return `${minutes} minutes: ${soaked.visits} visits, ${soaked.requests} requests; resident MiB, by tenths of the time: ${resident}; from the second to the last: ${percent(growthOf(soaked))}`;
 }
 
 function tables(all: readonly Series[], ours: string, theirs: string): string {

@@ -3,7 +3,7 @@
  * it was after the first minutes.
  */
 
-import { DIGESTS, ownLoad } from "./clients.ts";
+import { type Access, DIGESTS, ownLoad } from "./clients.ts";
 import { BenchFailure } from "./failure.ts";
 import { PackageTarget } from "./package-target.ts";
 import { median } from "./statistics.ts";
@@ -11,26 +11,22 @@ import { residentBytes } from "./usage.ts";
 import { makeVolumeFile } from "./volume-file.ts";
 import type { Workspace } from "./workspace.ts";
 
-const MiB = 1024 * 1024;
+const KiB = 1024;
+const MiB = 1024 * KiB;
 const VOLUME_BYTES = 256 * MiB;
 const HOSTS = 3;
 const STAY_SECONDS_MAX = 8;
 const SAMPLE_MS = 1000;
-/** What the runtime needs to have compiled and pooled all that it will: of half an hour the first three minutes. */
-const SETTLED_SHARE = 0.1;
-/** What is resident swings with the load and with the runtime's collections; medians over this share of the time don't. */
-const WINDOW_SHARE = 0.1;
+/** What is resident swings with the load and with the runtime's collections; medians of parts of the time don't. */
+const PARTS = 10;
 /** What the memory may have grown by since then. */
 export const GROWTH_MAX = 0.1;
 
 export interface Soak {
   readonly requests: number;
   readonly visits: number;
-  /** Resident bytes, medians over a tenth of the time each: after the first tenth, and at the end. */
-  readonly settledBytes: number;
-  readonly finalBytes: number;
-  /** One for each second. */
-  readonly samples: readonly number[];
+  /** Resident bytes, the median of each tenth of the time. In the first the runtime compiles and pools what it will. */
+  readonly residentBytes: readonly number[];
 }
 
 export async function soak(workspace: Workspace, minutes: number): Promise<Soak> {
@@ -41,12 +37,12 @@ export async function soak(workspace: Workspace, minutes: number): Promise<Soak>
   const samples: number[] = [];
   const sampling = setInterval(() => samples.push(residentBytes(target.pids)), SAMPLE_MS);
   let [requests, visits] = [0, 0];
+  const loads = shuffledLoads();
   const visit = async (): Promise<void> => {
     while (performance.now() < end) {
-      const load = drawLoad();
       const url = Math.random() < 0.3 ? target.readUrl + DIGESTS : target.readUrl;
       const seconds = 1 + Math.random() * STAY_SECONDS_MAX;
-      requests += (await client.run(workspace, url, load, { seconds, requests: 0 })).requests;
+      requests += (await client.run(workspace, url, loads.next().value, { seconds, requests: 0 })).requests;
       visits++;
     }
   };
@@ -56,31 +52,35 @@ export async function soak(workspace: Workspace, minutes: number): Promise<Soak>
     clearInterval(sampling);
   }
   await target.stop();
-  return { requests, visits, samples, ...growth(samples) };
+  return { requests, visits, residentBytes: mediansOfParts(samples) };
 }
 
-function drawLoad() {
-  const requestBytes = pick([4096, 4096, 16 * 1024, 64 * 1024, MiB]);
-  return {
-    kind: pick(["read", "write"] as const),
-    order: pick(["random", "sequential"] as const),
-    requestBytes,
-    depth: requestBytes === MiB ? pick([1, 4, 8]) : pick([1, 8, 32]),
-    sessions: pick([1, 1, 4, 32]),
-  };
-}
+const LOADS: readonly Access[] = (["read", "write"] as const).flatMap((kind) =>
+  (["random", "sequential"] as const).flatMap((order) =>
+    [4 * KiB, 16 * KiB, 64 * KiB, MiB].flatMap((requestBytes) =>
+      [1, 4, 32].flatMap((sessions) =>
+        [1, requestBytes === MiB ? 8 : 32].map((depth) => ({ kind, order, requestBytes, sessions, depth })),
+      ),
+    ),
+  ),
+);
 
-function pick<T>(from: readonly T[]): T {
-  return from[Math.floor(Math.random() * from.length)];
+/** Each load once, in an order drawn anew, and again: a round is about three minutes, so that any three minutes are much alike. */
+function* shuffledLoads(): Generator<Access, never> {
+  for (;;) {
+    const left = [...LOADS];
+    while (left.length > 0) yield* left.splice(Math.floor(Math.random() * left.length), 1);
+  }
 }
 
 /** @param samples in the order they were taken */
-export function growth(samples: readonly number[]): Pick<Soak, "settledBytes" | "finalBytes"> {
-  if (samples.length < 10) throw new BenchFailure("the soak was too short to say anything.");
-  const width = Math.floor(samples.length * WINDOW_SHARE);
-  const settled = Math.floor(samples.length * SETTLED_SHARE);
-  return {
-    settledBytes: median(samples.slice(settled, settled + width)),
-    finalBytes: median(samples.slice(-width)),
-  };
+export function mediansOfParts(samples: readonly number[]): readonly number[] {
+  if (samples.length < PARTS) throw new BenchFailure("the soak was too short to say anything.");
+  const edge = (part: number) => Math.floor((samples.length * part) / PARTS);
+  return Array.from({ length: PARTS }, (_, part) => median(samples.slice(edge(part), edge(part + 1))));
+}
+
+/** By what share more is resident in the last part than in the second. */
+export function growthOf({ residentBytes }: Soak): number {
+  return residentBytes[PARTS - 1] / residentBytes[1] - 1;
 }

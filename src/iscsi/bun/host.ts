@@ -14,6 +14,7 @@ import type {
   Random,
   Timers,
 } from "../interfaces.ts";
+import { pageMemory } from "./page-memory.ts";
 
 /** How long a peer may take to close its side once ours is closed. */
 const CLOSE_PATIENCE_MS = 2000;
@@ -38,7 +39,7 @@ export function bunHost(): BunHost {
       },
       afterTurn: (run) => void setImmediate(run),
     },
-    memory: { allocate: (bytes) => new Uint8Array(bytes), free: () => {} },
+    memory: pageMemory(),
     random: { below: (bound) => randomInt(bound) },
     hashes: { md5: hash("md5"), sha1: hash("sha1"), sha256: hash("sha256"), "sha3-256": hash("sha3-256") },
   };

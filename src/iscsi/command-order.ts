@@ -141,6 +141,14 @@ export class CommandOrder {
     return true;
   }
 
+  /** All commands before a CmdSN of the window count as come and aborted, those too that wait for their turn. */
+  plugUntil(cmdSN: number): void {
+    if (!before(this.expCmdSN, cmdSN) || before((this.maxCmdSN + 1) >>> 0, cmdSN)) return;
+    for (const [one, command] of this.#early) if (before(one, cmdSN)) this.#remove(one, command);
+    for (const one of this.#plugged) if (before(one, cmdSN) && this.#plugged.delete(one)) this.waiting--;
+    this.expCmdSN = cmdSN;
+  }
+
   /** What has come early on a connection that is gone counts as not come: its initiator may send it again. */
   forget(owner: EarlyOwner): void {
     for (const [cmdSN, command] of this.#early) if (command.owner === owner) this.#remove(cmdSN, command);

@@ -354,6 +354,85 @@ describe("task management", () => {
     expect(two.receive()).toEqual([]);
   });
 
+  test.each([
+    ["ABORT TASK SET", 2],
+    ["CLEAR TASK SET", 4],
+    ["LOGICAL UNIT RESET", 5],
+    ["TARGET WARM RESET", 6],
+    ["I_T NEXUS RESET", 11],
+  ])("%s spares what came after it by CmdSN, and was brought sooner by another connection", async (_, code) => {
+    const { world, one, two } = await pair("iSCSIProtocolLevel=2");
+    world.device.held = true;
+    await one.send(one.command(read10(0, 1), { read: 512 }));
+    await two.send(two.command(read10(1, 1), { read: 512 }));
+    const late = tmf(one, code);
+    const spared = two.itt;
+    await two.send(two.command(read10(2, 1), { read: 512 }));
+    await one.send(late);
+    for (const gate of world.device.gates.splice(0)) gate.open();
+    await world.timers.turn();
+    expect(responses(one.receive())).toEqual([[0x22, 0]]);
+    const [data, ...more] = two.receive();
+    expect([data.opcode, ...tags([data]), more]).toEqual([0x25, spared, []]);
+    expect(world.server.sessions()[0].tasks).toBe(0);
+  });
+
+  test("on a task set concerns an immediate command before it, and none after a function that had its turn", async () => {
+    const { world, one, two } = await pair();
+    world.device.held = true;
+    const immediate = (command: Uint8Array) => {
+      command[0] |= 0x40;
+      one.cmdSN--;
+      return command;
+    };
+    await one.send(immediate(one.command(read10(0, 1), { read: 512 })));
+    const ordinary = build(0x02, { flags: 0x82, itt: 5002, words: { 24: one.cmdSN++ } });
+    const spared = two.itt;
+    await two.send(immediate(two.command(read10(1, 1), { read: 512 })));
+    await one.send(ordinary);
+    for (const gate of world.device.gates.splice(0)) gate.open();
+    await world.timers.turn();
+    const [data] = two.receive();
+    expect(tags([data])).toEqual([spared]);
+    await two.send(acknowledge(two, data.header.getUint32(24) + 1));
+    expect(responses(one.receive())).toEqual([[0x22, 0]]);
+  });
+
+  test.each([
+    ["TARGET WARM RESET", 6],
+    ["TARGET COLD RESET", 7],
+  ])("%s waits for no command that is missing: it, and what waits for it, count as aborted", async (_, code) => {
+    const { world, one, two } = await pair();
+    const missing = one.command(read10(0, 1), { read: 512 });
+    const waits = two.command(write10(1, 1), { write: 512, data: pattern(512) });
+    await two.send(waits);
+    await one.send(tmf(one, code));
+    expect(responses(one.receive())[0]).toEqual([0x22, 0]);
+    if (code === 6) {
+      await one.send(missing, one.command([0, 0, 0, 0, 0, 0]));
+      // The reset's unit attention is all that is told.
+      expect(responses(one.receive())).toEqual([[0x21, 0]]);
+    }
+    expect(two.receive().filter(({ opcode }) => opcode === 0x21)).toEqual([]);
+    expect(world.device.calls.some((call) => call.startsWith("write 1"))).toBe(false);
+    world.timers.advance(MISSING_COMMAND_MILLIS);
+    expect(world.server.sessions().length).toBe(code === 6 ? 1 : 0);
+  });
+
+  test("a TARGET WARM RESET leaves what comes after it to wait no longer", async () => {
+    const { one, two } = await pair();
+    const missing = one.command(read10(0, 1), { read: 512 });
+    const reset = tmf(one, 6);
+    const after = two.itt;
+    await two.send(two.command(read10(1, 1), { read: 512 }));
+    expect(two.receive()).toEqual([]);
+    await one.send(reset);
+    // It meets the reset's unit attention.
+    expect(tags(two.receive().filter(({ opcode }) => opcode === 0x21))).toEqual([after]);
+    await one.send(missing);
+    expect(opcodes(one.receive()).filter((opcode) => opcode !== 0x22)).toEqual([]);
+  });
+
   test("on a task set is answered once what was sent on other connections is acknowledged", async () => {
     const { one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));

@@ -28,8 +28,11 @@ export interface SessionHost {
   readonly timers: Timers;
   /** Records of SendTargets, one for a target or for all that this initiator may use. */
   sendTargets(which: "All" | string, initiatorName: string, local: string, portal: Portal): string | undefined;
-  /** Resets a unit, or all that this initiator is given, for every session; `done` once their tasks have ended. */
-  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void;
+  /**
+   * Resets a unit, or all that this initiator is given, for every session; of the one that asks for it, what came before a
+   * CmdSN. `done` once their tasks have ended.
+   */
+  reset(unit: LogicalUnit | undefined, by: Session, cmdSN: number, done: () => void): void;
   /** Ends every session of the target. */
   coldReset(targetName: string): void;
   deviceFailed(targetName: string, lun: number, error: unknown): void;
@@ -142,8 +145,8 @@ export class Session {
     return this.tasks?.view.unit(lun);
   }
 
-  reset(unit: LogicalUnit | undefined, done: () => void): void {
-    this.#host.reset(unit, this, done);
+  reset(unit: LogicalUnit | undefined, cmdSN: number, done: () => void): void {
+    this.#host.reset(unit, this, cmdSN, done);
   }
 
   coldReset(): void {
@@ -263,15 +266,18 @@ export class Session {
     this.tasks?.view.nexusOf(unit)?.attention(sense);
   }
 
-  /** Ends its tasks, its copies and what its nexuses hold, SAM-5 I_T NEXUS RESET; `done` once they have ended. */
-  resetNexus(done: () => void): void {
-    const { view } = this.tasks ?? {};
+  /** Ends its tasks before a CmdSN, its copies and what its nexuses hold, SAM-5 I_T NEXUS RESET; `done` once they have ended. */
+  resetNexus(cmdSN: number, done: () => void): void {
+    const { tasks } = this;
+    const { view } = tasks ?? {};
     for (const unit of view?.units() ?? []) {
       unit.reservations.nexusLost(this.initiatorPort);
       this.attention(unit, Senses.NexusLoss);
     }
     const copying = view?.device.host.copies.nexusLost(this.initiatorPort);
-    this.endTasks(undefined, copying === undefined ? done : () => void copying.then(done));
+    const ended = copying === undefined ? done : () => void copying.then(done);
+    if (tasks === undefined) ended();
+    else tasks.abort(tasks.tasksBefore(cmdSN, EVERY), ended);
   }
 
   /** Asks the initiator to log out. If it does not in so many seconds, the session ends. */
@@ -354,4 +360,5 @@ const NO_TASKS: TaskOwner = {
   readsAgain() {},
 };
 
+const EVERY = () => true;
 const NOTHING_MORE = () => {};

@@ -552,7 +552,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     return records;
   }
 
-  reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {
+  reset(unit: LogicalUnit | undefined, by: Session, cmdSN: number, done: () => void): void {
     const units = unit === undefined ? (by.tasks?.view.units() ?? []) : [unit];
     let left = 1;
     const one = () => {
@@ -570,7 +570,12 @@ export class TargetServer implements ConnectionHost, SessionHost {
       if (tasks === undefined) continue;
       for (const each of units) {
         left++;
-        tasks.abort(tasks.tasksOfUnit(each), one, session === by ? 0 : Status.TaskAborted);
+        if (session === by) {
+          tasks.abort(
+            tasks.tasksBefore(cmdSN, (task) => task.unit === each),
+            one,
+          );
+        } else tasks.abort(tasks.tasksOfUnit(each), one, Status.TaskAborted);
         session.attention(each, Senses.UnitReset);
       }
     }

@@ -1,8 +1,12 @@
 /**
  * Task Management Function Requests, RFC 7143 sections 4.2.3 and 11.5, and those of RFC 7144.
  *
- * Invariants: a function on a task set concerns every command with a lower CmdSN, so it waits for those that are
- * missing; its answer comes after each of its tasks has ended, and after the initiator has had what was sent before.
+ * Invariants: of its own session a function on a task set concerns the commands with a lower CmdSN, on whatever connection,
+ * and no others: it waits for those that are missing, and spares what came later and was faster. Its answer comes after each
+ * of its tasks has ended, and after the initiator has had what was sent before.
+ *
+ * It does not wait for the data that tasks which end were still to get: such data is thrown away when it comes. Section
+ * 4.2.3.3 would have it wait where no FastAbort was agreed, but Linux hosts send none once they have asked for a reset.
  */
 
 import { PROTOCOL_LEVEL_SAM5, TaskManagement, TaskManagementResponse } from "./constants.ts";
@@ -30,10 +34,18 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
     connection.outputAdded();
   };
   const complete = () => session.whenAcknowledged(connection, () => answer(TaskManagementResponse.Complete));
+  /** What the function concerns of a LUN. */
+  const ofLun = () => tasks.tasksBefore(cmdSN, ({ nexus }) => nexus?.lun === lun);
   /** Runs once there is nothing that the function concerns and that is still to come. */
   const onTaskSet = (run: () => void) => {
     if (!session.missingMayCome || !order.whenReceived(cmdSN, run)) run();
     else session.heldUp();
+  };
+  /** As `onTaskSet`, of a function on the whole target: what is still to come counts as come and aborted. */
+  const onTarget = (run: () => void) => {
+    order.plugUntil(cmdSN);
+    run();
+    session.deliverEarly();
   };
   const withUnit = (run: () => void) => {
     if (session.unit(lun) === undefined) answer(TaskManagementResponse.LunDoesNotExist);
@@ -63,13 +75,13 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
     // Each nexus has a task set of its own (TST), so clearing it is aborting it.
     case TaskManagement.AbortTaskSet:
     case TaskManagement.ClearTaskSet:
-      withUnit(() => tasks.abort(tasks.tasksOfLun(lun), complete));
+      withUnit(() => tasks.abort(ofLun(), complete));
       return true;
     case TaskManagement.LogicalUnitReset:
-      withUnit(() => session.reset(session.unit(lun), complete));
+      withUnit(() => session.reset(session.unit(lun), cmdSN, complete));
       return true;
     case TaskManagement.TargetWarmReset:
-      onTaskSet(() => session.reset(undefined, complete));
+      onTarget(() => session.reset(undefined, cmdSN, complete));
       return true;
     case TaskManagement.TargetColdReset:
       // It would end the sessions of hosts that use what this one is not even shown.
@@ -77,8 +89,8 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
         answer(TaskManagementResponse.AuthorizationFailed);
         return true;
       }
-      onTaskSet(() =>
-        session.reset(undefined, () => {
+      onTarget(() =>
+        session.reset(undefined, cmdSN, () => {
           answer(TaskManagementResponse.Complete);
           session.coldReset();
         }),
@@ -94,10 +106,10 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
       });
       return true;
     case TaskManagement.QueryTaskSet:
-      withUnit(() => isThere(tasks.tasksOfLun(lun).length > 0));
+      withUnit(() => isThere(ofLun().length > 0));
       return true;
     case TaskManagement.NexusReset:
-      onTaskSet(() => session.resetNexus(complete));
+      onTaskSet(() => session.resetNexus(cmdSN, complete));
       return true;
     case TaskManagement.QueryAsyncEvent:
       withUnit(() => {

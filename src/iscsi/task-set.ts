@@ -8,13 +8,13 @@
 
 import type { BufferPool } from "./buffers.ts";
 import type { CommandOrder } from "./command-order.ts";
-import { CommandFlag, FINAL, RejectReason, TaskAttribute } from "./constants.ts";
+import { CommandFlag, FINAL, IMMEDIATE, RejectReason, TaskAttribute } from "./constants.ts";
 import type { TaskOwner } from "./data-in.ts";
 import { DataOutTransfers } from "./data-out.ts";
 import type { Pending, Timers } from "./interfaces.ts";
 import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
-import { readLun, ScsiCommand } from "./pdu.ts";
+import { before, readLun, ScsiCommand } from "./pdu.ts";
 import { type Command, Plan } from "./scsi/command.ts";
 import { decode } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
@@ -108,6 +108,8 @@ export class TaskSet implements TaskOwner {
     const task = this.#pool.pop() ?? new Task(allegiance);
     task.begin(allegiance);
     task.initiatorTaskTag = tag;
+    task.cmdSN = view.getUint32(at + ScsiCommand.cmdSN);
+    if ((view.getUint8(at) & IMMEDIATE) !== 0) task.cmdSN--;
     task.expectedDataTransferLength = length;
     task.writes = writes;
     task.reads = (flags & CommandFlag.Read) !== 0;
@@ -419,14 +421,14 @@ export class TaskSet implements TaskOwner {
     }
   }
 
-  /** The tasks of a LUN, as this initiator numbers it. */
-  tasksOfLun(lun: number): Task[] {
-    return this.tasksOf(({ nexus }) => nexus?.lun === lun);
-  }
-
   /** The tasks of a unit, under whatever LUN they came. */
   tasksOfUnit(unit: LogicalUnit): Task[] {
     return this.tasksOf((task) => task.unit === unit);
+  }
+
+  /** Those that came before a CmdSN, on whatever connection. */
+  tasksBefore(cmdSN: number, belongs: (task: Task) => boolean): Task[] {
+    return this.tasksOf((task) => before(task.cmdSN, cmdSN) && belongs(task));
   }
 
   tasksOf(belongs: (task: Task) => boolean): Task[] {

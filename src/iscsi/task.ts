@@ -34,6 +34,8 @@ export interface Allegiance {
 export class Task extends Command {
   allegiance: Allegiance;
   initiatorTaskTag = 0;
+  /** Its place among the commands of its session. An immediate one has that of the last before it. */
+  cmdSN = 0;
   nexus: Nexus | undefined;
   /** The unit when the command came: a nexus may get another while the task lasts. */
   unit: LogicalUnit | undefined;

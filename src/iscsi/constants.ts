@@ -36,6 +36,8 @@ export const TaskAttribute = { Untagged: 0, Simple: 1, Ordered: 2, HeadOfQueue: 
 /** Flags of a SCSI Response and of a Data-In with status, sections 11.4.1 and 11.7.1. */
 export const ResidualFlag = { Overflow: 0x04, Underflow: 0x02 } as const;
 export const DATA_IN_STATUS = 0x01;
+/** The A bit of a Data-In, section 11.7.2. */
+export const DATA_IN_ACKNOWLEDGE = 0x40;
 
 /** Section 11.5.1, and RFC 7144 section 4.1 from QUERY TASK on. */
 export const TaskManagement = {

@@ -20,7 +20,7 @@ import {
 import type { Parameters } from "./negotiation.ts";
 import type { Replies } from "./replies.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
-import type { Allegiance, Task } from "./task.ts";
+import { type Allegiance, MIXED_SEGMENTS, type Task } from "./task.ts";
 
 /** What transfers tell the owner of the tasks. */
 export interface TaskOwner {
@@ -244,6 +244,7 @@ export class DataInTransfers {
   #send(task: Task, data: Uint8Array, release: (() => void) | undefined): void {
     const { output } = this.#replies;
     const segmentMax = this.#segment();
+    if (segmentMax !== task.segmentBytes) task.segmentBytes = MIXED_SEGMENTS;
     const inPlace = release !== undefined && Math.min(data.length, segmentMax) >= ZERO_COPY_BYTES_MIN;
     for (let from = 0; from < data.length; ) {
       const room = Math.min(segmentMax, this.#parameters.maxBurstLength - task.burst);
@@ -287,32 +288,62 @@ export class DataInTransfers {
     if (task.segmentBytes !== this.#segment()) return RejectReason.SnackReject;
     if (this.#resending === DATA_RESENT_MAX) return RejectReason.OutOfResources;
     const { firstDataSN } = task;
-    this.#resending++;
-    this.#sendAgain(task, this.#cuts(task).slice(begin - firstDataSN, end - firstDataSN), () => {
-      this.#resending--;
-      // A device that can't read again leaves the initiator to ask again, or to give the task up.
-      this.#owner.settle(task);
-    });
+    this.#resend(task, this.#cuts(task).slice(begin - firstDataSN, end - firstDataSN), () => {});
     return 0;
   }
 
-  /** Goes on with a read that had another connection, from the first Data-In on that its initiator does not have. */
+  /**
+   * Sends all Data-Ins of a task that were sent and not acknowledged again, cut as its initiator takes them now. What is
+   * being sent again of them as they were stops, since the task has another SNACK Tag.
+   *
+   * @param sent called when they are sent, unless the device could not read again
+   * @returns a reason to reject the request with, or 0
+   */
+  sendAnew(task: Task, sent: () => void): number {
+    if (this.#resending === DATA_RESENT_MAX) return RejectReason.OutOfResources;
+    task.segmentBytes = this.#segment();
+    const cuts = this.#cuts(task, task.sent);
+    task.dataSN = task.firstDataSN + cuts.length;
+    this.#resend(task, cuts, sent);
+    return 0;
+  }
+
+  #resend(task: Task, cuts: readonly DataInCut[], sent: () => void): void {
+    const { snackTag, allegiance } = task;
+    this.#resending++;
+    this.#sendAgain(task, cuts, (error) => {
+      this.#resending--;
+      // A device that can't read again leaves the initiator to ask again, or to give the task up.
+      if (error === undefined && task.snackTag === snackTag && mayStillBeSent(task, allegiance)) sent();
+      this.#owner.settle(task);
+    });
+  }
+
+  /** The initiator has all that comes before a Data-In: that is the first that it may ask for again. */
+  acknowledge(task: Task, dataSN: number): void {
+    // Of Data-Ins that were cut in more than one way nobody knows any more where they begin.
+    if (dataSN <= task.firstDataSN || dataSN > task.dataSN || task.segmentBytes === MIXED_SEGMENTS) return;
+    task.firstByte = this.#cuts(task)[dataSN - task.firstDataSN]?.from ?? task.readEnd;
+    task.firstDataSN = dataSN;
+  }
+
+  /**
+   * Goes on with a read that had another connection, or whose Data-Ins are to be cut anew, from the first Data-In on that its
+   * initiator does not have.
+   */
   goOn(task: Task): void {
-    const { unit, expDataSN } = task;
+    const { unit } = task;
     if (task.segmentBytes === 0) {
       // Nothing was sent yet.
       if (task.reply !== undefined) this.reply(task, task.reply);
       else if (unit !== undefined) this.start(task, unit);
       return;
     }
-    const acknowledged = Math.max(expDataSN <= task.dataSN ? expDataSN : 0, task.firstDataSN);
-    task.firstByte = this.#cuts(task)[acknowledged - task.firstDataSN]?.from ?? task.readEnd;
-    task.firstDataSN = acknowledged;
+    this.acknowledge(task, task.expDataSN);
     task.segmentBytes = this.#segment();
-    const cuts = this.#cuts(task);
-    task.dataSN = acknowledged + cuts.length;
-    task.sent = task.readEnd;
-    this.#sendAgain(task, cuts, (error) => {
+    task.dataSN = task.firstDataSN;
+    task.sent = task.firstByte;
+    this.#sendAgain(task, this.#cuts(task), (error) => {
       if (task.suspended || task.aborted) this.#owner.settle(task);
       else if (error === undefined) this.#owner.finish(task);
       else this.#owner.fail(task, error, false);
@@ -341,14 +372,15 @@ export class DataInTransfers {
   }
 
   async #readAgain(task: Task, allegiance: Allegiance, cuts: readonly DataInCut[]): Promise<void> {
-    const { unit } = task;
+    const { unit, snackTag } = task;
     if (unit === undefined) return;
     const { blockSize } = unit;
+    const isWanted = () => task.snackTag === snackTag && mayStillBeSent(task, allegiance);
     for (const cut of cuts) {
-      while (!this.#hasRoom() && isWanted(task, allegiance)) {
+      while (!this.#hasRoom() && isWanted()) {
         await new Promise<void>((resolve) => this.#waitingForRoom.push(resolve));
       }
-      if (!isWanted(task, allegiance)) return;
+      if (!isWanted()) return;
       const first = Math.floor(cut.from / blockSize);
       const blocks = Math.ceil(cut.to / blockSize) - first;
       const buffer = this.#buffers.take(blocks * blockSize);
@@ -356,7 +388,7 @@ export class DataInTransfers {
       try {
         await unit.device.read(task.lba + first, buffer.subarray(0, blocks * blockSize));
         const at = cut.from - first * blockSize;
-        if (isWanted(task, allegiance)) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
+        if (isWanted()) this.#repeat(task, cut, buffer.subarray(at, at + cut.to - cut.from));
       } finally {
         this.#bytesHeld -= buffer.length;
         this.#buffers.give(buffer);
@@ -368,18 +400,21 @@ export class DataInTransfers {
   #repeat(task: Task, { dataSN, from, to }: DataInCut, data: Uint8Array): void {
     const final = to === task.readEnd || to % this.#parameters.maxBurstLength === 0;
     this.#replies.repeatDataIn(task, dataSN, from, data, final);
+    if (dataSN !== task.dataSN) return;
+    task.dataSN++;
+    task.sent = to;
   }
 
   /**
    * Where the Data-Ins of a task begin and end, from the first on that may be sent again: `#send` cuts by segments, bursts
    * and pieces.
    */
-  #cuts({ readEnd, segmentBytes, firstByte, firstDataSN }: Task): DataInCut[] {
+  #cuts({ readEnd, segmentBytes, firstByte, firstDataSN }: Task, end = readEnd): DataInCut[] {
     const { maxBurstLength } = this.#parameters;
     const cuts: DataInCut[] = [];
-    for (let from = firstByte, dataSN = firstDataSN; from < readEnd; dataSN++) {
+    for (let from = firstByte, dataSN = firstDataSN; from < end; dataSN++) {
       const room = Math.min(maxBurstLength - (from % maxBurstLength), PIECE_BYTES_MAX - (from % PIECE_BYTES_MAX));
-      const to = Math.min(readEnd, from + segmentBytes, from + room);
+      const to = Math.min(end, from + segmentBytes, from + room);
       cuts.push({ dataSN, from, to });
       from = to;
     }
@@ -388,6 +423,6 @@ export class DataInTransfers {
 }
 
 /** Whether data of a task is to be sent again; its unit may have been taken away since it was sent, also from a task that is over. */
-function isWanted(task: Task, allegiance: Allegiance): boolean {
+function mayStillBeSent(task: Task, allegiance: Allegiance): boolean {
   return !task.aborted && !allegiance.closed && task.nexus?.unit === task.unit;
 }

@@ -1,7 +1,7 @@
 /** Error recovery level 1: digests and SNACKs, RFC 7143 sections 7.2 and 7.8 and 11.16. */
 
 import { describe, expect, test } from "vitest";
-import { RETAINED_STATUSES_MAX } from "./limits.ts";
+import { DATA_RESENT_MAX, RETAINED_STATUSES_MAX } from "./limits.ts";
 import { crc32c } from "./testing/crc32c.ts";
 import {
   type Bench,
@@ -16,6 +16,7 @@ import {
   responses,
   same,
   TARGET,
+  text,
   write10,
 } from "./testing/initiator.ts";
 
@@ -44,11 +45,12 @@ function spoilt(pdu: Uint8Array): Uint8Array {
   return copy;
 }
 
-const snack = (type: number, tag: number, begin: number, count: number) =>
+/** @param other the Target Transfer Tag or the SNACK Tag */
+const snack = (type: number, tag: number, begin: number, count: number, other = 0xffffffff) =>
   build(0x10, {
     flags: 0x80 | type,
     itt: tag,
-    words: { 20: 0xffffffff, 40: begin, 44: count },
+    words: { 20: other, 40: begin, 44: count },
     crc: { header: crc32c, data: crc32c },
   });
 
@@ -370,10 +372,10 @@ describe("SNACK", () => {
     expect(responses(initiator.receive())).toEqual([[0x21, 0]]);
   });
 
-  test("of what was not sent, of a DataACK that nobody asked for, and of R-Data is refused", async () => {
+  test("of what was not sent, and of a DataACK that nobody asked for, is refused", async () => {
     const { initiator } = await open();
-    await initiator.send(snack(DATA_OR_R2T, 999, 0, 0), snack(DATA_ACK, 1, 0, 0), snack(R_DATA, 1, 0, 0));
-    expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR, PROTOCOL_ERROR, [0x3f, 3]]);
+    await initiator.send(snack(DATA_OR_R2T, 999, 0, 0), snack(DATA_ACK, 0xffffffff, 0, 0));
+    expect(responses(initiator.receive())).toEqual([PROTOCOL_ERROR, PROTOCOL_ERROR]);
   });
 
   test("at level 0 is refused", async () => {
@@ -411,5 +413,274 @@ describe("SNACK", () => {
     expect(world.server.heldSessions).toBe(0);
     await world.server.close();
     expect(world.memory.outstanding).toBe(0);
+  });
+});
+
+/** Declares another MaxRecvDataSegmentLength, in full feature phase. */
+async function declare(initiator: Initiator, bytes: number): Promise<void> {
+  await initiator.send(
+    build(0x04, {
+      itt: 700,
+      words: { 20: 0xffffffff, 24: initiator.cmdSN++ },
+      data: text(`MaxRecvDataSegmentLength=${bytes}`),
+      crc: { header: crc32c, data: crc32c },
+    }),
+  );
+  expect(opcodes(initiator.receive())).toEqual([0x24]);
+}
+
+/** Opens what the device holds back until nothing is left. */
+async function openGates({ device, timers }: Bench): Promise<void> {
+  while (device.gates.length > 0) {
+    device.gates.shift()?.open();
+    await timers.turn();
+  }
+}
+
+/** The Data-Ins' numbers and lengths, in order and without a gap in what they bring. */
+function dataIns(pdus: readonly Pdu[], from = 0): number[][] {
+  let at = from;
+  return pdus.map(({ opcode, header, data }) => {
+    expect([opcode, header.getUint32(40)]).toEqual([0x25, at]);
+    at += data.length;
+    return [header.getUint32(36), data.length];
+  });
+}
+
+const bytesOf = (pdus: readonly Pdu[]) => concat(...pdus.map(({ data }) => data));
+const snackTag = ({ header }: Pdu) => header.getUint32(20);
+const statSN = ({ header }: Pdu) => header.getUint32(24);
+const expDataSN = ({ header }: Pdu) => header.getUint32(36);
+
+describe("R-Data SNACK", () => {
+  const KEYS = ["MaxRecvDataSegmentLength=2048", "MaxBurstLength=8192"];
+
+  test.each([
+    ["at once", false],
+    ["in time", true],
+  ])(
+    "of a read that is over, from a device that is done %s: its data as it is taken now, and its status again",
+    async (_, held) => {
+      const { world, initiator } = await open(...KEYS);
+      world.device.bytes.set(pattern(8192));
+      const tag = initiator.itt;
+      await initiator.send(initiator.command(read10(0, 8), { read: 4096 }));
+      const first = initiator.receive();
+      expect(dataIns(first.slice(0, 2))).toEqual([
+        [0, 2048],
+        [1, 2048],
+      ]);
+      await declare(initiator, 1024);
+      await initiator.send(snack(DATA_OR_R2T, tag, 0, 0));
+      expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+      world.device.held = held;
+      await initiator.send(snack(R_DATA, tag, 0, 0, 77));
+      await openGates(world);
+      const again = initiator.receive();
+      expect(dataIns(again.slice(0, 4)).map(([dataSN]) => dataSN)).toEqual([0, 1, 2, 3]);
+      expect(same(bytesOf(again.slice(0, 4)), pattern(8192).subarray(0, 4096))).toBe(true);
+      const status = again[4];
+      expect([status.opcode, snackTag(status), expDataSN(status)]).toEqual([0x21, 77, 4]);
+      expect(statSN(status)).toBe(statSN(first[2]));
+      // Whoever asks for the status gets it as it was said last.
+      await initiator.send(snack(STATUS, 0xffffffff, statSN(status), 1), snack(DATA_OR_R2T, tag, 3, 1));
+      await openGates(world);
+      expect(initiator.receive().map(lasting)).toEqual([status, again[3]].map(lasting));
+    },
+  );
+
+  test("of a read that goes on: what was sent comes anew, then the rest and the status", async () => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144", "MaxBurstLength=1048576");
+    const bytes = 2 * 1048576;
+    world.device.bytes.set(pattern(bytes));
+    world.device.held = true;
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, bytes / 512), { read: bytes }));
+    world.device.gates.shift()?.open();
+    await world.timers.turn();
+    expect(dataIns(initiator.receive()).length).toBe(4);
+    await declare(initiator, 131072);
+    await initiator.send(snack(R_DATA, tag, 0, 0, 5));
+    await openGates(world);
+    const all: Pdu[] = [];
+    for (let pdus = initiator.receive(); pdus.length > 0; pdus = await initiator.drain()) {
+      all.push(...pdus);
+      await openGates(world);
+    }
+    const status = all.pop();
+    expect(dataIns(all)).toEqual(Array.from({ length: 16 }, (_, at) => [at, 131072]));
+    expect(same(bytesOf(all), pattern(bytes))).toBe(true);
+    expect(status && [status.opcode, status.header.getUint8(3), snackTag(status), expDataSN(status)]).toEqual([
+      0x21, 0, 5, 16,
+    ]);
+    expect(world.server.sessions()[0].tasks).toBe(0);
+  });
+
+  test("of a read that was cut in more than one way: a Data SNACK is refused, R-Data is not", async () => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144", "MaxBurstLength=1048576");
+    const bytes = 2 * 1048576;
+    world.device.held = true;
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, bytes / 512), { read: bytes }));
+    world.device.gates.shift()?.open();
+    await world.timers.turn();
+    initiator.receive();
+    await declare(initiator, 524288);
+    await openGates(world);
+    while ((await initiator.drain()).length > 0) await openGates(world);
+    await declare(initiator, 262144);
+    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+    world.device.held = false;
+    await initiator.send(snack(R_DATA, tag, 0, 0, 9));
+    const all: Pdu[] = [];
+    for (let pdus = initiator.receive(); pdus.length > 0; pdus = await initiator.drain()) all.push(...pdus);
+    const status = all.pop();
+    expect([dataIns(all).length, status && snackTag(status), status && expDataSN(status)]).toEqual([8, 9, 8]);
+  });
+
+  test("twice: only the last one has the status", async () => {
+    const { world, initiator } = await open(...KEYS);
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 8), { read: 4096 }));
+    initiator.receive();
+    await declare(initiator, 1024);
+    world.device.held = true;
+    await initiator.send(snack(R_DATA, tag, 0, 0, 1));
+    await declare(initiator, 512);
+    await initiator.send(snack(R_DATA, tag, 0, 0, 2));
+    await openGates(world);
+    const all = initiator.receive();
+    const status = all.pop();
+    expect([dataIns(all).length, status && snackTag(status), status && expDataSN(status)]).toEqual([8, 2, 8]);
+  });
+
+  test("of parameter data, of a command without data, and of one that failed", async () => {
+    const { world, initiator } = await open();
+    world.device.bytes.set(pattern(8192));
+    const inquiry = initiator.itt;
+    await initiator.send(
+      initiator.command([0x12, 0, 0, 0, 36, 0], { read: 36 }),
+      initiator.command([0, 0, 0, 0, 0, 0]),
+      initiator.command([0x28, 0, 0xff, 0, 0, 0, 0, 0, 1, 0], { read: 512 }),
+    );
+    const [data, ...statuses] = initiator.receive();
+    await declare(initiator, 512);
+    for (const [at, status] of statuses.entries()) {
+      await initiator.send(snack(R_DATA, inquiry + at, 0, 0, 50 + at));
+      const again = initiator.receive();
+      if (at === 0) expect(lasting(again.shift() ?? data)).toEqual(lasting(data));
+      const [answer, ...more] = again;
+      expect([more, snackTag(answer), statSN(answer), answer.header.getUint8(3)]).toEqual([
+        [],
+        50 + at,
+        statSN(status),
+        status.header.getUint8(3),
+      ]);
+      expect(same(answer.data, status.data)).toBe(true);
+    }
+  });
+
+  test("of a write, of what is not there, or with senseless fields is refused", async () => {
+    const { world, initiator } = await open(...KEYS);
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    await initiator.send(initiator.command(write10(0, 2), { write: 1024 }));
+    initiator.receive();
+    await initiator.send(
+      snack(R_DATA, tag + 1, 0, 0, 1),
+      snack(R_DATA, 999, 0, 0, 1),
+      snack(R_DATA, tag, 1, 0, 1),
+      snack(R_DATA, tag, 0, 1, 1),
+      snack(R_DATA, tag, 0, 0, 0),
+      snack(R_DATA, tag, 0, 0),
+    );
+    expect(responses(initiator.receive())).toEqual(Array.from({ length: 6 }, () => PROTOCOL_ERROR));
+    await world.target.removeLun(0);
+    await initiator.wait();
+    initiator.receive();
+    await initiator.send(snack(R_DATA, tag, 0, 0, 1));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+  });
+
+  test("of more reads than may be sent again at once is refused, and changes nothing", async () => {
+    const { world, initiator } = await open(...KEYS);
+    const tag = initiator.itt;
+    for (let count = 0; count <= DATA_RESENT_MAX; count++) {
+      await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    }
+    const statuses = initiator.receive().filter(({ opcode }) => opcode === 0x21);
+    world.device.held = true;
+    for (let count = 0; count <= DATA_RESENT_MAX; count++) await initiator.send(snack(R_DATA, tag + count, 0, 0, 3));
+    expect(responses(initiator.receive())).toEqual([[0x3f, 0x0a]]);
+    await initiator.send(snack(STATUS, 0xffffffff, statSN(statuses[DATA_RESENT_MAX]), 1));
+    expect(initiator.receive().map(lasting)).toEqual([lasting(statuses[DATA_RESENT_MAX])]);
+    await openGates(world);
+    expect(
+      initiator
+        .receive()
+        .filter(({ opcode }) => opcode === 0x21)
+        .map(snackTag),
+    ).toEqual([3, 3, 3, 3]);
+  });
+});
+
+describe("DataACK", () => {
+  const KEYS = ["MaxRecvDataSegmentLength=1024", "MaxBurstLength=2048"];
+  const ACKNOWLEDGE = 0x40;
+
+  test("is asked for at the end of each burst but the last; what it acknowledges is not sent again", async () => {
+    const { world, initiator } = await open(...KEYS);
+    world.device.bytes.set(pattern(8192));
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 10), { read: 5120, lun: 0 }));
+    const pdus = initiator.receive();
+    const status = pdus.pop();
+    expect(pdus.map(({ flags }) => (flags & ACKNOWLEDGE) !== 0)).toEqual([false, true, false, true, false]);
+    const asks = pdus[1].header;
+    expect([asks.getUint32(8), asks.getUint32(20)]).toEqual([0, tag]);
+    expect(pdus[0].header.getUint32(20)).toBe(0xffffffff);
+    await initiator.send(snack(DATA_ACK, 0xffffffff, 2, 0, tag));
+    expect(initiator.receive()).toEqual([]);
+    await initiator.send(snack(DATA_OR_R2T, tag, 1, 1), snack(DATA_OR_R2T, tag, 0, 0));
+    const [refusal, ...again] = initiator.receive();
+    expect(responses([refusal])).toEqual([PROTOCOL_ERROR]);
+    expect(again.map(lasting)).toEqual(pdus.slice(2).map(lasting));
+    await declare(initiator, 512);
+    await initiator.send(snack(R_DATA, tag, 0, 0, 4));
+    const anew = initiator.receive();
+    const answer = anew.pop();
+    expect(dataIns(anew, 2048).map(([dataSN]) => dataSN)).toEqual([2, 3, 4, 5, 6, 7]);
+    expect(same(bytesOf(anew), pattern(8192).subarray(2048, 5120))).toBe(true);
+    expect(answer && [snackTag(answer), expDataSN(answer), statSN(answer)]).toEqual([4, 8, status && statSN(status)]);
+  });
+
+  test("of data that was not sent, of another LUN or of a write is refused; of a task that is over it changes nothing", async () => {
+    const { initiator } = await open(...KEYS);
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(read10(0, 10), { read: 5120 }));
+    await initiator.send(initiator.command(write10(0, 2), { write: 1024 }));
+    initiator.receive();
+    const elsewhere = build(0x10, {
+      flags: 0x80 | DATA_ACK,
+      itt: 0xffffffff,
+      words: { 8: 1 << 16, 20: tag, 40: 2 },
+      crc: { header: crc32c, data: crc32c },
+    });
+    await initiator.send(
+      snack(DATA_ACK, 0xffffffff, 6, 0, tag),
+      snack(DATA_ACK, 0xffffffff, 2, 1, tag),
+      snack(DATA_ACK, 0xffffffff, 1, 0, tag + 1),
+      elsewhere,
+    );
+    expect(responses(initiator.receive())).toEqual(Array.from({ length: 4 }, () => PROTOCOL_ERROR));
+    await initiator.send(snack(DATA_ACK, 0xffffffff, 2, 0, tag + 50));
+    expect(initiator.receive()).toEqual([]);
+  });
+
+  test("is never asked for at level 0", async () => {
+    const initiator = await new Initiator(bench()).ready(...KEYS);
+    await initiator.send(initiator.command(read10(0, 10), { read: 5120 }));
+    expect(initiator.receive().every(({ flags }) => (flags & ACKNOWLEDGE) === 0)).toBe(true);
   });
 });

@@ -5,7 +5,15 @@
  * answer, never with an R2T, a Data-In without status or a NOP-In of our own; every PDU carries ExpCmdSN and MaxCmdSN.
  */
 
-import { DATA_IN_STATUS, FINAL, Opcode, RESERVED_TAG, type RejectReason, ResidualFlag } from "./constants.ts";
+import {
+  DATA_IN_ACKNOWLEDGE,
+  DATA_IN_STATUS,
+  FINAL,
+  Opcode,
+  RESERVED_TAG,
+  type RejectReason,
+  ResidualFlag,
+} from "./constants.ts";
 import { ZERO_COPY_BYTES_MIN } from "./limits.ts";
 import type { Output } from "./output.ts";
 import { BHS_BYTES, DataIn, lunWord, R2T, Response, ScsiResponse } from "./pdu.ts";
@@ -65,6 +73,18 @@ export class Replies {
     view.setUint32(at + DataIn.dataSN, task.dataSN++);
     view.setUint32(at + DataIn.bufferOffset, task.sent);
     view.setUint32(at + DataIn.residualCount, Math.abs(residual));
+    if (final && !last && this.retained !== undefined && task.sent + dataBytes < task.readEnd) this.#ask(at, task);
+  }
+
+  /**
+   * Has a Data-In that ends a burst ask for a DataACK, section 11.7.2: what its initiator has need not be sent again. After the
+   * last one the status says so. The task is found again by its own tag.
+   */
+  #ask(at: number, task: Task): void {
+    const { view } = this.output;
+    view.setUint8(at + DataIn.flags, view.getUint8(at + DataIn.flags) | DATA_IN_ACKNOWLEDGE);
+    view.setUint32(at + DataIn.lun, lunWord(task.nexus?.lun ?? 0));
+    view.setUint32(at + DataIn.targetTransferTag, task.initiatorTaskTag);
   }
 
   /** @param moved bytes that the CDB's transfer amounts to, for the residual */
@@ -81,7 +101,7 @@ export class Replies {
     view.setUint32(at + ScsiResponse.reserved, 0);
     view.setUint32(at + ScsiResponse.reserved + 4, 0);
     view.setUint32(at + ScsiResponse.initiatorTaskTag, task.initiatorTaskTag);
-    view.setUint32(at + ScsiResponse.snackTag, 0);
+    view.setUint32(at + ScsiResponse.snackTag, task.snackTag);
     this.#stamp(view, at, this.#advance());
     view.setUint32(at + ScsiResponse.expDataSN, task.dataSN);
     view.setUint32(at + ScsiResponse.bidirectionalReadResidualCount, 0);
@@ -236,6 +256,7 @@ export class Replies {
     view.setUint32(at + DataIn.maxCmdSN, this.#window.maxCmdSN);
     view.setUint32(at + DataIn.dataSN, dataSN);
     view.setUint32(at + DataIn.bufferOffset, from);
+    if (final && from + data.length < task.readEnd) this.#ask(at, task);
     this.#end(at, data, false);
   }
 

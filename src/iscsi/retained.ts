@@ -52,6 +52,11 @@ export class RetainedStatuses {
     return this.#entries.findLast(({ task }) => task?.initiatorTaskTag === initiatorTaskTag)?.task;
   }
 
+  /** How a task has ended: the answer's header and data, which may still be changed. */
+  answerOf(task: Task): Uint8Array | undefined {
+    return this.#entries.findLast((entry) => entry.task === task)?.bytes;
+  }
+
   /** A task goes on: it is no longer held for its status. */
   letGo(task: Task): void {
     for (const entry of this.#entries) if (entry.task === task) entry.task = undefined;

@@ -362,7 +362,24 @@ export class TaskSet implements TaskOwner {
     if (this.#tasks.get(task.initiatorTaskTag) !== task) this.#begunAgain(task);
     task.allegiance = allegiance;
     task.expDataSN = expDataSN;
+    task.snackTag = 0;
     this.settle(task);
+  }
+
+  /**
+   * Sends the data of a read again that was not acknowledged, cut as its initiator takes it now, and goes on.
+   *
+   * @returns a reason to reject the request with, or 0
+   */
+  sendAnew(task: Task): number {
+    const { dataIn } = task.allegiance;
+    // Its outcome is known, and follows when nothing is in flight any more.
+    if (task.ending) return dataIn.sendAnew(task, () => {});
+    dataIn.forget(task);
+    task.expDataSN = 0;
+    task.suspended = true;
+    this.settle(task);
+    return 0;
   }
 
   /** A task that has ended, and whose status its initiator may not have, counts as one in progress. */

@@ -18,6 +18,9 @@ export interface OutstandingR2T {
   readonly end: number;
 }
 
+/** `Task.segmentBytes` where its initiator has changed what it takes between two of the Data-Ins. */
+export const MIXED_SEGMENTS = -1;
+
 /** The connection that a task has come on: its data and its response go there, RFC 7143 section 4.2.2. */
 export interface Allegiance {
   readonly cid: number;
@@ -76,7 +79,7 @@ export class Task extends Command {
   readEnd = 0;
   /** Bytes of the present Data-In sequence. */
   burst = 0;
-  /** The largest data segment that its Data-Ins have. */
+  /** The largest data segment that its Data-Ins have; 0 before the first, or MIXED_SEGMENTS. */
   segmentBytes = 0;
   /** Its status is kept until it is acknowledged, and the task with it. */
   retained = false;
@@ -89,6 +92,8 @@ export class Task extends Command {
   /** The first Data-In that may be asked for again, and where it begins; before it the initiator has everything. */
   firstDataSN = 0;
   firstByte = 0;
+  /** Of the last R-Data SNACK; its response carries it. */
+  snackTag = 0;
   /** Of a reassignment: the first Data-In or R2T that the initiator does not have. */
   expDataSN = 0;
 
@@ -152,6 +157,7 @@ export class Task extends Command {
     this.isRepeated = false;
     this.firstDataSN = 0;
     this.firstByte = 0;
+    this.snackTag = 0;
     this.expDataSN = 0;
   }
 }

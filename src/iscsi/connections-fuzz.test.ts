@@ -7,7 +7,7 @@ import fc from "fast-check";
 import { expect, test } from "vitest";
 import { bench, build, Initiator, pattern, read10, text, write10 } from "./testing/initiator.ts";
 
-const RUNS = 150;
+const RUNS = 100;
 const NOBODY = 0xffffffff;
 /** More than any session waits to be recovered. */
 const LONG_MILLIS = 100_000;
@@ -24,9 +24,9 @@ class Life {
   readonly #changes: Promise<void>[] = [];
   #isMasked = false;
 
-  async begin(level: number): Promise<this> {
+  async begin(level: number, taskReporting: string): Promise<this> {
     const keys = ["MaxConnections=3", "InitialR2T=No", "MaxRecvDataSegmentLength=512", "MaxBurstLength=1024"];
-    await this.#first.ready(`ErrorRecoveryLevel=${level}`, ...keys);
+    await this.#first.ready(`ErrorRecoveryLevel=${level}`, `TaskReporting=${taskReporting}`, ...keys);
     return this;
   }
 
@@ -51,7 +51,7 @@ class Life {
     (on, n) => this.#manage(on, 8, n, { 20: this.#tag(n), 36: n % 4 }),
     (on, n) => on.send(build(0x10, { itt: this.#tag(n), words: { 20: NOBODY, 40: n % 3, 44: n % 2 } })),
     (on, n) => this.#manage(on, 1, n, { 20: this.#tag(n), 32: on.cmdSN - 1 }),
-    (on, n) => this.#manage(on, 5, n, { 20: NOBODY }),
+    (on, n) => this.#manage(on, n % 3 === 0 ? 6 : 5, n, { 20: NOBODY }),
     (on, n) => on.send(build(0x00, { immediate: true, itt: NOBODY, words: { 20: NOBODY, 24: on.cmdSN, 28: n % 20 } })),
     () => this.#changeUnits(),
     () => this.#changeGrant(),
@@ -145,20 +145,25 @@ class Life {
   }
 }
 
-test.each([0, 1, 2])("at level %i", async (level) => {
-  const steps = fc.array(fc.tuple(fc.nat(Life.KINDS - 1), fc.nat(1000)), { minLength: 5, maxLength: 60 });
-  await fc.assert(
-    fc.asyncProperty(steps, async (kinds) => {
-      const life = await new Life().begin(level);
-      for (const [kind, n] of kinds) await life.step(kind, n);
-      await life.end();
-      // What is recovered at level 2 is answered again.
-      if (level < 2) expect([...life.answers.values()].every(({ size }) => size === 1)).toBe(true);
-      const { server, target, memory } = life.world;
-      expect([server.heldSessions, target.statistics().depth]).toEqual([0, 0]);
-      await server.close();
-      expect(memory.outstanding).toBe(0);
-    }),
-    { numRuns: RUNS },
-  );
-});
+const REPORTING = ["RFC3720", "FastAbort"];
+
+test.each([0, 1, 2].flatMap((level) => REPORTING.map((one) => [level, one] as const)))(
+  "at level %i, %s",
+  async (level, reporting) => {
+    const steps = fc.array(fc.tuple(fc.nat(Life.KINDS - 1), fc.nat(1000)), { minLength: 5, maxLength: 60 });
+    await fc.assert(
+      fc.asyncProperty(steps, async (kinds) => {
+        const life = await new Life().begin(level, reporting);
+        for (const [kind, n] of kinds) await life.step(kind, n);
+        await life.end();
+        // What is recovered at level 2 is answered again.
+        if (level < 2) expect([...life.answers.values()].every(({ size }) => size === 1)).toBe(true);
+        const { server, target, memory } = life.world;
+        expect([server.heldSessions, target.statistics().depth]).toEqual([0, 0]);
+        await server.close();
+        expect(memory.outstanding).toBe(0);
+      }),
+      { numRuns: RUNS },
+    );
+  },
+);

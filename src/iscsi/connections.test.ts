@@ -1,7 +1,7 @@
 /** Several connections of one session: RFC 7143 sections 4.2.2, 6.3 and 11.14. */
 
 import { describe, expect, test } from "vitest";
-import { MISSING_COMMAND_MILLIS } from "./limits.ts";
+import { ACKNOWLEDGE_MILLIS, MISSING_COMMAND_MILLIS } from "./limits.ts";
 import {
   bench,
   build,
@@ -39,6 +39,8 @@ const tmf = (on: Initiator, code: number, words: Readonly<Record<number, number>
 
 const acknowledge = (on: Initiator, expStatSN: number) =>
   build(0x00, { immediate: true, itt: 0xffffffff, words: { 20: 0xffffffff, 24: on.cmdSN, 28: expStatSN } });
+
+const answeredFunctions = (on: Initiator) => responses(on.receive()).filter(([opcode]) => opcode === 0x22);
 
 describe("a login to a session that is there", () => {
   test("becomes a connection of it: same TSIH, numbers of its own and of the session", async () => {
@@ -461,6 +463,20 @@ describe("task management", () => {
     expect([opcodes(two.receive()), tags(one.receive())]).toEqual([[0x20], [5002]]);
     await two.send(acknowledge(two, statSN + 2));
     expect([opcodes(two.receive()), tags(one.receive())]).toEqual([[], [5005]]);
+  });
+
+  test("gives a connection up that does not acknowledge, though it is alive", async () => {
+    const { world, one, two } = await pair();
+    await two.send(two.command(read10(0, 1), { read: 512 }));
+    await one.send(tmf(one, 2));
+    for (let waited = 0; waited < ACKNOWLEDGE_MILLIS; waited += 1000) {
+      expect([answeredFunctions(one), two.transport.closed]).toEqual([[], "no"]);
+      await two.send(acknowledge(two, 0));
+      await one.send(acknowledge(one, 0));
+      world.timers.advance(1000);
+    }
+    await world.timers.turn();
+    expect([answeredFunctions(one), two.transport.closed]).toEqual([[[0x22, 0]], "aborted"]);
   });
 
   test("does not wait for a connection that is gone", async () => {

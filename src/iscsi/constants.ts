@@ -113,4 +113,4 @@ export const LogoutReason = { CloseSession: 0, CloseConnection: 1, RemoveForReco
 export const LogoutResponse = { Closed: 0, CidNotFound: 1, RecoveryNotSupported: 2 } as const;
 
 /** Section 11.9.1. */
-export const AsyncEvent = { LogoutRequested: 1, ConnectionDropped: 2, SessionDropped: 3 } as const;
+export const AsyncEvent = { LogoutRequested: 1, ConnectionDropped: 2, SessionDropped: 3, TaskTermination: 5 } as const;

@@ -19,6 +19,7 @@ import {
 } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import type { Replies } from "./replies.ts";
+import { hasFences } from "./response-fence.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import { type Allegiance, MIXED_SEGMENTS, type Task } from "./task.ts";
 
@@ -51,7 +52,7 @@ export class DataInTransfers {
   readonly #parameters: Parameters;
   readonly #buffers: BufferPool;
   readonly #stalled: Task[] = [];
-  /** Whether the last Data-In carries the status. Where it may be lost, the status goes on its own, to be sent again alone. */
+  /** Whether the last Data-In carries the status. Where it may be lost, or have to wait, the status goes on its own. */
   readonly #collapses: boolean;
   /** What is read again, and waits for room in the output. */
   readonly #waitingForRoom: (() => void)[] = [];
@@ -64,7 +65,7 @@ export class DataInTransfers {
     this.#replies = replies;
     this.#parameters = parameters;
     this.#buffers = buffers;
-    this.#collapses = parameters.errorRecoveryLevel === 0;
+    this.#collapses = parameters.errorRecoveryLevel === 0 && !hasFences(parameters);
   }
 
   start(task: Task, unit: LogicalUnit): void {

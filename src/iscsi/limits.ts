@@ -71,6 +71,8 @@ export const LOGIN_EXCHANGES_MAX = 32;
 export const LOGIN_MILLIS = 15_000;
 /** A session not heard from for one to two of these is probed with a NOP-In, and closed after as long again. */
 export const PROBE_MILLIS = 10_000;
+/** How long an initiator may take to acknowledge what others wait for, once it was asked to. */
+export const ACKNOWLEDGE_MILLIS = 2 * PROBE_MILLIS;
 /** How long a logged-out or refused connection may take to read its last reply. */
 export const LINGER_MILLIS = 5_000;
 

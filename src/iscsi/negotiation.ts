@@ -16,11 +16,16 @@ import { type Pair, parseNumber } from "./text.ts";
 
 export type Digest = "None" | "CRC32C";
 
+/** What TaskReporting may be, section 13.23: how it is told that several tasks have ended. Each implies those before it. */
+const TASK_REPORTING = ["RFC3720", "ResponseFence", "FastAbort"] as const;
+export type TaskReporting = (typeof TASK_REPORTING)[number];
+
 /** What a session works with. Starts as the defaults of section 13. */
 export interface Parameters {
   headerDigest: Digest;
   dataDigest: Digest;
   maxConnections: number;
+  taskReporting: TaskReporting;
   protocolLevel: number;
   errorRecoveryLevel: number;
   initialR2T: boolean;
@@ -39,6 +44,7 @@ export function defaultParameters(): Parameters {
     headerDigest: "None",
     dataDigest: "None",
     maxConnections: 1,
+    taskReporting: "RFC3720",
     protocolLevel: 1,
     errorRecoveryLevel: 0,
     initialR2T: true,
@@ -93,6 +99,16 @@ function boolean(decide: (offered: boolean, agreed: Parameters) => boolean): Rul
     if (value !== "Yes" && value !== "No") return "Reject";
     return decide(value === "Yes", agreed) ? "Yes" : "No";
   };
+}
+
+function taskReporting(value: string, agreed: Parameters): string {
+  for (const offered of value.split(",")) {
+    const known = TASK_REPORTING.find((one) => one === offered);
+    if (known === undefined) continue;
+    agreed.taskReporting = known;
+    return known;
+  }
+  return "Reject";
 }
 
 function digest(key: "headerDigest" | "dataDigest"): Rule {
@@ -168,7 +184,7 @@ const RULES: ReadonlyMap<string, Rule> = new Map<string, Rule>([
   ["OFMarker", boolean(() => false)],
   ["IFMarkInt", () => "Reject"],
   ["OFMarkInt", () => "Reject"],
-  ["TaskReporting", irrelevantInDiscovery((value) => (value.split(",").includes("RFC3720") ? "RFC3720" : "Reject"))],
+  ["TaskReporting", irrelevantInDiscovery(taskReporting)],
   ["iSCSIProtocolLevel", irrelevantInDiscovery(minimum("protocolLevel", 0, 31, PROTOCOL_LEVEL_SAM5))],
 ]);
 

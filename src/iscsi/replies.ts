@@ -181,9 +181,10 @@ export class Replies {
   }
 
   /** Section 11.9: an event of the target, parameters as the event defines them. */
-  asyncMessage(event: number, parameter1: number, parameter2: number, parameter3: number): void {
+  asyncMessage(event: number, parameter1: number, parameter2: number, parameter3: number, lun = 0): void {
     const at = this.#begin(Opcode.AsyncMessage, FINAL, 0, RESERVED_TAG, 0, 0, true);
     const { view } = this.output;
+    view.setUint32(at + Response.lun, lunWord(lun));
     view.setUint32(at + Response.word36, (event << 24) | parameter1);
     view.setUint32(at + Response.word40, ((parameter2 << 16) | parameter3) >>> 0);
     this.#end(at, NOTHING);

@@ -18,6 +18,8 @@ import {
   RejectReason,
 } from "./constants.ts";
 import { DataInTransfers } from "./data-in.ts";
+import type { Timer } from "./interfaces.ts";
+import { ACKNOWLEDGE_MILLIS } from "./limits.ts";
 import type { Digest } from "./negotiation.ts";
 import type { Output } from "./output.ts";
 import { BHS_BYTES, before, Common, DataOut, LOGOUT_CID_OFFSET, Request } from "./pdu.ts";
@@ -66,6 +68,8 @@ export class SessionConnection implements Allegiance {
   #acknowledged: number;
   /** What waits until everything that was sent has been acknowledged. */
   #fences: { readonly statSN: number; readonly run: () => void }[] = [];
+  /** Runs while there are any. */
+  #patience: Timer | undefined;
   #streaming: Task | undefined;
   #streamFinal = false;
   #streamBytes = 0;
@@ -407,7 +411,6 @@ export class SessionConnection implements Allegiance {
     });
   }
 
-  /** Runs once the initiator has acknowledged everything that was sent here; asks it to. */
   whenAcknowledged(run: () => void): void {
     const { statSN } = this.replies;
     if (this.#closed || this.#acknowledged === statSN) {
@@ -418,7 +421,10 @@ export class SessionConnection implements Allegiance {
     if (this.#fences.length === 1) this.#askForAcknowledgement();
   }
 
+  /** Anew with each that has passed. */
   #askForAcknowledgement(): void {
+    this.#patience?.cancel();
+    this.#patience = this.session.after(ACKNOWLEDGE_MILLIS, () => this.#drop("no acknowledgement of what it was sent"));
     this.replies.probe();
     this.outputAdded();
   }
@@ -434,6 +440,7 @@ export class SessionConnection implements Allegiance {
   #runFences(): void {
     const passed = this.#fences.filter(({ statSN }) => this.#closed || !before(this.#acknowledged, statSN));
     this.#fences = this.#fences.filter((fence) => !passed.includes(fence));
+    if (this.#fences.length === 0) this.#patience?.cancel();
     if (!this.#closed && passed.length > 0 && this.#fences.length > 0) this.#askForAcknowledgement();
     for (const { run } of passed) run();
   }
@@ -444,9 +451,15 @@ export class SessionConnection implements Allegiance {
   }
 
   /** An asynchronous message, section 11.9, with its parameters. */
-  announce(event: (typeof AsyncEvent)[keyof typeof AsyncEvent], one: number, two: number, three: number): void {
+  announce(
+    event: (typeof AsyncEvent)[keyof typeof AsyncEvent],
+    one: number,
+    two: number,
+    three: number,
+    lun?: number,
+  ): void {
     if (this.#closed) return;
-    this.replies.asyncMessage(event, one, two, three);
+    this.replies.asyncMessage(event, one, two, three, lun);
     this.outputAdded();
   }
 

@@ -16,11 +16,13 @@ import type { LoginIdentity } from "./login.ts";
 import type { Parameters } from "./negotiation.ts";
 import type { Portal } from "./portal.ts";
 import { Recovery } from "./recovery.ts";
+import { hasFences, ResponseFences } from "./response-fence.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { type Sense, Senses } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import type { SessionConnection } from "./session-connection.ts";
+import type { Allegiance, Task } from "./task.ts";
 import { TaskSet } from "./task-set.ts";
 
 /** What a session asks of its target. */
@@ -29,10 +31,10 @@ export interface SessionHost {
   /** Records of SendTargets, one for a target or for all that this initiator may use. */
   sendTargets(which: "All" | string, initiatorName: string, local: string, portal: Portal): string | undefined;
   /**
-   * Resets a unit, or all that this initiator is given, for every session; of the one that asks for it, what came before a
-   * CmdSN. `done` once their tasks have ended.
+   * Resets a unit, or all that this initiator is given, for every session; of the one that asks for it, on one of its
+   * connections, what came before a CmdSN. `done` once their tasks have ended.
    */
-  reset(unit: LogicalUnit | undefined, by: Session, cmdSN: number, done: () => void): void;
+  reset(unit: LogicalUnit | undefined, by: SessionConnection, cmdSN: number, done: () => void): void;
   /** Ends every session of the target. */
   coldReset(targetName: string): void;
   deviceFailed(targetName: string, lun: number, error: unknown): void;
@@ -120,6 +122,7 @@ export class Session {
         },
         spec.writeBudget,
       );
+      if (hasFences(spec.parameters)) this.tasks.fences = new ResponseFences(this, this.tasks);
     }
   }
 
@@ -145,8 +148,34 @@ export class Session {
     return this.tasks?.view.unit(lun);
   }
 
-  reset(unit: LogicalUnit | undefined, cmdSN: number, done: () => void): void {
-    this.#host.reset(unit, this, cmdSN, done);
+  reset(unit: LogicalUnit | undefined, by: SessionConnection, cmdSN: number, done: () => void): void {
+    this.#host.reset(unit, by, cmdSN, done);
+  }
+
+  /**
+   * Where FastAbort was agreed, tells the initiator that a task management function ends tasks, so that it sends no more data
+   * for them: once for each LUN, on each connection that has any of them but the one that the function came on. Sent before
+   * they end, it comes ahead of the R2T of any that it does not mean.
+   */
+  announceTermination(tasks: readonly Task[], except?: SessionConnection): void {
+    if (this.parameters.taskReporting !== "FastAbort") return;
+    for (const connection of this.connections.values()) {
+      if (connection === except) continue;
+      const ending = tasks.filter(({ allegiance }) => allegiance === connection);
+      for (const lun of new Set(ending.map(({ nexus }) => nexus?.lun ?? 0))) {
+        connection.announce(AsyncEvent.TaskTermination, 0, 0, 0, lun);
+      }
+    }
+  }
+
+  /**
+   * Sends the answer to a function on several tasks, of a LUN or of all: after what was sent before on the other connections,
+   * and, where that was agreed, ahead of all that comes after it.
+   */
+  answerAfter(connection: SessionConnection, lun: number | undefined, send: () => void): void {
+    const fences = this.tasks?.fences;
+    if (fences === undefined) this.whenAcknowledged(connection, send);
+    else fences.raise(connection, lun, send);
   }
 
   coldReset(): void {
@@ -220,6 +249,10 @@ export class Session {
     this.order.grant(this.taskCount);
   }
 
+  after(delay: number, run: () => void): Timer {
+    return this.#host.timers.after(delay, run);
+  }
+
   /** Something waits for a command that is missing. If none comes, the session ends. */
   heldUp(): void {
     if (this.#missing !== undefined) return;
@@ -247,7 +280,7 @@ export class Session {
   }
 
   /** Runs once the initiator has acknowledged what was sent on the connections other than this one. */
-  whenAcknowledged(except: SessionConnection, run: () => void): void {
+  whenAcknowledged(except: Allegiance, run: () => void): void {
     let left = 1;
     const one = () => {
       left--;
@@ -267,7 +300,7 @@ export class Session {
   }
 
   /** Ends its tasks before a CmdSN, its copies and what its nexuses hold, SAM-5 I_T NEXUS RESET; `done` once they have ended. */
-  resetNexus(cmdSN: number, done: () => void): void {
+  resetNexus(by: SessionConnection, cmdSN: number, done: () => void): void {
     const { tasks } = this;
     const { view } = tasks ?? {};
     for (const unit of view?.units() ?? []) {
@@ -276,8 +309,10 @@ export class Session {
     }
     const copying = view?.device.host.copies.nexusLost(this.initiatorPort);
     const ended = copying === undefined ? done : () => void copying.then(done);
+    const ending = tasks?.tasksBefore(cmdSN, EVERY) ?? [];
+    this.announceTermination(ending, by);
     if (tasks === undefined) ended();
-    else tasks.abort(tasks.tasksBefore(cmdSN, EVERY), ended);
+    else tasks.abort(ending, ended);
   }
 
   /** Asks the initiator to log out. If it does not in so many seconds, the session ends. */
@@ -314,6 +349,7 @@ export class Session {
     this.#missing?.timer.cancel();
     this.#leaving?.cancel();
     this.order.clear();
+    this.tasks?.fences?.clear();
     this.#host.sessionClosed(this.snapshot(), why);
     this.tasks?.close();
     this.#checkQuiet();

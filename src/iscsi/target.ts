@@ -38,6 +38,7 @@ import { type Sense, Senses, Status } from "./scsi/sense.ts";
 import { portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import { Session, type SessionHost } from "./session.ts";
+import type { SessionConnection } from "./session-connection.ts";
 import { SessionTable } from "./session-table.ts";
 import { CommandCounter } from "./statistics.ts";
 
@@ -552,8 +553,8 @@ export class TargetServer implements ConnectionHost, SessionHost {
     return records;
   }
 
-  reset(unit: LogicalUnit | undefined, by: Session, cmdSN: number, done: () => void): void {
-    const units = unit === undefined ? (by.tasks?.view.units() ?? []) : [unit];
+  reset(unit: LogicalUnit | undefined, by: SessionConnection, cmdSN: number, done: () => void): void {
+    const units = unit === undefined ? (by.session.tasks?.view.units() ?? []) : [unit];
     let left = 1;
     const one = () => {
       left--;
@@ -565,17 +566,20 @@ export class TargetServer implements ConnectionHost, SessionHost {
       left++;
       void copying.then(one);
     }
-    for (const session of this.sessionsOf(by.identity.targetName)) {
+    for (const session of this.sessionsOf(by.session.identity.targetName)) {
       const { tasks } = session;
       if (tasks === undefined) continue;
       for (const each of units) {
         left++;
-        if (session === by) {
-          tasks.abort(
-            tasks.tasksBefore(cmdSN, (task) => task.unit === each),
-            one,
-          );
-        } else tasks.abort(tasks.tasksOfUnit(each), one, Status.TaskAborted);
+        if (session === by.session) {
+          const ending = tasks.tasksBefore(cmdSN, (task) => task.unit === each);
+          session.announceTermination(ending, by);
+          tasks.abort(ending, one);
+        } else {
+          const ending = tasks.tasksOfUnit(each);
+          session.announceTermination(ending);
+          tasks.abort(ending, one, Status.TaskAborted);
+        }
         session.attention(each, Senses.UnitReset);
       }
     }

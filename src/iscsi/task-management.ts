@@ -33,7 +33,10 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
     connection.replies.taskManagement(tag, response, information);
     connection.outputAdded();
   };
-  const complete = () => session.whenAcknowledged(connection, () => answer(TaskManagementResponse.Complete));
+  const completeOf = (which: number | undefined) => () =>
+    session.answerAfter(connection, which, () => answer(TaskManagementResponse.Complete));
+  const complete = completeOf(lun);
+  const completeAll = completeOf(undefined);
   /** What the function concerns of a LUN. */
   const ofLun = () => tasks.tasksBefore(cmdSN, ({ nexus }) => nexus?.lun === lun);
   /** Runs once there is nothing that the function concerns and that is still to come. */
@@ -75,13 +78,17 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
     // Each nexus has a task set of its own (TST), so clearing it is aborting it.
     case TaskManagement.AbortTaskSet:
     case TaskManagement.ClearTaskSet:
-      withUnit(() => tasks.abort(ofLun(), complete));
+      withUnit(() => {
+        const ending = ofLun();
+        session.announceTermination(ending, connection);
+        tasks.abort(ending, complete);
+      });
       return true;
     case TaskManagement.LogicalUnitReset:
-      withUnit(() => session.reset(session.unit(lun), cmdSN, complete));
+      withUnit(() => session.reset(session.unit(lun), connection, cmdSN, complete));
       return true;
     case TaskManagement.TargetWarmReset:
-      onTarget(() => session.reset(undefined, cmdSN, complete));
+      onTarget(() => session.reset(undefined, connection, cmdSN, completeAll));
       return true;
     case TaskManagement.TargetColdReset:
       // It would end the sessions of hosts that use what this one is not even shown.
@@ -90,7 +97,7 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
         return true;
       }
       onTarget(() =>
-        session.reset(undefined, cmdSN, () => {
+        session.reset(undefined, connection, cmdSN, () => {
           answer(TaskManagementResponse.Complete);
           session.coldReset();
         }),
@@ -109,7 +116,7 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
       withUnit(() => isThere(ofLun().length > 0));
       return true;
     case TaskManagement.NexusReset:
-      onTaskSet(() => session.resetNexus(cmdSN, complete));
+      onTaskSet(() => session.resetNexus(connection, cmdSN, completeAll));
       return true;
     case TaskManagement.QueryAsyncEvent:
       withUnit(() => {

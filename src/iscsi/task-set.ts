@@ -15,6 +15,7 @@ import type { Pending, Timers } from "./interfaces.ts";
 import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { before, readLun, ScsiCommand } from "./pdu.ts";
+import type { FencedTasks, ResponseFences } from "./response-fence.ts";
 import { type Command, Plan } from "./scsi/command.ts";
 import { decode } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
@@ -29,7 +30,7 @@ export interface TaskSetEvents {
   idle(): void;
 }
 
-export class TaskSet implements TaskOwner {
+export class TaskSet implements TaskOwner, FencedTasks {
   readonly dataOut: DataOutTransfers;
   readonly #order: CommandOrder;
   readonly #parameters: Parameters;
@@ -44,6 +45,8 @@ export class TaskSet implements TaskOwner {
   /** Reads of data that was sent before; their tasks may be over. */
   readonly #readsAgain = new Set<{ readonly task: Task; readonly over: Promise<void> }>();
   #closed = false;
+  /** Where responses may have to wait for others, if they may. */
+  fences: ResponseFences | undefined;
   /** When the data event came that is being taken; of what came with the end of the login, when that ended. */
   arrivedAt: number;
   commands = 0;
@@ -286,6 +289,16 @@ export class TaskSet implements TaskOwner {
   }
 
   #respond(task: Task): void {
+    if (this.fences?.holds(task) !== true) this.answer(task);
+  }
+
+  goOnAnswering(task: Task): void {
+    const { allegiance } = task;
+    this.finish(task);
+    allegiance.outputAdded();
+  }
+
+  answer(task: Task): void {
     if (!task.isRepeated) {
       if (task.status === Status.Good) this.#moved(task);
       this.#count(task);
@@ -508,10 +521,12 @@ export class TaskSet implements TaskOwner {
     const waiters = task.abortWaiters.splice(0);
     const { allegiance } = task;
     allegiance.dataIn.forget(task);
+    this.fences?.forget(task);
     if (task.abortStatus !== 0 && !allegiance.closed) {
       task.sense = undefined;
       task.status = task.abortStatus;
-      this.#respond(task);
+      // Past all fences: whoever had it aborted waits for its end, and not for what another's initiator acknowledges.
+      this.answer(task);
       allegiance.outputAdded();
     } else this.#end(task);
     for (const waiter of waiters) waiter();

@@ -30,6 +30,8 @@ export interface Allegiance {
   readonly closed: boolean;
   /** Output was added outside of a data event. */
   outputAdded(): void;
+  /** Runs once the initiator has acknowledged everything that was sent here; asks it to. */
+  whenAcknowledged(run: () => void): void;
   /** A task ended: its payload, if it is arriving, is not to be stored any more. */
   taskEnded(task: Task): void;
 }

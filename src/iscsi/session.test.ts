@@ -531,6 +531,18 @@ describe("a target that changes", () => {
     expect((await new Initiator(world).login()).header.getUint16(36)).toBe(0);
   });
 
+  test("admitting nobody: sessions go on, and all logins are to come again later", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready("MaxConnections=2");
+    world.target.admits = false;
+    const others = [new Initiator(world), new Initiator(world, { name: "iqn.other", isid: 5 }), initiator.beside(1)];
+    for (const other of others) expect((await other.login()).header.getUint16(36)).toBe(0x0301);
+    await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));
+    expect(opcodes(initiator.receive())).toEqual([0x21]);
+    world.target.admits = true;
+    expect((await initiator.beside(1).login()).header.getUint16(36)).toBe(0);
+  });
+
   test("LUNs come, change their size and go", async () => {
     const world = bench();
     const initiator = await new Initiator(world).ready();

@@ -89,6 +89,11 @@ export class Target {
   readonly #gone = new CommandCounter();
   readonly #server: TargetServer;
   #available = true;
+  /**
+   * While it is false logins are answered with Service Unavailable, and those who have a session keep it: further connections of
+   * it are refused as well, and so is another in its place.
+   */
+  admits = true;
 
   constructor(spec: TargetSpec, server: TargetServer, device: ScsiDevice) {
     this.name = spec.name;
@@ -453,7 +458,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     if (target === undefined) return LoginStatus.TargetNotFound;
     const grant = grantTo(target.access, initiatorName, portal);
     if (typeof grant === "number") return grant;
-    return target.available ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
+    return target.available && target.admits ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
   }
 
   #joined(tsih: number, identity: LoginIdentity, portal: Portal): Readonly<Parameters> | number {

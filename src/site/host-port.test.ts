@@ -50,6 +50,22 @@ describe("the target of a primary", () => {
     expect(await (await connect()).login(ADA, IQN)).toBe(0x0301);
   });
 
+  it("tells its hosts that LUNs are unavailable when it can't go on, and takes no more logins", async () => {
+    const { universe, feed, connect } = await serving();
+    const host = await connect();
+    expect(await host.login(ADA, IQN)).toBe(0);
+    const ready = [0, 0, 0, 0, 0, 0];
+    const sense = ({ data }: { data: Uint8Array }) => [data[4], data[14], data[15]];
+    await host.command(ready);
+    universe.machine("denver").drive("/journal").inject({ on: "write", action: "fail" });
+    const write = await host.command([0x2a, 0, 0, 0, 0, 0, 0, 0, 8, 0], { write: new Uint8Array(4096) });
+    expect([sense(write), feed.controller.state.kind]).toEqual([[2, 0x04, 0x00], "failed"]);
+    expect(sense(await host.command(ready))).toEqual([6, 0x2a, 0x06]);
+    expect(sense(await host.command(ready))).toEqual([2, 0x04, 0x0c]);
+    expect(await (await connect()).login(BOB, IQN)).toBe(0x0301);
+    expect(host.isClosed).toBe(false);
+  });
+
   it("gives each host its volumes under its LUNs, at its portals", async () => {
     const { connect } = await serving({
       ...CONFIG,

@@ -19,7 +19,7 @@ import {
   type TargetEvent,
   TargetServer,
 } from "../iscsi/index.ts";
-import type { MirrorController } from "../mirror/mirror-controller.ts";
+import type { ControllerState, MirrorController } from "../mirror/mirror-controller.ts";
 import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
@@ -39,6 +39,7 @@ const REVISION = "0001";
  * moves them.
  */
 const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [1], state: AccessState.ActiveOptimized }] };
+const UNAVAILABLE = [{ group: 1, state: AccessState.Unavailable }];
 
 export class HostPort {
   #config: PrimaryConfig;
@@ -95,11 +96,16 @@ export class HostPort {
   }
 
   /**
-   * Whether hosts are served here. While they are not, their logins are answered with Service Unavailable, so that they try
-   * again or elsewhere, and who is logged in is logged out: what is in flight then is theirs to send again.
+   * What the controller has come to. Where another primary serves, or this one can't go on, logins are answered with Service
+   * Unavailable, so that hosts try again or elsewhere. In the first case who is logged in is logged out: what is in flight then
+   * is theirs to send again. In the second they are told what became of it, and that the LUNs can't be had here from now on,
+   * TEST UNIT READY too: a path on which that alone still worked would be tried again and again.
    */
-  set serves(serves: boolean) {
-    this.#target.available = serves;
+  follow({ kind }: ControllerState): void {
+    this.#target.available = kind !== "fenced";
+    if (kind !== "failed") return;
+    this.#target.admits = false;
+    this.#target.changeAccessStates(UNAVAILABLE);
   }
 
   /** Takes over who may use the target, and what of it: see `Site.changeHosts`. */

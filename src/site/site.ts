@@ -253,8 +253,7 @@ function openPrimary(
   for (const remote of remotes.values()) remote.legs = controller.legs;
   const port = new HostPort(world, config, controller, reservations, onEvent);
   controller.onState = (state) => {
-    // Another primary serves now: hosts are to look for it, not to be told of a LUN that is not ready.
-    port.serves = state.kind !== "fenced";
+    port.follow(state);
     onEvent({ kind: "controller", state });
   };
   return { pipeline, feed: { kind: "hosts", controller, port } };

@@ -21,7 +21,7 @@ import type { Parameters } from "./negotiation.ts";
 import type { Replies } from "./replies.ts";
 import { hasFences } from "./response-fence.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
-import { type Allegiance, MIXED_SEGMENTS, type Task } from "./task.ts";
+import type { Allegiance, Task } from "./task.ts";
 
 /** What transfers tell the owner of the tasks. */
 export interface TaskOwner {
@@ -245,7 +245,7 @@ export class DataInTransfers {
   #send(task: Task, data: Uint8Array, release: (() => void) | undefined): void {
     const { output } = this.#replies;
     const segmentMax = this.#segment();
-    if (segmentMax !== task.segmentBytes) task.segmentBytes = MIXED_SEGMENTS;
+    if (segmentMax !== task.segmentBytes) this.#segmentsChanged(task, segmentMax);
     const inPlace = release !== undefined && Math.min(data.length, segmentMax) >= ZERO_COPY_BYTES_MIN;
     for (let from = 0; from < data.length; ) {
       const room = Math.min(segmentMax, this.#parameters.maxBurstLength - task.burst);
@@ -270,6 +270,11 @@ export class DataInTransfers {
     if (task.sent === task.readEnd) this.#ended(task);
   }
 
+  #segmentsChanged(task: Task, bytes: number): void {
+    if (this.#replies.retained !== undefined) task.formerSegments.push({ bytes: task.segmentBytes, until: task.sent });
+    task.segmentBytes = bytes;
+  }
+
   #ended(task: Task): void {
     if (this.#collapses) this.#owner.sentWithStatus(task);
     else this.#owner.finish(task);
@@ -286,7 +291,7 @@ export class DataInTransfers {
     const end = count === 0 ? task.dataSN : begin + count;
     if (begin < task.firstDataSN || begin >= task.dataSN || end > task.dataSN) return RejectReason.ProtocolError;
     // The initiator has changed what it takes since: what was sent can't be sent again.
-    if (task.segmentBytes !== this.#segment()) return RejectReason.SnackReject;
+    if (task.segmentBytes !== this.#segment() || task.formerSegments.length > 0) return RejectReason.SnackReject;
     if (this.#resending === DATA_RESENT_MAX) return RejectReason.OutOfResources;
     const { firstDataSN } = task;
     this.#resend(task, this.#cuts(task).slice(begin - firstDataSN, end - firstDataSN), () => {});
@@ -302,7 +307,7 @@ export class DataInTransfers {
    */
   sendAnew(task: Task, sent: () => void): number {
     if (this.#resending === DATA_RESENT_MAX) return RejectReason.OutOfResources;
-    task.segmentBytes = this.#segment();
+    this.#cutAnew(task);
     const cuts = this.#cuts(task, task.sent);
     task.dataSN = task.firstDataSN + cuts.length;
     this.#resend(task, cuts, sent);
@@ -322,8 +327,7 @@ export class DataInTransfers {
 
   /** The initiator has all that comes before a Data-In: that is the first that it may ask for again. */
   acknowledge(task: Task, dataSN: number): void {
-    // Of Data-Ins that were cut in more than one way nobody knows any more where they begin.
-    if (dataSN <= task.firstDataSN || dataSN > task.dataSN || task.segmentBytes === MIXED_SEGMENTS) return;
+    if (dataSN <= task.firstDataSN || dataSN > task.dataSN) return;
     task.firstByte = this.#cuts(task)[dataSN - task.firstDataSN]?.from ?? task.readEnd;
     task.firstDataSN = dataSN;
   }
@@ -341,7 +345,7 @@ export class DataInTransfers {
       return;
     }
     this.acknowledge(task, task.expDataSN);
-    task.segmentBytes = this.#segment();
+    this.#cutAnew(task);
     task.dataSN = task.firstDataSN;
     task.sent = task.firstByte;
     this.#sendAgain(task, this.#cuts(task), (error) => {
@@ -349,6 +353,12 @@ export class DataInTransfers {
       else if (error === undefined) this.#owner.finish(task);
       else this.#owner.fail(task, error, false);
     });
+  }
+
+  /** What its initiator has not acknowledged is sent as it takes it now. */
+  #cutAnew(task: Task): void {
+    task.segmentBytes = this.#segment();
+    task.formerSegments.length = 0;
   }
 
   /** @param done gets the error of a device that could not read again */
@@ -410,12 +420,14 @@ export class DataInTransfers {
    * Where the Data-Ins of a task begin and end, from the first on that may be sent again: `#send` cuts by segments, bursts
    * and pieces.
    */
-  #cuts({ readEnd, segmentBytes, firstByte, firstDataSN }: Task, end = readEnd): DataInCut[] {
+  #cuts({ readEnd, segmentBytes, formerSegments, firstByte, firstDataSN }: Task, end = readEnd): DataInCut[] {
     const { maxBurstLength } = this.#parameters;
     const cuts: DataInCut[] = [];
     for (let from = firstByte, dataSN = firstDataSN; from < end; dataSN++) {
+      // A change comes between two pieces, so that no segment lies across it.
+      const bytes = formerSegments.find(({ until }) => from < until)?.bytes ?? segmentBytes;
       const room = Math.min(maxBurstLength - (from % maxBurstLength), PIECE_BYTES_MAX - (from % PIECE_BYTES_MAX));
-      const to = Math.min(end, from + segmentBytes, from + room);
+      const to = Math.min(end, from + bytes, from + room);
       cuts.push({ dataSN, from, to });
       from = to;
     }

@@ -516,27 +516,37 @@ describe("R-Data SNACK", () => {
     expect(world.server.sessions()[0].tasks).toBe(0);
   });
 
-  test("of a read that was cut in more than one way: a Data SNACK is refused, R-Data is not", async () => {
-    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144", "MaxBurstLength=1048576");
-    const bytes = 2 * 1048576;
+  test("of a read that was cut in more than one way: a Data SNACK is refused, R-Data and DataACK are not", async () => {
+    const { world, initiator } = await open("MaxRecvDataSegmentLength=262144", "MaxBurstLength=524288");
+    const bytes = 3 * 1048576;
     world.device.held = true;
     const tag = initiator.itt;
     await initiator.send(initiator.command(read10(0, bytes / 512), { read: bytes }));
-    world.device.gates.shift()?.open();
-    await world.timers.turn();
-    initiator.receive();
-    await declare(initiator, 524288);
+    const all: Pdu[] = [];
+    for (const segmentBytes of [131072, 524288]) {
+      world.device.gates.shift()?.open();
+      await world.timers.turn();
+      all.push(...initiator.receive());
+      await declare(initiator, segmentBytes);
+    }
     await openGates(world);
-    while ((await initiator.drain()).length > 0) await openGates(world);
-    await declare(initiator, 262144);
-    await initiator.send(snack(DATA_OR_R2T, tag, 0, 1));
+    for (let pdus = initiator.receive(); pdus.length > 0; pdus = await initiator.drain()) all.push(...pdus);
+    all.pop();
+    expect(dataIns(all).map(([, length]) => length / 131072)).toEqual([2, 2, 2, 2, ...Array(8).fill(1), 4, 4]);
+    await initiator.send(snack(DATA_OR_R2T, tag, 13, 1));
     expect(responses(initiator.receive())).toEqual([[0x3f, 3]]);
+    // What was cut in the first way, and half of what was in the second.
+    const asks = all[7];
+    expect([asks.flags & 0x40, asks.header.getUint32(36)]).toEqual([0x40, 7]);
+    await initiator.send(snack(DATA_ACK, 0xffffffff, 8, 0, tag));
+    await declare(initiator, 262144);
     world.device.held = false;
     await initiator.send(snack(R_DATA, tag, 0, 0, 9));
-    const all: Pdu[] = [];
-    for (let pdus = initiator.receive(); pdus.length > 0; pdus = await initiator.drain()) all.push(...pdus);
-    const status = all.pop();
-    expect([dataIns(all).length, status && snackTag(status), status && expDataSN(status)]).toEqual([8, 9, 8]);
+    const anew: Pdu[] = [];
+    for (let pdus = initiator.receive(); pdus.length > 0; pdus = await initiator.drain()) anew.push(...pdus);
+    const status = anew.pop();
+    expect(dataIns(anew, 1048576 + 524288)).toEqual(Array.from({ length: 6 }, (_, at) => [8 + at, 262144]));
+    expect([status && snackTag(status), status && expDataSN(status)]).toEqual([9, 14]);
   });
 
   test("twice: only the last one has the status", async () => {

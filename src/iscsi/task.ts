@@ -18,8 +18,11 @@ export interface OutstandingR2T {
   readonly end: number;
 }
 
-/** `Task.segmentBytes` where its initiator has changed what it takes between two of the Data-Ins. */
-export const MIXED_SEGMENTS = -1;
+/** The largest data segment of a read's Data-Ins up to a byte, where its initiator has changed what it takes since. */
+export interface FormerSegments {
+  readonly bytes: number;
+  readonly until: number;
+}
 
 /** The connection that a task has come on: its data and its response go there, RFC 7143 section 4.2.2. */
 export interface Allegiance {
@@ -81,8 +84,10 @@ export class Task extends Command {
   readEnd = 0;
   /** Bytes of the present Data-In sequence. */
   burst = 0;
-  /** The largest data segment that its Data-Ins have; 0 before the first, or MIXED_SEGMENTS. */
+  /** The largest data segment that its Data-Ins have; 0 before the first. */
   segmentBytes = 0;
+  /** What it was before, if it has changed while they were sent; only where they may have to be sent again. */
+  readonly formerSegments: FormerSegments[] = [];
   /** Its status is kept until it is acknowledged, and the task with it. */
   retained = false;
   /** Its data was read again, which may outlast it. */
@@ -159,6 +164,7 @@ export class Task extends Command {
     this.isRepeated = false;
     this.firstDataSN = 0;
     this.firstByte = 0;
+    this.formerSegments.length = 0;
     this.snackTag = 0;
     this.expDataSN = 0;
   }

@@ -24,6 +24,7 @@ const LOGIN_KEYS = [
   "DefaultTime2Retain=0",
   "HeaderDigest=CRC32C,None",
   "iSCSIProtocolLevel=2",
+  "TaskReporting=FastAbort,ResponseFence,RFC3720",
   "X-dev.antipode.fuzz=Yes",
 ];
 
@@ -105,15 +106,26 @@ export class Attacker {
         return [build(0x02, { itt, immediate: random.chance(0.7), flags, words: words1 })];
       }
       case 2:
-        return [build(0x04, { itt, words: { ...words, 20: RESERVED_TAG }, data: text("SendTargets=") })];
-      case 3:
         return [
-          build(0x10, {
+          build(0x04, {
             itt,
-            flags: 0x80 | random.below(4),
-            words: { 24: 0, 40: random.below(4), 44: random.below(4) },
+            words: { ...words, 20: RESERVED_TAG },
+            data: text(random.pick(["SendTargets=", "MaxRecvDataSegmentLength=512", "MaxRecvDataSegmentLength=1536"])),
           }),
         ];
+      case 3: {
+        // Of something that was sent lately; the Target Transfer Tag of a DataACK is the task's.
+        const task = itt - 1 - random.below(4);
+        const [begin, count] = random.chance(0.5) ? [0, 0] : [random.below(4), random.below(4)];
+        const type = random.below(4);
+        return [
+          build(0x10, {
+            itt: type === 0 || type === 3 ? task : RESERVED_TAG,
+            flags: 0x80 | type,
+            words: { 20: type < 2 ? RESERVED_TAG : task, 24: 0, 40: begin, 44: count },
+          }),
+        ];
+      }
       case 4:
         if (random.chance(0.9)) return this.#answers();
         return [build(0x06, { itt, immediate: random.chance(0.5), flags: 0x80 | random.below(3), words })];

@@ -304,7 +304,7 @@ export class Session {
     const { tasks } = this;
     const { view } = tasks ?? {};
     for (const unit of view?.units() ?? []) {
-      unit.reservations.nexusLost(this.initiatorPort);
+      unit.nexusLost(this.initiatorPort);
       this.attention(unit, Senses.NexusLoss);
     }
     const copying = view?.device.host.copies.nexusLost(this.initiatorPort);

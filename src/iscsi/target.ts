@@ -409,7 +409,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
   async #withdraw(session: Session, unit: LogicalUnit): Promise<void> {
     await Promise.all([abortIn(session, unit), unit.host.copies.withdrawn(unit, session.initiatorPort)]);
     // It may have been given it again meanwhile.
-    if (session.tasks?.view.nexusOf(unit) === undefined) unit.reservations.nexusLost(session.initiatorPort);
+    if (session.tasks?.view.nexusOf(unit) === undefined) unit.nexusLost(session.initiatorPort);
   }
 
   /** Stops listening, ends all sessions; resolves when no device has anything left to do for them. */
@@ -540,7 +540,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     const { initiatorPort, identity } = session;
     // Sessions of the port that ended before it may have been given others of them.
     const units = last ? (this.#targets.get(identity.targetName)?.device.units() ?? []) : [];
-    for (const unit of units) unit.reservations.nexusLost(initiatorPort);
+    for (const unit of units) unit.nexusLost(initiatorPort);
     add(this.#counters, session);
     this.#sessions.remove(session);
   }

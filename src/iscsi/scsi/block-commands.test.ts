@@ -332,9 +332,17 @@ test("WRITE SAME gives blocks back only once no COMPARE AND WRITE has the unit",
 
 describe("a medium that is always there", () => {
   test("START STOP UNIT does nothing, and can't eject it", async () => {
-    const { run } = await host();
-    for (const flags of [0x00, 0x01, 0x03, 0x04, 0x10]) expect((await run([0x1b, 1, 0, 0, flags, 0])).status).toBe(0);
+    const { run, device } = await host();
+    for (const flags of [0x01, 0x03, 0x04, 0x10]) expect((await run([0x1b, 1, 0, 0, flags, 0])).status).toBe(0);
     for (const flags of [0x02, 0x20, 0x70]) expect((await run([0x1b, 0, 0, 0, flags, 0])).sense).toBe("5/24/0");
+    expect((await run([0, 0, 0, 0, 0, 0])).status).toBe(0);
+    expect(device.calls).toEqual([]);
+  });
+
+  test("what is stopped has all that was cached on its medium, unless NO_FLUSH is set", async () => {
+    const { run, device } = await host();
+    expect((await run([0x1b, 0, 0, 0, 0, 0])).status).toBe(0);
+    expect(device.calls).toEqual(["flush"]);
     expect((await run([0, 0, 0, 0, 0, 0])).status).toBe(0);
   });
 

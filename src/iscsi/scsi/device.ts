@@ -16,6 +16,7 @@ import { REPORT_LUNS_UNIT } from "./lun.ts";
 import { modeSelect, modeSense } from "./mode-pages.ts";
 import * as pr from "./persistent-reserve.ts";
 import type { AccessChange } from "./port-groups.ts";
+import { needsMedium } from "./removable-medium.ts";
 import * as sbc from "./sbc.ts";
 import { invalidCdbField, type Sense, Senses } from "./sense.ts";
 import * as spc from "./spc.ts";
@@ -196,9 +197,10 @@ function isCarriedOut(refusal: Refusal, opcode: number): boolean {
 }
 
 /** Why a unit that is not open does not carry out a command, if it does not. */
-function refusalOf({ reach, refusal }: LogicalUnit, cdb: Uint8Array): Sense | undefined {
+function refusalOf({ reach, refusal, loaded }: LogicalUnit, cdb: Uint8Array): Sense | undefined {
   if (reach !== undefined && !reach.carriesOut(cdb)) return reach.sense;
-  return refusal === undefined || isCarriedOut(refusal, cdb[0]) ? undefined : refusal.sense();
+  if (refusal !== undefined && !isCarriedOut(refusal, cdb[0])) return refusal.sense();
+  return loaded || !needsMedium(cdb[0]) ? undefined : Senses.MediumNotPresent;
 }
 
 const RESET_OCCURRED = 0x29;

@@ -27,6 +27,7 @@ const DIRECT_ACCESS = 0x00;
 export function standardInquiry(unit: LogicalUnit | undefined): Uint8Array {
   if (unit === undefined) return standardData(NO_IDENTITY, NO_UNIT);
   const bytes = standardData(unit.identity, DIRECT_ACCESS);
+  bytes[1] = unit.medium === undefined ? 0 : 0x80; // RMB
   bytes.set(reachFlags(unit.host.portGroups), 5);
   return bytes;
 }

@@ -38,7 +38,10 @@ export function requestSense(command: Command, nexus: Nexus): void {
   const sense =
     unit === undefined
       ? Senses.LunNotSupported
-      : (nexus.report() ?? unit.reach?.sense ?? unit.refusal?.sense() ?? Senses.None);
+      : (nexus.report() ??
+        unit.reach?.sense ??
+        unit.refusal?.sense() ??
+        (unit.loaded ? Senses.None : Senses.MediumNotPresent));
   command.answer(formatSense(sense, descriptor), command.cdb[4]);
 }
 

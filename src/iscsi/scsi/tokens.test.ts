@@ -24,6 +24,7 @@ async function twoUnits(blocks = 8192, blockSizeOfB = 512) {
     lun,
     device,
     identity: { vendor: "V", product: "P", revision: "1", serial: `s${lun}`, naa: NAA + BigInt(lun) },
+    removable: true,
   }));
   // Each number comes once in a while, so that tokens differ.
   let count = 0;
@@ -397,12 +398,13 @@ describe("a token is over", () => {
       },
     ],
     ["the LUN is removed", (world: Bench) => world.target.removeLun(0)],
+    ["the medium of the LUN is ejected", async (_: Bench, run: Run) => void (await run([0x1b, 0, 0, 0, 2, 0]))],
   ])("when %s", async (_, change) => {
     const { run, world, a } = await twoUnits();
     const token = await tokenFor(run, [[0, 1]]);
     const unit = world.target.device.unit(0);
     expect(unit?.device).not.toBe(a);
-    await change(world);
+    await change(world, run);
     expect(() => world.target.device.host.tokens.find(token)).toThrow("5/23/8");
     expect(unit?.device).toBe(a);
   });

@@ -18,6 +18,7 @@ import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
 import { REPORT_LUNS_UNIT } from "./lun.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
+import { RemovableMedium } from "./removable-medium.ts";
 import { type Sense, Senses } from "./sense.ts";
 import type { Tokens } from "./tokens.ts";
 import { Transfers } from "./transfers.ts";
@@ -43,6 +44,8 @@ export interface LunSpec {
   readonly device: BlockDevice;
   readonly identity: Identity;
   readonly readOnly?: boolean;
+  /** Whether hosts can eject its medium (RMB), and load it again. False unless given. */
+  readonly removable?: boolean;
   /** Without it, no reservation outlives the target, and initiators are told so. */
   readonly reservations?: ReservationStore;
 }
@@ -169,6 +172,8 @@ export class LogicalUnit {
   /** Whether its owner has it write protected; initiators are told by whoever changes it. */
   readOnly: boolean;
   readonly reservations: UnitReservations;
+  /** Absent where it is not removable. */
+  readonly medium: RemovableMedium | undefined;
   /** Software write protect and descriptor sense, as set by MODE SELECT. */
   swp = false;
   dSense = false;
@@ -183,6 +188,7 @@ export class LogicalUnit {
   open = true;
   #refusal: Refusal | undefined;
   #reach: Reach | undefined;
+  #loaded = true;
   #writes = 0;
   #exclusive = false;
   /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */
@@ -204,6 +210,7 @@ export class LogicalUnit {
     this.blockCount = device.blockCount;
     this.readOnly = spec.readOnly ?? false;
     this.reservations = new UnitReservations(spec.reservations);
+    this.medium = spec.removable === true ? new RemovableMedium() : undefined;
   }
 
   get refusal(): Refusal | undefined {
@@ -212,7 +219,7 @@ export class LogicalUnit {
 
   set refusal(refusal: Refusal | undefined) {
     this.#refusal = refusal;
-    this.open = refusal === undefined && this.#reach === undefined;
+    this.#look();
   }
 
   /** What it does through a port that is not active. */
@@ -222,13 +229,34 @@ export class LogicalUnit {
 
   set reach(reach: Reach | undefined) {
     this.#reach = reach;
-    this.open = reach === undefined && this.#refusal === undefined;
+    this.#look();
+  }
+
+  /** Whether its medium is there. */
+  get loaded(): boolean {
+    return this.#loaded;
+  }
+
+  set loaded(loaded: boolean) {
+    this.#loaded = loaded;
+    this.#look();
+  }
+
+  #look(): void {
+    this.open = this.#reach === undefined && this.#refusal === undefined && this.#loaded;
   }
 
   /** A reset: everything that it was asked for ends. @returns when copies have ended; `undefined` where there are none */
   reset(): Promise<unknown> | undefined {
     this.reservations.reset();
+    this.medium?.reset();
     return this.host.copies.unitReset(this);
+  }
+
+  /** An initiator port has no session any more: what is kept for as long as it has one ends. */
+  nexusLost(initiatorPort: string): void {
+    this.reservations.nexusLost(initiatorPort);
+    this.medium?.allow(initiatorPort);
   }
 
   /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */

@@ -1,0 +1,40 @@
+/**
+ * A medium that hosts can eject and load again: whether it is there, and who has its removal prevented (SBC-3 section 4.4).
+ *
+ * Nothing but START STOP UNIT takes it out or puts it in, and what is in it stays the same meanwhile. It is in when its unit
+ * is added. Prevention is a port's, and ends with a reset and with the last session of the port.
+ */
+
+/**
+ * What a unit does without its medium: INQUIRY, REQUEST SENSE, REPORT LUNS; START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL;
+ * MODE and LOG SELECT and SENSE; all of reservations; RECEIVE COPY RESULTS; reports of commands and of paths.
+ */
+const WITHOUT_MEDIUM = new Set([
+  ...[0x12, 0x03, 0xa0, 0x1b, 0x1e, 0x15, 0x55, 0x1a, 0x5a, 0x4c, 0x4d],
+  ...[0x16, 0x17, 0x56, 0x57, 0x5e, 0x5f, 0x84, 0xa3, 0xa4],
+]);
+
+export function needsMedium(opcode: number): boolean {
+  return !WITHOUT_MEDIUM.has(opcode);
+}
+
+export class RemovableMedium {
+  /** Initiator ports: at most one for each session of the target. */
+  readonly #preventing = new Set<string>();
+
+  get isLocked(): boolean {
+    return this.#preventing.size > 0;
+  }
+
+  prevent(initiatorPort: string): void {
+    this.#preventing.add(initiatorPort);
+  }
+
+  allow(initiatorPort: string): void {
+    this.#preventing.delete(initiatorPort);
+  }
+
+  reset(): void {
+    this.#preventing.clear();
+  }
+}

@@ -65,6 +65,7 @@ const writes: readonly CommandSeed[] = [
   { cdb: cdb16(0x93, 0, 110, 16), write: BLOCK_BYTES },
   { cdb: cdb16(0x93, 0x01, 120, 16) },
   { cdb: cdb16(0x93, 0x09, 130, 16) },
+  { cdb: cdb16(0x93, 0, 246, 0), write: BLOCK_BYTES },
   {
     cdb: listed10(0x42, 0, 40),
     write: [...be(2, 38), ...be(2, 32), 0, 0, 0, 0, ...descriptor(140, 4), ...descriptor(200, 9)],

@@ -67,7 +67,9 @@ export class VolumeModel {
       case 0x41:
       case 0x93: {
         const zeros = cdb[0] === 0x93 && (cdb[1] & 0x01) !== 0;
-        this.#fill(extent, zeros ? ZEROS : data.subarray(0, BLOCK_BYTES));
+        // 0 blocks are all to the end, since VPD page B0h has WSNZ 0.
+        const blocks = extent.blocks || this.bytes.length / BLOCK_BYTES - extent.lba;
+        this.#fill({ lba: extent.lba, blocks }, zeros ? ZEROS : data.subarray(0, BLOCK_BYTES));
         return;
       }
       // UNMAP

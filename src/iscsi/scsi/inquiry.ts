@@ -115,7 +115,6 @@ function blockLimits(unit: LogicalUnit): Uint8Array {
   const bytes = new Uint8Array(60);
   const view = new DataView(bytes.buffer);
   const perPhysical = PHYSICAL_BLOCK_BYTES / unit.blockSize;
-  bytes[0] = 0x01; // WSNZ: WRITE SAME wants a number of blocks
   bytes[1] = compareAndWriteBlocksMax(unit);
   view.setUint16(2, perPhysical); // OPTIMAL TRANSFER LENGTH GRANULARITY
   view.setUint32(4, TRANSFER_BYTES_MAX / unit.blockSize);

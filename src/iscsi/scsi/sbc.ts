@@ -70,8 +70,12 @@ export function writeSame(command: Command, unit: LogicalUnit): void {
     return;
   }
   if (command.blocks === 0) {
-    command.fail(invalidCdbField(cdb[0] === 0x93 ? 10 : 7));
-    return;
+    // WSNZ is zero: all from here to the end, of which there has to be something.
+    if (command.lba >= unit.blockCount) {
+      command.fail(Senses.LbaOutOfRange);
+      return;
+    }
+    command.blocks = unit.blockCount - command.lba;
   }
   if (!fits(command, unit)) return;
   if (command.blocks * unit.blockSize > WRITE_SAME_BYTES_MAX) {

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { WRITE_SAME_BYTES_MAX } from "../limits.ts";
 import { bench, Initiator, pattern, read10, same, write10 } from "../testing/initiator.ts";
 import { cdb16, host } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
@@ -137,7 +138,8 @@ describe("SBC", () => {
     ["NACA", [0x28, 0, 0, 0, 0, 0, 0, 0, 1, 0x04], "5/24/0"],
     ["BYTCHK 10b", [0x2f, 0x04, 0, 0, 0, 0, 0, 0, 1, 0], "5/24/0"],
     ["an unknown service action", [0x9e, 0x1f, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0], "5/24/0"],
-    ["WRITE SAME of nothing", [0x41, 0, 0, 0, 0, 0, 0, 0, 0, 0], "5/24/0"],
+    ["WRITE SAME to the end from behind it", [0x41, 0, 0, 0, 0x10, 0, 0, 0, 0, 0], "5/21/0"],
+    ["WRITE SAME to the end from where there is nothing", cdb16(0x93, 2 ** 63, 0), "5/21/0"],
     ["WRITE SAME without its block", [0x41, 0, 0, 0, 0, 0, 0, 0, 1, 0], "5/24/0"],
     ["UNMAP with ANCHOR", [0x42, 1, 0, 0, 0, 0, 0, 0, 24, 0], "5/24/0"],
   ])("%s", async (_, cdb, sense) => {
@@ -177,6 +179,24 @@ describe("SBC", () => {
     expect((await run(cdb16(0x93, 20, 2, 0x01))).status).toBe(0);
     expect(same(device.bytes.subarray(20 * 512, 22 * 512), new Uint8Array(1024))).toBe(true);
     expect((await run(cdb16(0x93, 20, 2), { write: 1024, data: pattern(1024) })).sense).toBe("5/24/0");
+  });
+
+  test("WRITE SAME of 0 blocks is to the end, as far as MAXIMUM WRITE SAME LENGTH goes", async () => {
+    const blocks = WRITE_SAME_BYTES_MAX / 512 + 16;
+    const { run, device } = await host(new RamDevice(blocks));
+    const limits = (await run([0x12, 1, 0xb0, 0, 64, 0], { read: 64 })).data;
+    expect([limits[4], new DataView(limits.buffer, limits.byteOffset).getUint32(40)]).toEqual([0, blocks - 16]);
+    const block = pattern(512, 9);
+    for (const cdb of [cdb16(0x93, 15, 0), [0x41, 0, 0, 0, 0, 15, 0, 0, 0, 0]]) {
+      expect((await run(cdb, { write: 512, data: block })).sense).toBe("5/24/0");
+    }
+    expect(device.calls).toEqual([]);
+    expect((await run(cdb16(0x93, 16, 0), { write: 512, data: block })).status).toBe(0);
+    expect(device.bytes.subarray(0, 16 * 512).every((byte) => byte === 0)).toBe(true);
+    for (const at of [16, blocks - 1]) expect(same(device.bytes.subarray(at * 512, (at + 1) * 512), block)).toBe(true);
+    const last = [0x41, 0, ...[24, 16, 8, 0].map((shift) => ((blocks - 2) >>> shift) & 255), 0, 0, 0, 0];
+    expect((await run(last, { write: 512, data: pattern(512, 3) })).status).toBe(0);
+    expect(device.calls.at(-1)).toBe(`write ${blocks - 2}+2`);
   });
 
   test("UNMAP takes extents and checks each before any", async () => {

@@ -35,6 +35,16 @@ describe("the output of iscsi-test-cu", () => {
     expect({ total, ran, failedSuites }).toEqual({ total: 4, ran: 4, failedSuites: 0 });
   });
 
+  it("takes a test for skipped that says so only in a log of all that it does", () => {
+    const logged = OUTPUT.replace(
+      "  Test: Simple ...passed\n",
+      "  Test: Simple ...\n    Test READ10 of 1-256 blocks\n    [OK] READ10 returned SUCCESS.\n" +
+        "    [SKIPPED] LUN is not removable. Skipping test.\npassed    Send PRIN/READ_KEYS\n",
+    );
+    const { outcome, said } = parseSuite(logged).outcomes.get("Read10.Simple") ?? {};
+    expect([outcome, said]).toEqual(["skipped", "[SKIPPED] LUN is not removable. Skipping test."]);
+  });
+
   it("counts a test that the run did not come to the end of as failed", () => {
     const cut = OUTPUT.replace("  Test: Simple ...FAILED\n", "  Test: Simple ...\n").replace("CU_FAIL", "");
     expect(parseSuite(cut).outcomes.get("Unmap.Simple")?.outcome).toBe("failed");

@@ -1,4 +1,7 @@
-/** What iscsi-test-cu said about each of its tests. Its own count takes a test that it skipped for one that passed. */
+/**
+ * What iscsi-test-cu said about each of its tests. Its own count takes a test that it skipped for one that passed, and some
+ * skip without a word unless it was told to log all that it does (`--Verbose-scsi`).
+ */
 
 export type Outcome = "passed" | "failed" | "skipped";
 
@@ -11,7 +14,7 @@ export interface SuiteResult {
   readonly failedSuites: number;
 }
 
-/** @param text what it printed with `--verbose` */
+/** @param text what it printed with `--verbose`, and with `--Verbose-scsi` where nothing may be skipped in silence */
 export function parseSuite(text: string): SuiteResult {
   const outcomes = new Map<string, { outcome: Outcome; said: string }>();
   for (const suite of text.split(/^Suite: /m).slice(1)) {
@@ -20,8 +23,9 @@ export function parseSuite(text: string): SuiteResult {
       const test = `${name}.${part.slice(0, part.indexOf(" ..."))}`;
       // What a suite says as it ends stands on the line of its last verdict, behind it.
       const verdict = /(?<=\.\.\.|\n)(passed|FAILED)/.exec(part);
-      const said = part.slice(part.indexOf(" ...") + " ...".length, verdict?.index);
-      outcomes.set(test, { outcome: outcomeOf(verdict?.[1], said), said: said.trim() });
+      const log = part.slice(part.indexOf(" ...") + " ...".length, verdict?.index);
+      const said = (log.match(/\[(?:SKIPP|FAILED).*/g) ?? []).join("\n");
+      outcomes.set(test, { outcome: outcomeOf(verdict?.[1], said), said });
     }
   }
   const tests = /^\s+tests\s+(\d+)\s+(\d+)/m.exec(text);
@@ -32,7 +36,7 @@ export function parseSuite(text: string): SuiteResult {
 
 function outcomeOf(verdict: string | undefined, said: string): Outcome {
   if (verdict !== "passed") return "failed";
-  return said.includes("[SKIPPED]") ? "skipped" : "passed";
+  return said.includes("[SKIPP") ? "skipped" : "passed";
 }
 
 export interface Expectations {

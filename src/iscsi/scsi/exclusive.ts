@@ -50,6 +50,7 @@ function compareThenWrite(unit: LogicalUnit, command: Command, data: Uint8Array)
       await unit.device.read(lba, there, signal);
       const at = differsAt(there, data.subarray(0, bytes));
       if (at >= 0) throw miscompare(at);
+      signal.throwIfAborted();
       command.writing = true;
       await unit.device.write(lba, data.subarray(bytes), { fua, signal });
     } finally {
@@ -76,6 +77,7 @@ function orPiece(unit: LogicalUnit, command: Command, lba: number, data: Uint8Ar
       const there = buffer.subarray(0, data.length);
       command.writing = false;
       await unit.device.read(lba, there, signal);
+      signal.throwIfAborted();
       setBits(there, data);
       command.writing = true;
       await unit.device.write(lba, there, { fua, signal });

@@ -14,6 +14,7 @@ export async function readPieces(
   const buffer = unit.host.buffers.take(Math.min(bytes, PIECE_BYTES_MAX));
   try {
     for (let offset = 0; offset < bytes; ) {
+      signal.throwIfAborted();
       const there = buffer.subarray(0, Math.min(bytes - offset, PIECE_BYTES_MAX));
       const pending = unit.device.read(lba + offset / unit.blockSize, there, signal);
       if (pending !== undefined) await pending;
@@ -21,7 +22,6 @@ export async function readPieces(
       else if (offset > 0) await unit.yield();
       look(there, offset);
       offset += there.length;
-      signal.throwIfAborted();
     }
   } finally {
     unit.host.buffers.give(buffer);

@@ -53,7 +53,10 @@ export class TextExchange {
     }
     this.#request = NOTHING;
     const pairs = parseText(whole);
-    if (typeof pairs === "string") return RejectReason.ProtocolError;
+    // Section 6.4: nothing is negotiated or declared twice.
+    if (typeof pairs === "string" || new Set(pairs.map(([key]) => key)).size < pairs.length) {
+      return RejectReason.ProtocolError;
+    }
     this.#answer = this.#answerTo(pairs);
     return this.#sendPart(tag);
   }

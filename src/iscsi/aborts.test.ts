@@ -356,7 +356,7 @@ const endsOf = (isMidPdu: boolean) => ENDS.filter(({ isAsked = false }) => !(isM
 describe.each(STATES)("$name", ({ keys = [], writeBudget, isMidPdu = false, enter }) => {
   test.each(endsOf(isMidPdu))("ended by $name", async (end) => {
     const { name, run, isTold, status, endsSession = false, isAsked = false } = end;
-    const world = bench({ device: new Unstoppable(65536), ...(writeBudget === undefined ? {} : { writeBudget }) });
+    const world = bench({ device: new Unstoppable(8192), ...(writeBudget === undefined ? {} : { writeBudget }) });
     const { device } = world;
     const initiator = await new Initiator(world).ready(...KEYS, ...keys);
     late = undefined;

@@ -166,6 +166,23 @@ describe("a session", () => {
     expect(initiator.receive().map(({ header }) => header.getUint32(28))).toEqual([next + 1, initiator.cmdSN]);
   });
 
+  test("keeps EARLY_BYTES_MAX of data for commands whose turn has not come", async () => {
+    const world = small();
+    const one = await new Initiator(world).ready("MaxConnections=2", "InitialR2T=No");
+    const two = one.beside(1);
+    await two.login();
+    one.cmdSN++;
+    const tag = two.itt;
+    await two.send(two.command(write10(0, 128), { write: 65536, more: true }));
+    // More than its first burst, which nobody looks at before its turn.
+    const data = pattern(limits.RECV_SEGMENT_BYTES_MAX);
+    const room = Math.floor(limits.EARLY_BYTES_MAX / data.length);
+    for (let dataSN = 0; dataSN < room; dataSN++) await two.send(two.dataOut(tag, NONE, dataSN, 0, data, false));
+    expect(two.transport.closed).toBe("no");
+    await two.send(two.dataOut(tag, NONE, room, 0, data, false));
+    expect([one.transport.closed, two.transport.closed]).toEqual(["no", "aborted"]);
+  });
+
   test("takes a text of TEXT_BYTES_MAX, refuses a longer one, and takes another after it", async () => {
     const initiator = await new Initiator(small()).ready();
     const exchange = async (last: number) => {

@@ -87,7 +87,7 @@ describe("golden PDUs", () => {
         "00000000" +
         "0000000000000000" +
         "00000003" +
-        "00000001" +
+        "fffffff1" +
         "00000003" +
         "00000004" +
         "00000082" +
@@ -95,7 +95,7 @@ describe("golden PDUs", () => {
         "00000000" +
         "00000200",
     );
-    await initiator.send(initiator.dataOut(3, 1, 0, 0, pattern(512), true));
+    await initiator.send(initiator.dataOut(3, 0xfffffff1, 0, 0, pattern(512), true));
     const [response] = initiator.receive();
     expect(hex(bytesOf(response.header))).toBe(
       "21800000" +

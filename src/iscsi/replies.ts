@@ -35,7 +35,8 @@ export class Replies {
   retained: RetainedStatuses | undefined;
   /** The largest data segment that the initiator takes. */
   segmentBytesMax = 8192;
-  #targetTransferTag = 0;
+  /** Begins shortly before the reserved one, so that every session comes past it. */
+  #targetTransferTag = RESERVED_TAG - 15;
 
   constructor(output: Output, statSN: number, window: CommandWindow) {
     this.output = output;

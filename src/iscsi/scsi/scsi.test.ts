@@ -1,7 +1,7 @@
 import { describe, expect, test } from "vitest";
 import { WRITE_SAME_BYTES_MAX } from "../limits.ts";
-import { bench, Initiator, pattern, read10, same, write10 } from "../testing/initiator.ts";
-import { cdb16, host } from "../testing/scsi.ts";
+import { pattern, read10, same, write10 } from "../testing/initiator.ts";
+import { another, cdb16, host, type Run } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
 import { formatSense, Senses } from "./sense.ts";
 
@@ -25,6 +25,33 @@ describe("SPC", () => {
     expect([limits.getUint32(8), limits.getUint32(12)]).toEqual([16384, 2048]);
     expect((await run([0x12, 1, 0x99, 0, 255, 0], { read: 255 })).sense).toBe("5/24/0");
     expect((await run([0x12, 0, 1, 0, 255, 0], { read: 255 })).sense).toBe("5/24/0");
+  });
+
+  test("who a LUN is does not depend on the server that has it, and no two are the same", async () => {
+    const device = new RamDevice(64);
+    const luns = [0, 1].map((lun) => ({
+      lun,
+      device,
+      identity: { vendor: "V", product: "P", revision: "1", serial: `s${lun}`, naa: (3n << 60n) + BigInt(lun) },
+    }));
+    /** Designators of the unit: association 00b. */
+    const names = async (run: Run, lun: number) => {
+      const { data } = await run([0x12, 1, 0x83, 1, 0, 0], { read: 256, lun });
+      const found: string[] = [];
+      for (let at = 4; at < data.length; at += 4 + data[at + 3]) {
+        if ((data[at + 1] & 0x30) === 0)
+          found.push(Buffer.from(data.subarray(at, at + 4 + data[at + 3])).toString("hex"));
+      }
+      return [...found, ascii((await run([0x12, 1, 0x80, 0, 255, 0], { read: 255, lun })).data)];
+    };
+    const [one, two] = [
+      await host(device, { target: { luns } }),
+      await host(device, { target: { luns }, portalGroupTag: 9 }),
+    ];
+    expect(await names(one.run, 0)).toHaveLength(3);
+    for (const lun of [0, 1]) expect(await names(one.run, lun)).toEqual(await names(two.run, lun));
+    const [zero, first] = [await names(one.run, 0), await names(one.run, 1)];
+    expect(zero.filter((name) => first.includes(name))).toEqual([]);
   });
 
   test("a LUN without a unit: INQUIRY and REPORT LUNS answer, the rest is refused", async () => {
@@ -53,8 +80,7 @@ describe("SPC", () => {
     expect((await run([0x1a, 0, 0x33, 0, 255, 0], { read: 255 })).sense).toBe("5/24/0");
     expect((await run([0x1a, 0, 0xca, 0, 255, 0], { read: 255 })).sense).toBe("5/39/0");
 
-    const other = new Initiator(world);
-    await other.send(other.command([0, 0, 0, 0, 0, 0]));
+    const other = await another(world);
     const control = (await run([0x1a, 8, 0x0a, 0, 255, 0], { read: 255 })).data.slice(4);
     control[2] |= 0x04;
     control[4] |= 0x08;
@@ -62,6 +88,8 @@ describe("SPC", () => {
     expect((await run([0x15, 0x10, 0, 0, list.length, 0], { write: list.length, data: list })).status).toBe(0);
     const refused = await run(write10(0, 1), { write: 512, data: pattern(512) });
     expect([refused.data[0], refused.sense]).toEqual([0x72, "7/27/0"]);
+    const ready = [0, 0, 0, 0, 0, 0];
+    expect([(await other.run(ready)).sense, (await other.run(ready)).sense]).toEqual(["6/2a/1", ""]);
     control[3] ^= 1;
     const bad = new Uint8Array([0, 0, 0, 0, ...control]);
     expect((await run([0x15, 0x10, 0, 0, bad.length, 0], { write: bad.length, data: bad })).sense).toBe("5/26/0");
@@ -280,13 +308,18 @@ describe("errors of the device", () => {
   });
 
   test("a resize is told to each nexus once", async () => {
-    const device = new RamDevice(64);
-    const identity = { vendor: "V", product: "P", revision: "1", serial: "s", naa: 0x3n << 60n };
-    const world = bench();
-    const target = world.server.addTarget({ name: "iqn.resized", luns: [{ lun: 0, device, identity }] });
+    const { run, world, device } = await host(new RamDevice(64));
+    const other = await another(world);
+    const last = async (of: Run) => {
+      const { sense, data } = await of([0x25, 0, 0, 0, 0, 0, 0, 0, 0, 0], { read: 8 });
+      return sense === "" ? new DataView(data.buffer, data.byteOffset).getUint32(0) : sense;
+    };
     device.blockCount = 128;
-    target.resized(0);
-    expect(target.device.unit(0)?.blockCount).toBe(128);
+    expect(await last(run)).toBe(63);
+    world.target.resized(0);
+    world.target.resized(0);
+    expect([await last(run), await last(run)]).toEqual(["6/2a/9", 127]);
+    expect([await last(other.run), await last(other.run)]).toEqual(["6/2a/9", 127]);
   });
 });
 

@@ -268,7 +268,7 @@ interface End {
   readonly isTold: (at: At, pdus: readonly Pdu[]) => boolean;
   /** The status that the task has of it, if any. */
   readonly status?: number;
-  readonly endsSession?: boolean;
+  readonly endsConnection?: boolean;
   /** It is asked for on the connection of the task. */
   readonly isAsked?: boolean;
 }
@@ -281,11 +281,13 @@ const isComplete = ({ opcode, header }: Pdu) => opcode === 0x22 && header.getUin
 const manage = (by: Initiator, code: number, tag = 0xffffffff) =>
   build(0x02, { immediate: true, flags: 0x80 | code, itt: END_TAG, words: { 20: tag, 24: by.cmdSN } });
 
-const loginOf = ({ port }: Initiator) =>
+const isLoggedIn = ({ opcode, header }: Pdu) => opcode === 0x23 && header.getUint16(36) === 0;
+
+const loginOf = ({ port, tsih }: Initiator) =>
   build(0x03, {
     immediate: true,
     flags: 0x87,
-    words: { 8: port.isid, 24: 1 },
+    words: { 8: port.isid, 12: tsih, 24: 1 },
     data: text(`InitiatorName=${port.name}`, `TargetName=${TARGET}`),
   });
 
@@ -317,14 +319,14 @@ const ENDS: readonly End[] = [
     run: ({ initiator }) =>
       initiator.send(build(0x06, { immediate: true, itt: END_TAG, words: { 24: initiator.cmdSN } })),
     isTold: (_, pdus) => pdus.some(({ opcode, header }) => opcode === 0x26 && header.getUint8(2) === 0),
-    endsSession: true,
+    endsConnection: true,
     isAsked: true,
   },
   {
     name: "the loss of the connection",
     run: async ({ initiator }) => initiator.connection.onClose(),
     isTold: ({ world }) => world.server.heldSessions === 0,
-    endsSession: true,
+    endsConnection: true,
   },
   {
     name: "reinstatement of the session",
@@ -333,8 +335,18 @@ const ENDS: readonly End[] = [
       // The connection itself has the reply, if it has come at once.
       await other.send(loginOf(other));
     },
-    isTold: () => other?.receive().some(({ opcode, header }) => opcode === 0x23 && header.getUint16(36) === 0) === true,
-    endsSession: true,
+    isTold: () => other?.receive().some(isLoggedIn) === true,
+    endsConnection: true,
+  },
+  {
+    name: "reinstatement of its connection",
+    run: async ({ initiator }) => {
+      other = initiator.beside(initiator.cid);
+      await other.send(loginOf(other));
+    },
+    isTold: ({ world }) =>
+      other?.receive().some(isLoggedIn) === true && world.server.sessions().every(({ tasks }) => tasks === 0),
+    endsConnection: true,
   },
   {
     name: "the end of the LUN",
@@ -355,7 +367,7 @@ const endsOf = (isMidPdu: boolean) => ENDS.filter(({ isAsked = false }) => !(isM
 
 describe.each(STATES)("$name", ({ keys = [], writeBudget, isMidPdu = false, enter }) => {
   test.each(endsOf(isMidPdu))("ended by $name", async (end) => {
-    const { name, run, isTold, status, endsSession = false, isAsked = false } = end;
+    const { name, run, isTold, status, endsConnection = false, isAsked = false } = end;
     const world = bench({ device: new Unstoppable(8192), ...(writeBudget === undefined ? {} : { writeBudget }) });
     const { device } = world;
     const initiator = await new Initiator(world).ready(...KEYS, ...keys);
@@ -398,7 +410,7 @@ describe.each(STATES)("$name", ({ keys = [], writeBudget, isMidPdu = false, ente
     expect(pdus.some(({ opcode }) => opcode === 0x3f)).toBe(false);
     if (isAsked) expect(pdus.slice(pdus.findIndex(isAnswer)).some(isOfTask)).toBe(false);
     expect(responses().map(({ header }) => header.getUint8(3))).toEqual(status === undefined ? [] : [status]);
-    if (!endsSession) {
+    if (!endsConnection) {
       expect(initiator.transport.closed).toBe("no");
       const probe = initiator.itt;
       await initiator.send(initiator.command([0, 0, 0, 0, 0, 0]));

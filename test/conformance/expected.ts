@@ -41,7 +41,7 @@ export const EXPECTED_OF_FILE: Expectations = {
   failures: {
     ...EXPECTED.failures,
     "StartStopUnit.PwrCnd":
-      "it wants GOOD of every POWER CONDITION from 1h to Fh (test_startstopunit_pwrcnd.c:42). SBC-3 section 5.25 reserves 4h to " +
+      "it wants GOOD of every POWER CONDITION from 1h to Fh (test_startstopunit_pwrcnd.c:43). SBC-3 section 5.25 reserves 4h to " +
       "6h, 8h, 9h and Ch to Fh, and a reserved value is an error (SPC-4 section 3.3); of the others a device server refuses " +
       "those that it does not have. That nothing is ejected by any of them is tested in removable-medium.test.ts",
   },

@@ -46,6 +46,7 @@ function loadOrEject(command: Command, unit: LogicalUnit, nexus: Nexus): void {
 function eject(unit: LogicalUnit, { signal }: Command): Pending {
   return unit.exclusively(signal, async () => {
     await unit.device.flush(signal);
+    signal.throwIfAborted();
     // Somebody may have locked it meanwhile.
     if (unit.medium?.isLocked === true) throw new CheckCondition(Senses.MediumRemovalPrevented);
     unit.loaded = false;

@@ -87,7 +87,7 @@ describe("a medium that was ejected", () => {
     expect((await (await another(world)).run(TEST_UNIT_READY)).sense).toBe(NO_MEDIUM);
   });
 
-  test("is out only once the writes before have ended, and stays in where it could not be flushed", async () => {
+  test("is out only once the writes before have ended, and stays in where it could not be flushed or is not to come out", async () => {
     const { run, initiator, device, world } = await removable();
     device.held = true;
     await initiator.send(
@@ -101,6 +101,17 @@ describe("a medium that was ejected", () => {
     expect(initiator.receive().map(({ header }) => header.getUint8(3))).toEqual([0, 0]);
     expect(device.calls).toEqual(["write 0+1", "flush"]);
     await run(LOAD);
+    let flushed = () => {};
+    device.flush = () => new Promise((resolve) => (flushed = resolve));
+    const tag = initiator.itt;
+    await initiator.send(initiator.command(EJECT));
+    const words = { 20: tag, 24: initiator.cmdSN };
+    await initiator.send(build(0x02, { immediate: true, flags: 0x81, itt: 500, words }));
+    expect(initiator.receive()).toEqual([]);
+    flushed();
+    await world.timers.turn();
+    expect(opcodes(initiator.receive())).toEqual([0x22]);
+    expect((await run(TEST_UNIT_READY)).status).toBe(0);
     device.flush = () => Promise.reject(Object.assign(new Error("gone"), { code: "drive.failed" }));
     expect((await run(EJECT)).sense).toBe("3/c/0");
     expect((await run(TEST_UNIT_READY)).status).toBe(0);

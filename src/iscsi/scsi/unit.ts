@@ -253,7 +253,7 @@ export class LogicalUnit {
     return this.host.copies.unitReset(this);
   }
 
-  /** An initiator port has no session any more: what is kept for as long as it has one ends. */
+  /** The nexus of an initiator port is lost or reset: what is kept only as long as it lasts ends. */
   nexusLost(initiatorPort: string): void {
     this.reservations.nexusLost(initiatorPort);
     this.medium?.allow(initiatorPort);

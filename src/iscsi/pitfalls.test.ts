@@ -156,6 +156,43 @@ describe("logins", () => {
     expect(opcodes(next.receive())).toEqual([0x23, 0x21]);
   });
 
+  test.each([
+    ["in one request", [[0x87, ["MaxBurstLength=512", "MaxBurstLength=512"]]]],
+    ["in one request, negotiated and declared", [[0x87, ["InitiatorAlias=a", "InitiatorAlias=b"]]]],
+    [
+      "in a request of two parts",
+      [
+        [0x44, ["MaxBurstLength=512"]],
+        [0x87, ["MaxBurstLength=1024"]],
+      ],
+    ],
+    [
+      "in another stage",
+      [
+        [0x81, ["MaxBurstLength=512"]],
+        [0x87, ["MaxBurstLength=512"]],
+      ],
+    ],
+    [
+      "who it is",
+      [
+        [0x04, []],
+        [0x87, ["InitiatorName=iqn.x"]],
+      ],
+    ],
+  ] as const)("a key that comes twice (%s) is an initiator error, and opens no session", async (_, requests) => {
+    const world = bench();
+    const initiator = new Initiator(world);
+    const who = [`InitiatorName=${INITIATOR}`, `TargetName=${TARGET}`];
+    for (const [at, [flags, keys]] of requests.entries()) {
+      const data = text(...(at === 0 ? who : []), ...keys);
+      await initiator.send(build(0x03, { immediate: true, flags, words: { 8: 0x80123456, 24: 1 }, data }));
+      const [reply] = initiator.receive();
+      expect(reply.header.getUint16(36)).toBe(at === requests.length - 1 ? 0x0200 : 0);
+    }
+    expect([initiator.transport.closed, world.server.heldSessions]).toEqual(["closed", 0]);
+  });
+
   test("nothing is probed before full feature phase", async () => {
     const world = bench();
     const initiator = new Initiator(world);

@@ -1,7 +1,6 @@
 /** Each bound of limits.ts that is not tested where it belongs: what happens at it, and one beyond it. */
 
 import { describe, expect, test } from "vitest";
-import { BufferPool } from "./buffers.ts";
 import { LoginStatus, RejectReason } from "./constants.ts";
 import * as limits from "./limits.ts";
 import {
@@ -17,7 +16,7 @@ import {
   write10,
 } from "./testing/initiator.ts";
 import { cdb16, host } from "./testing/scsi.ts";
-import { CountingMemory, RamDevice } from "./testing/world.ts";
+import { RamDevice } from "./testing/world.ts";
 
 const TEST_UNIT_READY = [0, 0, 0, 0, 0, 0];
 const NONE = 0xffffffff;
@@ -262,17 +261,6 @@ test("a connection has READ_BUDGET_BYTES at its device at once, and reads on as 
     for (const { data } of initiator.receive()) bytes += data.length;
   }
   expect(bytes).toBe(reads * limits.PIECE_BYTES_MAX);
-});
-
-test("free buffers of RETAINED_BYTES_MAX are kept, and more given back", () => {
-  const memory = new CountingMemory();
-  const pool = new BufferPool(memory);
-  const count = limits.RETAINED_BYTES_MAX / limits.PIECE_BYTES_MAX;
-  const buffers = Array.from({ length: count + 2 }, () => pool.take(limits.PIECE_BYTES_MAX));
-  for (const buffer of buffers) pool.give(buffer);
-  expect(memory.outstanding).toBe(limits.RETAINED_BYTES_MAX);
-  pool.trim();
-  expect(memory.outstanding).toBe(0);
 });
 
 describe("a command", () => {

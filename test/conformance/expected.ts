@@ -1,6 +1,10 @@
 /**
  * What iscsi-test-cu of Debian 12 (libiscsi 1.19) is expected to fail and to skip against this target, and why.
  * A test that is not named here has to pass; one that is named and passes has to be taken out.
+ *
+ * What no log shows is what it skips with CUnit's own CU_PASS alone: on LUNs of 2^31 blocks and more, on LUNs of less than 8000
+ * blocks, and on targets without READ CAPACITY (16) or VPD page B0h. None of that is so here. What is:
+ * `ExtendedCopy.ValidTgtDescr` leaves out the NUL bit, since a target that claims SPC-4 has none.
  */
 
 import type { Expectations } from "./suite-result.ts";

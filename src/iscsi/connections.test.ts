@@ -34,9 +34,6 @@ async function pair(...keys: readonly string[]) {
 const logout = (on: Initiator, reason: number, cid: number) =>
   build(0x06, { flags: 0x80 | reason, itt: 900 + cid, words: { 20: cid << 16, 24: on.cmdSN++ } });
 
-const tmf = (on: Initiator, code: number, words: Readonly<Record<number, number>> = {}) =>
-  build(0x02, { immediate: true, flags: 0x80 | code, itt: 5000 + code, words: { 24: on.cmdSN, ...words } });
-
 const acknowledge = (on: Initiator, expStatSN: number) =>
   build(0x00, { immediate: true, itt: 0xffffffff, words: { 20: 0xffffffff, 24: on.cmdSN, 28: expStatSN } });
 
@@ -304,7 +301,7 @@ describe("allegiance", () => {
     world.device.held = true;
     const other = await new Initiator(world, { name: "iqn.other", isid: 9 << 8 }).ready();
     await two.send(two.command(read10(1, 1), { read: 512 }));
-    await other.send(tmf(other, 5));
+    await other.send(other.management(5));
     two.connection.onClose();
     for (const gate of world.device.gates.splice(0)) gate.open();
     await world.timers.turn();
@@ -322,12 +319,12 @@ describe("task management", () => {
     world.device.held = true;
     const tag = two.itt;
     await two.send(two.command(read10(0, 1), { read: 512 }));
-    await one.send(tmf(one, 1, { 20: tag }));
+    await one.send(one.management(1, { 20: tag }));
     const missing = one.command(read10(2, 1), { read: 512 });
     const early = two.itt;
     const refCmdSN = two.cmdSN;
     await two.send(two.command(read10(3, 1), { read: 512 }));
-    await one.send(tmf(one, 1, { 20: early, 32: refCmdSN }));
+    await one.send(one.management(1, { 20: early, 32: refCmdSN }));
     for (const gate of world.device.gates.splice(0)) gate.open();
     await world.timers.turn();
     expect(responses(one.receive())).toEqual([
@@ -346,7 +343,7 @@ describe("task management", () => {
     const { world, one, two } = await pair();
     world.device.held = true;
     const missing = two.command(write10(0, 1), { write: 512, data: pattern(512) });
-    await one.send(tmf(one, 2));
+    await one.send(one.management(2));
     expect(one.receive()).toEqual([]);
     await two.send(missing);
     expect(one.receive()).toEqual([]);
@@ -367,7 +364,7 @@ describe("task management", () => {
     world.device.held = true;
     await one.send(one.command(read10(0, 1), { read: 512 }));
     await two.send(two.command(read10(1, 1), { read: 512 }));
-    const late = tmf(one, code);
+    const late = one.management(code);
     const spared = two.itt;
     await two.send(two.command(read10(2, 1), { read: 512 }));
     await one.send(late);
@@ -408,7 +405,7 @@ describe("task management", () => {
     const missing = one.command(read10(0, 1), { read: 512 });
     const waits = two.command(write10(1, 1), { write: 512, data: pattern(512) });
     await two.send(waits);
-    await one.send(tmf(one, code));
+    await one.send(one.management(code));
     expect(responses(one.receive())[0]).toEqual([0x22, 0]);
     if (code === 6) {
       await one.send(missing, one.command([0, 0, 0, 0, 0, 0]));
@@ -424,7 +421,7 @@ describe("task management", () => {
   test("a TARGET WARM RESET leaves what comes after it to wait no longer", async () => {
     const { one, two } = await pair();
     const missing = one.command(read10(0, 1), { read: 512 });
-    const reset = tmf(one, 6);
+    const reset = one.management(6);
     const after = two.itt;
     await two.send(two.command(read10(1, 1), { read: 512 }));
     expect(two.receive()).toEqual([]);
@@ -439,7 +436,7 @@ describe("task management", () => {
     const { one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));
     const statSN = two.receive()[0].header.getUint32(24);
-    await one.send(tmf(one, 5));
+    await one.send(one.management(5));
     expect(one.receive()).toEqual([]);
     const [probe] = two.receive();
     expect([probe.opcode, probe.header.getUint32(16)]).toEqual([0x20, 0xffffffff]);
@@ -455,9 +452,9 @@ describe("task management", () => {
     const { one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));
     const statSN = two.receive()[0].header.getUint32(24);
-    await one.send(tmf(one, 2));
+    await one.send(one.management(2));
     await two.send(two.command(read10(0, 1), { read: 512 }));
-    await one.send(tmf(one, 5));
+    await one.send(one.management(5));
     expect(opcodes(two.receive())).toEqual([0x20, 0x25]);
     await two.send(acknowledge(two, statSN + 1));
     expect([opcodes(two.receive()), tags(one.receive())]).toEqual([[0x20], [5002]]);
@@ -468,7 +465,7 @@ describe("task management", () => {
   test("gives a connection up that does not acknowledge, though it is alive", async () => {
     const { world, one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));
-    await one.send(tmf(one, 2));
+    await one.send(one.management(2));
     for (let waited = 0; waited < ACKNOWLEDGE_MILLIS; waited += 1000) {
       expect([answeredFunctions(one), two.transport.closed]).toEqual([[], "no"]);
       await two.send(acknowledge(two, 0));
@@ -482,7 +479,7 @@ describe("task management", () => {
   test("does not wait for a connection that is gone", async () => {
     const { one, two } = await pair();
     await two.send(two.command(read10(0, 1), { read: 512 }));
-    await one.send(tmf(one, 2));
+    await one.send(one.management(2));
     two.connection.onClose();
     await one.send();
     expect(responses(one.receive())).toEqual([[0x22, 0]]);

@@ -386,9 +386,8 @@ describe("what can't be reassigned", () => {
     const tag = one.itt;
     await one.send(one.command(write10(0, 2), { write: 1024 }), one.command(write10(8, 2), { write: 1024 }));
     const next = await again(one);
-    const tmf = (code: number, word20: number) =>
-      build(0x02, { immediate: true, flags: 0x80 | code, itt: 77, words: { 20: word20, 24: next.cmdSN } });
-    await next.send(tmf(1, tag), reassign(next, tag), tmf(5, 0xffffffff), reassign(next, tag + 1));
+    const [abort, reset] = [next.management(1, { 20: tag }), next.management(5)];
+    await next.send(abort, reassign(next, tag), reset, reassign(next, tag + 1));
     expect(responses(next.receive())).toEqual([COMPLETE, DOES_NOT_EXIST, COMPLETE, DOES_NOT_EXIST]);
     expect(world.server.sessions()[0]).toMatchObject({ tasks: 0, bytesHeld: 0 });
   });

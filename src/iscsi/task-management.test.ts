@@ -2,7 +2,7 @@
 
 import { describe, expect, test } from "vitest";
 import { FUNCTIONS_MAX } from "./limits.ts";
-import { bench, build, Initiator, pattern, read10, write10 } from "./testing/initiator.ts";
+import { bench, Initiator, pattern, read10, write10 } from "./testing/initiator.ts";
 
 const LOGICAL_UNIT_RESET = 5;
 const QUERY_TASK = 9;
@@ -12,14 +12,7 @@ const QUERY_ASYNCHRONOUS_EVENT = 12;
 
 /** Response and additional response information. */
 async function manage(initiator: Initiator, code: number, tag = 0xffffffff, lun = 0) {
-  await initiator.send(
-    build(0x02, {
-      immediate: true,
-      flags: 0x80 | code,
-      itt: 5000 + code,
-      words: { 8: lun << 16, 20: tag, 24: initiator.cmdSN },
-    }),
-  );
+  await initiator.send(initiator.management(code, { 8: lun << 16, 20: tag }));
   const [pdu] = initiator.receive();
   return pdu === undefined ? undefined : [pdu.opcode, pdu.header.getUint8(2), pdu.header.getUint32(8) >>> 8];
 }

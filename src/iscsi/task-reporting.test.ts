@@ -31,9 +31,6 @@ async function pair(to = world(), port?: { name: string; isid: number }, ...keys
   return { to, one, two };
 }
 
-const tmf = (on: Initiator, code: number, lun = 0) =>
-  build(0x02, { immediate: true, flags: 0x80 | code, itt: 5000 + code, words: { 8: lun << 16, 20: -1, 24: on.cmdSN } });
-
 const acknowledge = (on: Initiator, expStatSN: number) =>
   build(0x00, { immediate: true, itt: 0xffffffff, words: { 20: 0xffffffff, 24: on.cmdSN, 28: expStatSN } });
 
@@ -54,7 +51,7 @@ async function acknowledgeAll(on: Initiator, pdus: readonly Pdu[]): Promise<void
 describe("a fence", () => {
   test("after a function holds the responses of its LUN until the answer is acknowledged, and no other's", async () => {
     const { one, two } = await pair(undefined, undefined, FENCE);
-    await one.send(tmf(one, ABORT_TASK_SET));
+    await one.send(one.management(ABORT_TASK_SET));
     const answer = answers(one);
     expect(responses(answer)).toEqual([[0x22, 0]]);
     const tag = two.itt;
@@ -78,7 +75,7 @@ describe("a fence", () => {
 
   test("of all LUNs after a reset of the target, whose attention comes ahead of all else", async () => {
     const { one, two } = await pair(undefined, undefined, FENCE);
-    await one.send(tmf(one, TARGET_WARM_RESET));
+    await one.send(one.management(TARGET_WARM_RESET));
     const answer = answers(one);
     expect(responses(answer)).toEqual([[0x22, 0]]);
     await two.send(two.command(READY));
@@ -102,7 +99,7 @@ describe("a fence", () => {
     const other = await new Initiator(to).ready();
     await one.send(one.command(READY));
     const before = answers(one);
-    await other.send(tmf(other, LOGICAL_UNIT_RESET));
+    await other.send(other.management(LOGICAL_UNIT_RESET));
     expect(responses(answers(other))).toEqual([[0x22, 0]]);
     await two.send(two.command(READY));
     await one.send(one.command(READY));
@@ -134,7 +131,7 @@ describe("a fence", () => {
 
   test("is passed where its connection is lost, and what waits at it may be aborted or end with its connection", async () => {
     const { to, one, two } = await pair(undefined, undefined, FENCE);
-    await one.send(tmf(one, ABORT_TASK_SET));
+    await one.send(one.management(ABORT_TASK_SET));
     answers(one);
     const tag = two.itt;
     await two.send(two.command(READY), two.command(READY));
@@ -155,7 +152,7 @@ describe("a fence", () => {
   ])("is not there where it is %s", async (_, key, alone) => {
     const { one, two } = await pair(undefined, undefined, key);
     if (alone) two.connection.onClose();
-    await one.send(tmf(one, LOGICAL_UNIT_RESET));
+    await one.send(one.management(LOGICAL_UNIT_RESET));
     expect(responses(answers(one))).toEqual([[0x22, 0]]);
     const on = alone ? one : two;
     await on.send(on.command(READY), on.command(READY));
@@ -187,7 +184,7 @@ describe("FastAbort", () => {
     "%s tells the other connection of each LUN whose tasks end, and takes no notice of their data",
     async (_, code, luns) => {
       const { to, one, two, tag, tags } = await writing();
-      await one.send(tmf(one, code));
+      await one.send(one.management(code));
       const messages = two.receive();
       expect(messages.map(({ opcode, header }) => [opcode, header.getUint8(36), header.getUint16(8)])).toEqual([
         ...luns.map((lun) => [0x32, 5, lun]),
@@ -209,7 +206,7 @@ describe("FastAbort", () => {
     const fourth = await pair(to, { name: "iqn.fourth", isid: 4 << 8 }, FENCE);
     for (const { two } of [third, fourth]) await two.send(two.command(write10(0, 2), { write: 1024, lun: 1 }));
     const other = await new Initiator(to).ready();
-    await other.send(tmf(other, LOGICAL_UNIT_RESET, 1));
+    await other.send(other.management(LOGICAL_UNIT_RESET, { 8: 1 << 16 }));
     expect([third.one, third.two, fourth.one, fourth.two].map(terminations)).toEqual([[], [1], [], []]);
     expect(responses(answers(other))).toEqual([[0x22, 0]]);
   });

@@ -17,6 +17,8 @@ export interface Pdu {
 export { concat };
 
 export const TARGET = "iqn.2026-11.dev.antipode:test";
+/** Initiator task tags of task management functions begin here: no test has as many commands. */
+const MANAGEMENT_TAG = 5000;
 export const INITIATOR = "iqn.2026-11.dev.antipode:initiator";
 
 export interface BuildOptions {
@@ -223,6 +225,17 @@ export class Initiator {
       bytes: { 32: cdb },
       data: options.data,
       crc: { header: this.crc, data: this.crc },
+    });
+  }
+
+  /** A task management function for immediate delivery, on no task in particular. @param words as `build` has them */
+  management(code: number, words: Readonly<Record<number, number>> = {}): Uint8Array {
+    return build(0x02, {
+      immediate: true,
+      flags: 0x80 | code,
+      itt: MANAGEMENT_TAG + code,
+      words: { 20: 0xffffffff, 24: this.cmdSN, ...words },
+      crc: { header: this.crc },
     });
   }
 

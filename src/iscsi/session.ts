@@ -266,12 +266,15 @@ export class Session {
   /** Ends its tasks, its copies and what its nexuses hold, SAM-5 I_T NEXUS RESET; `done` once they have ended. */
   resetNexus(done: () => void): void {
     const { view } = this.tasks ?? {};
-    for (const unit of view?.units() ?? []) {
-      unit.reservations.nexusLost(this.initiatorPort);
-      this.attention(unit, Senses.NexusLoss);
-    }
+    const units = view?.units() ?? [];
+    const lifts = units.map(({ reservations }) => reservations.nexusReset(this.initiatorPort));
+    for (const unit of units) this.attention(unit, Senses.NexusLoss);
+    const ended = () => {
+      for (const lift of lifts) lift();
+      done();
+    };
     const copying = view?.device.host.copies.nexusLost(this.initiatorPort);
-    this.endTasks(undefined, copying === undefined ? done : () => void copying.then(done));
+    this.endTasks(undefined, copying === undefined ? ended : () => void copying.then(ended));
   }
 
   /** Asks the initiator to log out. If it does not in so many seconds, the session ends. */

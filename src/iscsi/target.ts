@@ -507,10 +507,9 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   quiet(session: Session): void {
-    const last = this.#isLast(session);
     const copying = this.#endCopies(session);
-    if (copying === undefined) this.#gone(session, last);
-    else void copying.then(() => this.#gone(session, last));
+    if (copying === undefined) this.#gone(session);
+    else void copying.then(() => this.#gone(session));
   }
 
   /** Whether its port has no other: the same one may have a session in another portal group. */
@@ -525,10 +524,10 @@ export class TargetServer implements ConnectionHost, SessionHost {
     return this.#targets.get(session.identity.targetName)?.device.host.copies.nexusLost(session.initiatorPort);
   }
 
-  #gone(session: Session, last: boolean): void {
+  #gone(session: Session): void {
     const { initiatorPort, identity } = session;
     // Sessions of the port that ended before it may have been given others of them.
-    const units = last ? (this.#targets.get(identity.targetName)?.device.units() ?? []) : [];
+    const units = this.#isLast(session) ? (this.#targets.get(identity.targetName)?.device.units() ?? []) : [];
     for (const unit of units) unit.reservations.nexusLost(initiatorPort);
     add(this.#counters, session);
     this.#sessions.remove(session);
@@ -549,13 +548,16 @@ export class TargetServer implements ConnectionHost, SessionHost {
 
   reset(unit: LogicalUnit | undefined, by: Session, done: () => void): void {
     const units = unit === undefined ? (by.tasks?.view.units() ?? []) : [unit];
+    const lifts = units.map(({ reservations }) => reservations.reset());
     let left = 1;
     const one = () => {
       left--;
-      if (left === 0) done();
+      if (left > 0) return;
+      for (const lift of lifts) lift();
+      done();
     };
     for (const each of units) {
-      const copying = each.reset();
+      const copying = each.host.copies.unitReset(each);
       if (copying === undefined) continue;
       left++;
       void copying.then(one);

@@ -6,18 +6,11 @@
 import type { Pending } from "../interfaces.ts";
 import { RESERVE_LIST_BYTES_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
-import {
-  type Attention,
-  holds,
-  isType,
-  type Outcome,
-  ReservationType,
-  ReserveOut,
-  type ReserveRequest,
-} from "./reservations.ts";
+import { type Attention, holds, isType, ReservationType, ReserveOut, type ReserveRequest } from "./reservations.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
 import { formatTransportId, isPortOf, parseTransportId } from "./transport-id.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
+import type { Change } from "./unit-reservations.ts";
 
 const HEADER_BYTES = 8;
 /** Of READ FULL STATUS, before the TransportID. */
@@ -169,15 +162,18 @@ function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest):
   return conclude(command, unit, request, outcome);
 }
 
-function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, outcome: Outcome): Pending {
+function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, outcome: Change): Pending {
   if (outcome.is === "refused") throw new CheckCondition(outcome.sense);
   if (outcome.is === "conflict") {
     command.conflict();
     return undefined;
   }
-  tell(unit, outcome.attentions);
-  if (request.action !== ReserveOut.PreemptAndAbort || outcome.preempted.length === 0) return undefined;
-  return unit.host.abortTasks(unit, command, new Set(outcome.preempted));
+  const { attentions, preempted, lift } = outcome;
+  tell(unit, attentions);
+  // Whoever is told that it may use the unit can do so from then on.
+  const letIn = () => unit.reservations.letIn(request.port);
+  if (lift === undefined) return letIn();
+  return unit.host.abortTasks(unit, command, new Set(preempted)).then(lift).then(letIn);
 }
 
 /** Has the ports of the unit's nexuses report what a change of its reservations means to them. */

@@ -225,12 +225,6 @@ export class LogicalUnit {
     this.open = reach === undefined && this.#refusal === undefined;
   }
 
-  /** A reset: everything that it was asked for ends. @returns when copies have ended; `undefined` where there are none */
-  reset(): Promise<unknown> | undefined {
-    this.reservations.reset();
-    return this.host.copies.unitReset(this);
-  }
-
   /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */
   async end(): Promise<void> {
     this.host.tokens.cancel(this);

@@ -75,7 +75,7 @@ export class HostPort {
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
         lun,
         device: new MirroredVolume(controller, id, size, blockSize, config.journal.cache),
-        identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
+        identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(world.hashes, config.group, id) },
         reservations: reservations.get(id),
       })),
       ...accessOf(config),

@@ -1,12 +1,14 @@
 /**
  * The copies of a target: those under way, and what became of those that had a list identifier, for the RECEIVE COPY commands.
  *
- * Invariants: at most COPIES_MAX are under way; a list identifier names at most one copy of an initiator port at a unit; an
+ * Invariants: at most COPIES_MAX are under way, and no host can have so many that others get none; a list identifier names at most one copy of an initiator port at a unit; an
  * aborted copy has nothing left to do at any device once its abortion has ended.
  */
 
 import { COPIES_KNOWN_MAX, COPIES_MAX } from "../limits.ts";
 import { CheckCondition, type Sense, Senses } from "./sense.ts";
+import { toGiveWay } from "./shares.ts";
+import { initiatorNameOf } from "./transport-id.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 export interface CopySpec {
@@ -58,8 +60,11 @@ export class Copies {
   /** In the order in which they began. */
   readonly #known: Copy[] = [];
 
-  get full(): boolean {
-    return this.#underWay.size >= COPIES_MAX;
+  /** Whether a port may begin another: its host never has more under way than there is still room for. */
+  hasRoomFor(port: string): boolean {
+    const host = initiatorNameOf(port);
+    const own = [...this.#underWay].filter((copy) => hostOf(copy) === host).length;
+    return own < COPIES_MAX - this.#underWay.size;
   }
 
   find(manager: LogicalUnit, port: string, listId: number): Copy | undefined {
@@ -79,8 +84,9 @@ export class Copies {
       this.#forget((one) => one === other);
       this.#known.push(copy);
       if (this.#known.length > COPIES_KNOWN_MAX) {
-        const oldest = this.#known.find(({ state }) => state !== "under way");
-        this.#forget((one) => one === oldest);
+        const over = this.#known.filter(({ state }) => state !== "under way");
+        const forgotten = toGiveWay(over, hostOf, hostOf(copy));
+        this.#forget((one) => one === forgotten);
       }
     }
     this.#underWay.add(copy);
@@ -134,6 +140,10 @@ export class Copies {
       if (which(this.#known[index])) this.#known.splice(index, 1);
     }
   }
+}
+
+function hostOf({ spec }: Copy): string {
+  return initiatorNameOf(spec.port);
 }
 
 /** Whether it was sent to a unit, reads it or writes it. */

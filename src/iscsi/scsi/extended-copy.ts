@@ -44,9 +44,9 @@ function extendedCopy(command: Command, unit: LogicalUnit, nexus: Nexus, headerB
 
 /** Begins a copy for a command. @returns when the command is done, with the copy or before it */
 export function startCopy(command: Command, copy: Copy, work: () => Promise<void>): Pending {
-  const { manager, immediate } = copy.spec;
+  const { manager, port, immediate } = copy.spec;
   const { copies } = manager.host;
-  if (copies.full) {
+  if (!copies.hasRoomFor(port)) {
     command.status = Status.Busy;
     return undefined;
   }

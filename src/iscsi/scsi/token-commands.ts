@@ -92,7 +92,12 @@ export function populateToken(command: Command, unit: LogicalUnit, nexus: Nexus)
       // A write that is in flight now would change blocks after the token was made, and not be seen.
       unit.exclusively(copy.signal, async () => {
         requireReadable(copy, unit);
-        const { bytes, blocks } = unit.host.tokens.make(unit, ranges, seconds === 0 ? TOKEN_SECONDS : seconds);
+        const { bytes, blocks } = unit.host.tokens.make(
+          unit,
+          copy.spec.port,
+          ranges,
+          seconds === 0 ? TOKEN_SECONDS : seconds,
+        );
         copy.token = bytes;
         copy.bytes = blocks * unit.blockSize;
         copy.segments = ranges.length;

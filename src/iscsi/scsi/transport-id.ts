@@ -19,8 +19,13 @@ export function portName(initiatorName: string, isid: number): string {
   return `${initiatorName},i,0x${isid.toString(16).padStart(12, "0")}`;
 }
 
+/** Whose port it is. */
+export function initiatorNameOf(port: string): string {
+  return port.slice(0, port.lastIndexOf(",i,0x"));
+}
+
 export function isPortOf(port: string, initiatorName: string): boolean {
-  return port.slice(0, port.lastIndexOf(",i,0x")) === initiatorName;
+  return initiatorNameOf(port) === initiatorName;
 }
 
 export function formatTransportId(port: string): Uint8Array {

@@ -35,7 +35,7 @@ import { LunView } from "./scsi/lun-view.ts";
 import { tell } from "./scsi/persistent-reserve.ts";
 import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGroupsSpec } from "./scsi/port-groups.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
-import { portName } from "./scsi/transport-id.ts";
+import { isPortOf, portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import { Session, type SessionHost } from "./session.ts";
 import { SessionTable } from "./session-table.ts";
@@ -137,10 +137,15 @@ export class Target {
   /**
    * Ends all that initiators have reserved and registered at a unit, such as those that will not come back to do so. Whoever
    * was registered is told (2Ah/03h), and everybody may use the unit. Rejects as its store does; then nothing has changed.
+   *
+   * @param initiatorName whose registrations end, and the reservation that one of them holds: those of others stay, and they
+   * are told of a release that concerns them (2Ah/04h), it of its loss (2Ah/05h). Everybody's unless given
    */
-  async clearReservations(lun: number): Promise<void> {
+  async clearReservations(lun: number, initiatorName?: string): Promise<void> {
     const unit = this.device.unit(lun);
-    if (unit !== undefined) tell(unit, await unit.reservations.clear());
+    if (unit === undefined) return;
+    const isConcerned = initiatorName === undefined ? undefined : (port: string) => isPortOf(port, initiatorName);
+    tell(unit, await unit.reservations.clear(isConcerned));
   }
 
   statistics(): TargetStatistics {

@@ -24,7 +24,7 @@ import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
 import type { SiteEvent } from "./events.ts";
-import { grantOf } from "./host-grants.ts";
+import { grantOf, isGiven } from "./host-grants.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
@@ -44,6 +44,7 @@ export class HostPort {
   #config: PrimaryConfig;
   readonly #server: TargetServer;
   readonly #target: Target;
+  readonly #onEvent: (event: SiteEvent) => void;
   readonly #listeners: Listener[] = [];
 
   /** @param reservations where the reservations of each volume are kept; they end with the site where they are not */
@@ -55,6 +56,7 @@ export class HostPort {
     onEvent: (event: SiteEvent) => void,
   ) {
     this.#config = config;
+    this.#onEvent = onEvent;
     this.#server = new TargetServer({
       network: world.network,
       timers: world.clock,
@@ -104,7 +106,9 @@ export class HostPort {
 
   /** Takes over who may use the target, and what of it: see `Site.changeHosts`. */
   changeHosts(config: PrimaryConfig): void {
+    const left = this.#leftBehind();
     this.#config = config;
+    for (const text of this.#leftBehind().difference(left)) this.#onEvent({ kind: "session", text });
     this.#server.discoveryChap = discoveryChapOf(config);
     // Not waited for: a write that was taken away may wait for a leg that is lost.
     void this.#target.changeAccess(accessOf(config));
@@ -125,17 +129,38 @@ export class HostPort {
     return this.#server.heldSessions;
   }
 
+  /**
+   * What initiators have at volumes that they are not given. It stays: who was fenced off by it must not be let in because of
+   * how volumes are given, and the initiator may be given its volume again.
+   */
+  #leftBehind(): Set<string> {
+    return new Set(
+      this.reservations.flatMap(({ volume, initiators }) =>
+        initiators
+          .filter(({ given }) => !given)
+          .map(
+            ({ port, holds }) =>
+              `${port} ${holds ? "holds the reservation of" : "is registered at"} ${volume}, which it is not given`,
+          ),
+      ),
+    );
+  }
+
   /** Of each volume. */
   get reservations(): readonly ReservationStatus[] {
     return Object.values(this.#config.volumes).flatMap(({ name, lun }) => {
       const unit = this.#target.device.unit(lun);
-      return unit === undefined ? [] : [reservationStatus(name, unit)];
+      if (unit === undefined) return [];
+      return [reservationStatus(name, unit, (initiator) => isGiven(this.#config, initiator, name))];
     });
   }
 
-  /** Ends what hosts have reserved of a volume. Rejects with `file.failed` where that could not be stored; then it is all still there. */
-  clearReservations(lun: number): Promise<void> {
-    return this.#target.clearReservations(lun);
+  /**
+   * Ends what hosts have reserved of a volume, or one of them. Rejects with `file.failed` where that could not be stored; then it
+   * is all still there.
+   */
+  clearReservations(lun: number, initiatorName?: string): Promise<void> {
+    return this.#target.clearReservations(lun, initiatorName);
   }
 
   #volumeOf(lun: number): string {

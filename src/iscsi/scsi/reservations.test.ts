@@ -12,6 +12,7 @@ import {
   ReserveOut,
   type ReserveRequest,
   transition,
+  withdrawn,
 } from "./reservations.ts";
 import { Senses } from "./sense.ts";
 
@@ -177,6 +178,34 @@ describe("preempting", () => {
     expect(
       done(ask(some.state, ReserveOut.Preempt, "a", { type: WE, actionKey: 1n })).state.reservation,
     ).toBeUndefined();
+  });
+});
+
+describe("the owner of the unit ends what some ports have", () => {
+  const end = (state: ReservationState, ...ports: readonly string[]) =>
+    withdrawn(state, (port) => ports.includes(port));
+
+  test("a registration that holds nothing, and nobody else has anything to learn", () => {
+    const one = end(three(WERO), "b");
+    expect([ports(one), done(one).state.reservation?.holder, done(one).state.generation]).toEqual([["a", "c"], "a", 1]);
+    expect(told(one)).toEqual([["b", 0x2a, 5]]);
+    expect(done(end(three(WERO), "d")).state).toEqual(three(WERO));
+  });
+
+  test("the holder's, and with it the reservation: registrants who could use it are told of the release", () => {
+    const one = end(three(WERO), "a");
+    expect([ports(one), done(one).state.reservation]).toEqual([["b", "c"], undefined]);
+    expect(told(one)).toEqual([
+      ["a", 0x2a, 5],
+      ["b", 0x2a, 4],
+      ["c", 0x2a, 4],
+    ]);
+    expect(told(end(three(EA), "a"))).toEqual([["a", 0x2a, 5]]);
+  });
+
+  test("what all registrants hold is there until the last of them has gone", () => {
+    expect(done(end(three(EAAR), "a", "b")).state.reservation?.type).toBe(EAAR);
+    expect(done(end(three(EAAR), "a", "b", "c")).state).toMatchObject({ registrations: [], reservation: undefined });
   });
 });
 

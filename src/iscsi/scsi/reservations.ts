@@ -208,6 +208,22 @@ export function cleared(state: ReservationState, except?: string): Outcome {
   );
 }
 
+/** As if those ports had been preempted, and a reservation that one of them holds released: on the word of the unit's owner. */
+export function withdrawn(state: ReservationState, isConcerned: (port: string) => boolean): Outcome {
+  const { registrations, reservation } = state;
+  const victims = registrations.filter(({ port }) => isConcerned(port));
+  if (victims.length === 0) return done(state);
+  const left = registrations.filter(({ port }) => !isConcerned(port));
+  const released = reservation !== undefined && !left.some(({ port }) => holds(reservation, port));
+  return done(
+    { ...state, registrations: left, generation: following(state), reservation: released ? undefined : reservation },
+    [
+      ...tell(victims, Senses.RegistrationsPreempted),
+      ...(released && isForRegistrants(reservation.type) ? tell(left, Senses.ReservationsReleased) : []),
+    ],
+  );
+}
+
 /** Sections 5.13.11.4 and 5.13.11.5. */
 function preempt(state: ReservationState, { port, type, actionKey }: ReserveRequest): Outcome {
   const { registrations, reservation } = state;

@@ -26,6 +26,7 @@ import {
   ReserveOut,
   type ReserveRequest,
   transition,
+  withdrawn,
 } from "./reservations.ts";
 import { Senses } from "./sense.ts";
 
@@ -164,17 +165,18 @@ export class UnitReservations {
   }
 
   /**
-   * Ends every reservation and registration, on the word of whoever owns the unit. Rejects as the store does; then nothing
-   * has changed.
+   * Ends every reservation and registration, or those of some ports, on the word of whoever owns the unit. Rejects as the
+   * store does; then nothing has changed.
    *
    * @returns whom it has to be told
    */
-  async clear(): Promise<readonly Attention[]> {
+  async clear(isConcerned?: (port: string) => boolean): Promise<readonly Attention[]> {
     while (this.#storing !== undefined) await this.#storing;
-    const outcome = await this.#take(cleared(this.#state));
+    const state = this.#state;
+    const outcome = await this.#take(isConcerned === undefined ? cleared(state) : withdrawn(state, isConcerned));
     const told = outcome.is === "done" ? outcome.attentions : [];
     const { reserver } = this;
-    if (reserver === undefined) return told;
+    if (reserver === undefined || isConcerned?.(reserver) === false) return told;
     this.nexusLost(reserver);
     return [...told, { port: reserver, sense: Senses.ReservationsPreempted }];
   }

@@ -18,7 +18,7 @@ import type { Portal } from "./portal.ts";
 import { Recovery } from "./recovery.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { type Sense, Senses } from "./scsi/sense.ts";
-import { portName } from "./scsi/transport-id.ts";
+import { nexusName, portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import type { SessionConnection } from "./session-connection.ts";
 import { TaskSet } from "./task-set.ts";
@@ -55,8 +55,9 @@ export interface SessionSpec {
 
 export class Session {
   readonly identity: LoginIdentity;
-  /** The SCSI name of the initiator's port. */
+  /** The SCSI name of the initiator's port, and of its I_T nexus with this portal group. */
   readonly initiatorPort: string;
+  readonly nexus: string;
   readonly tsih: number;
   /** Whom the initiator has proven to be; all of its connections prove the same. */
   readonly user: string | undefined;
@@ -98,6 +99,7 @@ export class Session {
     this.order = new CommandOrder(spec.cmdSN);
     this.#host = host;
     this.portal = spec.portal;
+    this.nexus = nexusName(this.initiatorPort, spec.portal.groupTag);
     const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = spec.parameters;
     if (errorRecoveryLevel === 2 && defaultTime2Retain > 0) {
       this.recovery = new Recovery(host.timers, defaultTime2Wait, defaultTime2Retain, (connection) =>
@@ -267,13 +269,13 @@ export class Session {
   resetNexus(done: () => void): void {
     const { view } = this.tasks ?? {};
     const units = view?.units() ?? [];
-    const lifts = units.map(({ reservations }) => reservations.nexusReset(this.initiatorPort));
+    const lifts = units.map(({ reservations }) => reservations.nexusReset(this.nexus));
     for (const unit of units) this.attention(unit, Senses.NexusLoss);
     const ended = () => {
       for (const lift of lifts) lift();
       done();
     };
-    const copying = view?.device.host.copies.nexusLost(this.initiatorPort);
+    const copying = view?.device.host.copies.nexusLost(this.nexus);
     this.endTasks(undefined, copying === undefined ? ended : () => void copying.then(ended));
   }
 

@@ -28,6 +28,7 @@ import { grantOf, isGiven } from "./host-grants.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
+import { TARGET_PORT } from "./reservation-files.ts";
 import type { SessionStatus, SiteStatus } from "./status.ts";
 
 const VENDOR = "ANTIPODE";
@@ -38,7 +39,7 @@ const REVISION = "0001";
  * answers hosts before it serves them belongs into another group, in standby or unavailable, and `changeAccessStates` of the target
  * moves them.
  */
-const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [1], state: AccessState.ActiveOptimized }] };
+const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [TARGET_PORT], state: AccessState.ActiveOptimized }] };
 
 export class HostPort {
   #config: PrimaryConfig;
@@ -65,6 +66,7 @@ export class HostPort {
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
       hashes: world.hashes,
       discoveryChap: discoveryChapOf(config),
+      portalGroupTag: TARGET_PORT,
       errorRecoveryLevel: config.target.errorRecoveryLevel,
       onEvent: (event) => {
         if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);

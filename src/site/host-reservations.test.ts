@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { ReservationType } from "../iscsi/index.ts";
+import { nexusName, ReservationType } from "../iscsi/index.ts";
 import { LogicalUnit, type UnitHost } from "../iscsi/scsi/unit.ts";
 import { RamDevice } from "../iscsi/testing/world.ts";
 import { reservationStatus } from "./host-reservations.ts";
@@ -11,8 +11,8 @@ const IDENTITY = { vendor: "V", product: "P", revision: "1", serial: "s", naa: 0
 
 function unit(reservation?: { readonly type: number; readonly holder: string | undefined }): LogicalUnit {
   const registrations = [
-    { port: A, key: 0xabcn },
-    { port: B, key: 2n },
+    { nexus: nexusName(A, 1), key: 0xabcn },
+    { nexus: nexusName(B, 1), key: 2n },
   ];
   const kept = { registrations, reservation };
   const reservations = { kept, save: () => Promise.resolve() };
@@ -27,7 +27,7 @@ describe("what an operator is told of reservations", () => {
   it("names the type, the ports with their keys, and who holds it", () => {
     const status = reservationStatus(
       "db",
-      unit({ type: ReservationType.WriteExclusiveRegistrantsOnly, holder: B }),
+      unit({ type: ReservationType.WriteExclusiveRegistrantsOnly, holder: nexusName(B, 1) }),
       isA,
     );
     expect(status).toEqual({
@@ -67,7 +67,7 @@ describe("what an operator is told of reservations", () => {
 
   it("of a RESERVE", () => {
     const reserved = new LogicalUnit({ lun: 0, device: new RamDevice(8), identity: IDENTITY }, HOST);
-    reserved.reservations.reserve(A);
+    reserved.reservations.reserve(nexusName(A, 1));
     expect(renderReservations([reservationStatus("log", reserved, anybody)])).toBe(
       `log (LUN 0): reserved by RESERVE\n                    ${A}, holds it\n`,
     );

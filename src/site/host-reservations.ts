@@ -1,6 +1,12 @@
 /** What hosts have registered and reserved at a LUN, as an operator is told of it. */
 
-import { holdsReservation, initiatorNameOf, type LogicalUnit, ReservationType } from "../iscsi/index.ts";
+import {
+  holdsReservation,
+  initiatorNameOf,
+  initiatorPortOf,
+  type LogicalUnit,
+  ReservationType,
+} from "../iscsi/index.ts";
 
 export interface ReservationStatus {
   readonly volume: string;
@@ -33,7 +39,7 @@ export function reservationStatus(
 ): ReservationStatus {
   const { reserver, state } = reservations;
   if (reserver !== undefined) {
-    const initiators = [{ port: reserver, holds: true, given: isGiven(initiatorNameOf(reserver)) }];
+    const initiators = [{ port: initiatorPortOf(reserver), holds: true, given: isGiven(initiatorNameOf(reserver)) }];
     return { volume, lun, reservation: "reserve", persists: false, initiators };
   }
   const { registrations, reservation, persists } = state;
@@ -42,11 +48,11 @@ export function reservationStatus(
     lun,
     reservation: reservation && TYPES.get(reservation.type),
     persists: persists && registrations.length > 0,
-    initiators: registrations.map(({ port, key }) => ({
-      port,
+    initiators: registrations.map(({ nexus, key }) => ({
+      port: initiatorPortOf(nexus),
       key: key.toString(16).padStart(16, "0"),
-      holds: reservation !== undefined && holdsReservation(reservation, port),
-      given: isGiven(initiatorNameOf(port)),
+      holds: reservation !== undefined && holdsReservation(reservation, nexus),
+      given: isGiven(initiatorNameOf(nexus)),
     })),
   };
 }

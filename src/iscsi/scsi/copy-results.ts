@@ -35,7 +35,7 @@ const BLOCKS = 0xf1;
 
 /** The copy that a CDB asks for; the command has failed where there is none. */
 function asked(command: Command, unit: LogicalUnit, nexus: Nexus, listId: number): Copy | undefined {
-  const copy = unit.host.copies.find(unit, nexus.initiatorPort, listId);
+  const copy = unit.host.copies.find(unit, nexus.name, listId);
   if (copy === undefined) command.fail(invalidCdbField(LIST_ID_BYTE));
   return copy;
 }

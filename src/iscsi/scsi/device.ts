@@ -5,7 +5,7 @@
 
 import type { Random } from "../interfaces.ts";
 import { type AccessRule, accessOf } from "./access.ts";
-import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
+import { isExplicit, reachOf, reachThrough, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
 import { Copies, touches } from "./copies.ts";
@@ -154,7 +154,7 @@ export function decode(command: Command, nexus: Nexus): void {
     return;
   }
   if (!unit.open) {
-    const sense = refusalOf(unit, cdb);
+    const sense = refusalOf(unit, nexus, cdb);
     if (sense !== undefined) {
       command.fail(sense);
       return;
@@ -196,7 +196,8 @@ function isCarriedOut(refusal: Refusal, opcode: number): boolean {
 }
 
 /** Why a unit that is not open does not carry out a command, if it does not. */
-function refusalOf({ reach, refusal }: LogicalUnit, cdb: Uint8Array): Sense | undefined {
+function refusalOf({ refusal }: LogicalUnit, nexus: Nexus, cdb: Uint8Array): Sense | undefined {
+  const reach = reachOf(nexus);
   if (reach !== undefined && !reach.carriesOut(cdb)) return reach.sense;
   return refusal === undefined || isCarriedOut(refusal, cdb[0]) ? undefined : refusal.sense();
 }
@@ -219,7 +220,7 @@ function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): voi
 }
 
 function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {
-  return reservations.conflicts(nexus.initiatorPort, typeof access === "number" ? access : access(cdb));
+  return reservations.conflicts(nexus.name, typeof access === "number" ? access : access(cdb));
 }
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */
@@ -230,7 +231,7 @@ function decodeWithoutUnit(command: Command, nexus: Nexus): void {
   }
   switch (command.cdb[0]) {
     case INQUIRY:
-      spc.inquiry(command, undefined);
+      spc.inquiry(command, undefined, nexus);
       return;
     case REQUEST_SENSE:
       spc.requestSense(command, nexus);
@@ -319,10 +320,10 @@ export class ScsiDevice {
       ...host,
       copies,
       tokens: new Tokens(host.timers, random),
-      abortTasks: async (unit, except, ports) => {
-        // A copy that was sent to another unit, or that no task waits for, is at work for the port as well.
-        const copying = copies.abort((copy) => touches(copy, unit) && (ports?.has(copy.spec.port) ?? true));
-        await host.abortTasks(unit, except, ports);
+      abortTasks: async (unit, except, nexuses) => {
+        // A copy that was sent to another unit, or that no task waits for, is at work for the nexus as well.
+        const copying = copies.abort((copy) => touches(copy, unit) && (nexuses?.has(copy.spec.nexus) ?? true));
+        await host.abortTasks(unit, except, nexuses);
         await copying;
       },
       changeAccessStates: (changes, alteredBy, except) => this.changeAccessStates(changes, alteredBy, except),
@@ -340,7 +341,7 @@ export class ScsiDevice {
   add(spec: LunSpec): LogicalUnit {
     if (this.#units.has(spec.lun)) throw new RangeError(`LUN ${spec.lun} is there already`);
     const unit = new LogicalUnit(spec, this.host);
-    unit.reach = reachIn(this.host.portGroups.own.state);
+    unit.reached = this.#isReached;
     this.#units.set(spec.lun, unit);
     return unit;
   }
@@ -351,15 +352,31 @@ export class ScsiDevice {
     return unit;
   }
 
+  /** Whether every port of this server is active. */
+  get #isReached(): boolean {
+    const { portGroups } = this.host;
+    return portGroups.local.every((port) => reachThrough(portGroups, port) === undefined);
+  }
+
+  /** The server has a portal of that group. */
+  usePort(port: number): void {
+    const { portGroups, announce } = this.host;
+    const tells = portGroups.use(port);
+    for (const unit of this.#units.values()) {
+      unit.reached = this.#isReached;
+      if (tells) announce(unit, Senses.InquiryDataChanged);
+    }
+  }
+
   /** See `UnitHost`. */
   changeAccessStates(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
     const { portGroups, tokens, announce } = this.host;
     if (!portGroups.apply(changes, alteredBy)) return;
-    const reach = reachIn(portGroups.own.state);
+    const reached = this.#isReached;
     // Hosts may go on writing through another server.
-    if (reach !== undefined) tokens.cancel();
+    if (!reached) tokens.cancel();
     for (const unit of this.#units.values()) {
-      unit.reach = reach;
+      unit.reached = reached;
       announce(unit, Senses.AccessStateChanged, except);
     }
   }

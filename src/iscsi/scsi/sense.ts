@@ -90,6 +90,7 @@ export const Senses = {
   RegistrationsPreempted: sense(SenseKey.UnitAttention, 0x2a, 0x05),
   AccessStateChanged: sense(SenseKey.UnitAttention, 0x2a, 0x06),
   CapacityChanged: sense(SenseKey.UnitAttention, 0x2a, 0x09),
+  InquiryDataChanged: sense(SenseKey.UnitAttention, 0x3f, 0x03),
   LunsChanged: sense(SenseKey.UnitAttention, 0x3f, 0x0e),
   /** Of a copy: it was aborted, or its segment is in error. */
   CopyAborted: sense(SenseKey.CopyAborted, 0x00, 0x00),

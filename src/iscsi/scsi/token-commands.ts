@@ -22,7 +22,7 @@ const IMMED = 0x01;
 function copyFor(command: Command, manager: LogicalUnit, nexus: Nexus, list: Uint8Array): Copy {
   return new Copy({
     manager,
-    port: nexus.initiatorPort,
+    nexus: nexus.name,
     listId: command.view.getUint32(LIST_ID_BYTE),
     serviceAction: command.cdb[1] & 0x1f,
     immediate: (list[2] & IMMED) !== 0,
@@ -94,7 +94,7 @@ export function populateToken(command: Command, unit: LogicalUnit, nexus: Nexus)
         requireReadable(copy, unit);
         const { bytes, blocks } = unit.host.tokens.make(
           unit,
-          copy.spec.port,
+          copy.spec.nexus,
           ranges,
           seconds === 0 ? TOKEN_SECONDS : seconds,
         );

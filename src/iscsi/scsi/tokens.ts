@@ -94,9 +94,9 @@ export class Tokens {
     return [...this.#alive.values()];
   }
 
-  /** To be called while no write of the unit is in flight. @param port the initiator port that asks for it */
-  make(unit: LogicalUnit, port: string, ranges: readonly Range[], seconds: number): Token {
-    const host = initiatorNameOf(port);
+  /** To be called while no write of the unit is in flight. @param nexus the I_T nexus that asks for it */
+  make(unit: LogicalUnit, nexus: string, ranges: readonly Range[], seconds: number): Token {
+    const host = initiatorNameOf(nexus);
     if (this.#alive.size >= TOKENS_MAX) this.#makeRoom(host);
     const token = new Token(new Uint8Array(TOKEN_BYTES), unit, host, ranges, seconds);
     this.#fill(token);

@@ -29,12 +29,13 @@ import {
   withdrawn,
 } from "./reservations.ts";
 import { Senses } from "./sense.ts";
+import { isNexusName } from "./transport-id.ts";
 
 /** Whom a unit lets in. */
 interface Hold {
   readonly reservation: ReservationState["reservation"];
   readonly registered: ReadonlySet<string>;
-  /** The port whose RESERVE holds the unit. */
+  /** The nexus whose RESERVE holds the unit. */
   readonly reserver: string | undefined;
 }
 
@@ -84,60 +85,60 @@ export class UnitReservations {
     return this.#store !== undefined;
   }
 
-  /** The port whose RESERVE holds the unit: then nobody may manage persistent reservations (SPC-2 section 5.5.1). */
+  /** The nexus whose RESERVE holds the unit: then nobody may manage persistent reservations (SPC-2 section 5.5.1). */
   get reserver(): string | undefined {
     return this.#hold.reserver;
   }
 
   /** @param access one of `Access` */
-  conflicts(port: string, access: number): boolean {
+  conflicts(nexus: string, access: number): boolean {
     if (access === Access.Free || access === Access.Own) return false;
-    if (keepsOut(this.#hold, port, access)) return true;
-    return this.#former.length > 0 && this.#former.some((hold) => keepsOut(hold, port, access));
+    if (keepsOut(this.#hold, nexus, access)) return true;
+    return this.#former.length > 0 && this.#former.some((hold) => keepsOut(hold, nexus, access));
   }
 
-  /** Waits until nothing that has ended keeps the port out any more. */
-  letIn(port: string): Pending {
-    return this.#formerAgainst(port)?.over.then(() => this.letIn(port));
+  /** Waits until nothing that has ended keeps the nexus out any more. */
+  letIn(nexus: string): Pending {
+    return this.#formerAgainst(nexus)?.over.then(() => this.letIn(nexus));
   }
 
-  #formerAgainst(port: string): FormerHold | undefined {
-    return this.#former.find((hold) => keepsOut(hold, port, Access.Write));
+  #formerAgainst(nexus: string): FormerHold | undefined {
+    return this.#former.find((hold) => keepsOut(hold, nexus, Access.Write));
   }
 
   /** RESERVE of SPC-2, with the exceptions of SPC-4 section 5.13.3. @returns false where it conflicts */
-  reserve(port: string): boolean {
-    if (this.#mayUse(port)) return true;
+  reserve(nexus: string): boolean {
+    if (this.#mayUse(nexus)) return true;
     const { registered, reserver } = this.#hold;
-    if (registered.size > 0 || this.#storing !== undefined || this.#formerAgainst(port) !== undefined) return false;
-    if (reserver !== undefined && reserver !== port) return false;
-    this.#become({ ...this.#hold, reserver: port });
+    if (registered.size > 0 || this.#storing !== undefined || this.#formerAgainst(nexus) !== undefined) return false;
+    if (reserver !== undefined && reserver !== nexus) return false;
+    this.#become({ ...this.#hold, reserver: nexus });
     return true;
   }
 
   /** RELEASE. @returns false where it conflicts */
-  release(port: string): boolean {
-    if (this.#mayUse(port)) return true;
+  release(nexus: string): boolean {
+    if (this.#mayUse(nexus)) return true;
     if (this.#hold.registered.size > 0) return false;
-    this.nexusLost(port);
+    this.nexusLost(nexus);
     return true;
   }
 
-  /** Whether a persistent reservation is there that `port` may use the unit under: then RESERVE and RELEASE do nothing. */
-  #mayUse(port: string): boolean {
+  /** Whether a persistent reservation is there that `nexus` may use the unit under: then RESERVE and RELEASE do nothing. */
+  #mayUse(nexus: string): boolean {
     const { reservation, registered } = this.#hold;
-    if (reservation === undefined || !registered.has(port)) return false;
-    return isForRegistrants(reservation.type) || holds(reservation, port);
+    if (reservation === undefined || !registered.has(nexus)) return false;
+    return isForRegistrants(reservation.type) || holds(reservation, nexus);
   }
 
-  /** The port's nexus is gone, and the device is done with its tasks. */
-  nexusLost(port: string): void {
-    this.nexusReset(port)();
+  /** The nexus is gone, and the device is done with its tasks. */
+  nexusLost(nexus: string): void {
+    this.nexusReset(nexus)();
   }
 
-  /** As `reset`, of what one port has. */
-  nexusReset(port: string): () => void {
-    return this.reserver === port ? this.reset() : nothing;
+  /** As `reset`, of what one nexus has. */
+  nexusReset(nexus: string): () => void {
+    return this.reserver === nexus ? this.reset() : nothing;
   }
 
   /**
@@ -165,12 +166,12 @@ export class UnitReservations {
   }
 
   /**
-   * Ends every reservation and registration, or those of some ports, on the word of whoever owns the unit. Rejects as the
+   * Ends every reservation and registration, or those of some nexuses, on the word of whoever owns the unit. Rejects as the
    * store does; then nothing has changed.
    *
    * @returns whom it has to be told
    */
-  async clear(isConcerned?: (port: string) => boolean): Promise<readonly Attention[]> {
+  async clear(isConcerned?: (nexus: string) => boolean): Promise<readonly Attention[]> {
     while (this.#storing !== undefined) await this.#storing;
     const state = this.#state;
     const outcome = await this.#take(isConcerned === undefined ? cleared(state) : withdrawn(state, isConcerned));
@@ -178,7 +179,7 @@ export class UnitReservations {
     const { reserver } = this;
     if (reserver === undefined || isConcerned?.(reserver) === false) return told;
     this.nexusLost(reserver);
-    return [...told, { port: reserver, sense: Senses.ReservationsPreempted }];
+    return [...told, { nexus: reserver, sense: Senses.ReservationsPreempted }];
   }
 
   #take(outcome: Outcome, aborts = false): Change | Promise<Change> {
@@ -207,7 +208,7 @@ export class UnitReservations {
   }
 
   #holdOf({ reservation, registrations }: ReservationState): Hold {
-    return { ...this.#hold, reservation, registered: new Set(registrations.map(({ port }) => port)) };
+    return { ...this.#hold, reservation, registered: new Set(registrations.map(({ nexus }) => nexus)) };
   }
 
   /** What holds now goes on keeping others out until it is lifted. @returns what lifts it */
@@ -229,12 +230,12 @@ export class UnitReservations {
   }
 }
 
-function keepsOut({ reserver, reservation, registered }: Hold, port: string, access: number): boolean {
-  if (reserver !== undefined) return reserver !== port;
+function keepsOut({ reserver, reservation, registered }: Hold, nexus: string, access: number): boolean {
+  if (reserver !== undefined) return reserver !== nexus;
   if (reservation === undefined || access === Access.Ready) return false;
   if (access === Access.Read && !coversReads(reservation.type)) return false;
-  if (isForRegistrants(reservation.type)) return !registered.has(port);
-  return reservation.holder !== port;
+  if (isForRegistrants(reservation.type)) return !registered.has(nexus);
+  return reservation.holder !== nexus;
 }
 
 function keptOf({ registrations, reservation, persists }: ReservationState): KeptReservations | undefined {
@@ -242,12 +243,15 @@ function keptOf({ registrations, reservation, persists }: ReservationState): Kep
 }
 
 function isSound({ registrations, reservation }: KeptReservations): boolean {
-  const ports = new Set(registrations.map(({ port }) => port));
-  const keys = registrations.every(({ key }) => key > 0n && key >> 64n === 0n);
-  if (!keys || ports.size !== registrations.length || ports.size === 0 || ports.size > REGISTRATIONS_MAX) return false;
+  const nexuses = new Set(registrations.map(({ nexus }) => nexus));
+  const sound = registrations.every(({ nexus, key }) => isNexusName(nexus) && key > 0n && key >> 64n === 0n);
+  if (!sound || nexuses.size !== registrations.length || nexuses.size === 0 || nexuses.size > REGISTRATIONS_MAX)
+    return false;
   if (reservation === undefined) return true;
   const { type, holder } = reservation;
-  return isType(type) && (isOfAllRegistrants(type) ? holder === undefined : holder !== undefined && ports.has(holder));
+  return (
+    isType(type) && (isOfAllRegistrants(type) ? holder === undefined : holder !== undefined && nexuses.has(holder))
+  );
 }
 
 function nothing(): void {}

@@ -11,7 +11,7 @@ import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfac
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { CommandCounter } from "../statistics.ts";
 import { Access } from "./access.ts";
-import type { Reach } from "./alua.ts";
+import { reachThrough } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
 import type { Copies } from "./copies.ts";
@@ -54,25 +54,25 @@ export interface UnitHost {
   /** The sense, or BUSY, that a host is told for a device's error. */
   readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
   /**
-   * Aborts every task of the unit but `except`, of these initiator ports or of all; resolves when its device has nothing left
-   * to do for them.
+   * Aborts every task of the unit but `except`, of these I_T nexuses or of all; resolves when its device has nothing left to do
+   * for them.
    */
-  readonly abortTasks: (unit: LogicalUnit, except: Command, initiatorPorts?: ReadonlySet<string>) => Promise<void>;
+  readonly abortTasks: (unit: LogicalUnit, except: Command, nexuses?: ReadonlySet<string>) => Promise<void>;
   /** Work that no command waits for has failed. */
   readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
   /** SCSI names of the initiator ports that have a session in which they are given the unit. */
   readonly initiatorPorts: (unit: LogicalUnit) => readonly string[];
-  /** Units that an initiator port may use, for what it asks of one about another. */
-  readonly units: (initiatorPort: string) => readonly LogicalUnit[];
+  /** Units that an I_T nexus may use, for what it asks of one about another. */
+  readonly units: (nexus: string) => readonly LogicalUnit[];
   readonly copies: Copies;
   readonly tokens: Tokens;
   readonly portGroups: PortGroups;
   /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
   readonly changeAccessStates: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
-  /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
-  readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
+  /** Establishes a unit attention on those of the unit's nexuses that have these names. */
+  readonly attend: (unit: LogicalUnit, sense: Sense, nexuses: ReadonlySet<string>) => void;
 }
 
 /** Why a unit carries out no commands but those that report on it. */
@@ -92,6 +92,11 @@ export const LUN_MAX = 0x3fff;
 export interface LunList {
   /** Of the target. */
   readonly portGroups: PortGroups;
+  /** The SCSI name of the initiator's port, and the target port that it comes through. */
+  readonly initiatorPort: string;
+  readonly targetPort: number;
+  /** What both are together, by `nexusName`. */
+  readonly name: string;
   /** Whether the initiator may use the task management functions that came after SAM-2. */
   readonly hasQueries: boolean;
   units(): readonly LogicalUnit[];
@@ -101,33 +106,32 @@ export interface LunList {
   lunsReported(): void;
 }
 
-/** One initiator port's view of one LUN, whether there is a unit or not. */
+/** One I_T nexus' view of one LUN, whether there is a unit or not. */
 export class Nexus {
   readonly lun: number;
   unit: LogicalUnit | undefined;
-  /** The SCSI name of the initiator's port. */
-  readonly initiatorPort: string;
-  /** What else the initiator port is given. */
+  /** Of the I_T nexus, see `nexusName`. */
+  readonly name: string;
+  /** What else it is given. */
   readonly siblings: LunList;
   readonly attentions: Sense[] = [];
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
 
-  constructor(lun: number, unit: LogicalUnit | undefined, initiatorPort: string, siblings: LunList) {
+  constructor(lun: number, unit: LogicalUnit | undefined, siblings: LunList) {
     this.lun = lun;
     this.siblings = siblings;
-    this.initiatorPort = initiatorPort;
+    this.name = siblings.name;
     this.unit = unit;
     if (unit !== undefined || lun === REPORT_LUNS_UNIT) this.attentions.push(Senses.PowerOn);
   }
 
   /** Whether a command to read a unit would be carried out now. */
   mayRead(unit: LogicalUnit): boolean {
-    const { open, reservations } = unit;
-    return (
-      this.unit === unit && open && !(reservations.held && reservations.conflicts(this.initiatorPort, Access.Read))
-    );
+    const { reservations } = unit;
+    if (this.unit !== unit || !unit.isOpenThrough(this.siblings.targetPort)) return false;
+    return !(reservations.held && reservations.conflicts(this.name, Access.Read));
   }
 
   /** Another unit, or none, is under this LUN now. */
@@ -179,10 +183,10 @@ export class LogicalUnit {
   readonly counter = new CommandCounter();
   readonly transfers = new Transfers();
   readonly logBases: LogBases = new Map();
-  /** Whether it carries out every command: all that a command looks at while it does. */
+  /** Whether it carries out every command, whatever port of the server it comes through: all that a command looks at while it does. */
   open = true;
   #refusal: Refusal | undefined;
-  #reach: Reach | undefined;
+  #reached = true;
   #writes = 0;
   #exclusive = false;
   /** Bounded by the tasks of all sessions: each task waits here with at most one piece. */
@@ -212,17 +216,18 @@ export class LogicalUnit {
 
   set refusal(refusal: Refusal | undefined) {
     this.#refusal = refusal;
-    this.open = refusal === undefined && this.#reach === undefined;
+    this.open = refusal === undefined && this.#reached;
   }
 
-  /** What it does through a port that is not active. */
-  get reach(): Reach | undefined {
-    return this.#reach;
+  /** Whether all ports of the server are active. */
+  set reached(reached: boolean) {
+    this.#reached = reached;
+    this.open = reached && this.#refusal === undefined;
   }
 
-  set reach(reach: Reach | undefined) {
-    this.#reach = reach;
-    this.open = reach === undefined && this.#refusal === undefined;
+  /** Whether it carries out every command that comes through a port. */
+  isOpenThrough(port: number): boolean {
+    return this.open || (this.#refusal === undefined && reachThrough(this.host.portGroups, port) === undefined);
   }
 
   /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */

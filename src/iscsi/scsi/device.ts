@@ -11,6 +11,7 @@ import type { Command } from "./command.ts";
 import { Copies, touches } from "./copies.ts";
 import { COPY_COMMANDS } from "./copy-commands.ts";
 import { type Definition, LBA4, LBA8, type Row } from "./definition.ts";
+import { sendDiagnostic } from "./diagnostics.ts";
 import { logSelect, logSense } from "./log-pages.ts";
 import { REPORT_LUNS_UNIT } from "./lun.ts";
 import { modeSelect, modeSense } from "./mode-pages.ts";
@@ -44,6 +45,7 @@ const DEFINITIONS: readonly Row[] = [
   [0x16, { usage: [0x16, 0, 0, 0, 0, 0x04], run: pr.reserve }],
   [0x17, { usage: [0x17, 0, 0, 0, 0, 0x04], run: pr.release }],
   [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: modeSense }],
+  [0x1d, { usage: [0x1d, 0x04, 0, 0, 0, 0x04], run: sendDiagnostic }],
   [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
   [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
   [0x2a, { usage: [0x2a, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.write }],
@@ -137,7 +139,6 @@ const COMMANDS: readonly (readonly (Definition & { readonly access: AccessRule }
 const INQUIRY = 0x12;
 const REQUEST_SENSE = 0x03;
 const REPORT_LUNS = 0xa0;
-const SANITIZE = 0x48;
 const NACA = 0x04;
 
 /** Sets the command's plan from its CDB. */
@@ -192,7 +193,7 @@ function isReport(opcode: number): boolean {
 
 /** What a unit does though it refuses other commands: SBC-3 section 4.11.3. */
 function isCarriedOut(refusal: Refusal, opcode: number): boolean {
-  return isReport(opcode) || (opcode === SANITIZE && refusal.mayBeSanitized);
+  return isReport(opcode) || opcode === refusal.except;
 }
 
 /** Why a unit that is not open does not carry out a command, if it does not. */

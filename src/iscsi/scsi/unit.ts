@@ -78,8 +78,8 @@ export interface UnitHost {
 /** Why a unit carries out no commands but those that report on it. */
 export interface Refusal {
   readonly sense: () => Sense;
-  /** Whether a SANITIZE may begin all the same. */
-  readonly mayBeSanitized: boolean;
+  /** The opcode of the command that is carried out all the same: SANITIZE after one that failed. */
+  readonly except: number | undefined;
   /** Whether SANITIZE's EXIT FAILURE MODE ends it. */
   readonly mayBeLifted: boolean;
 }

@@ -16,7 +16,7 @@ import { TASKS_MAX } from "./limits.ts";
 import type { Parameters } from "./negotiation.ts";
 import { readLun, ScsiCommand } from "./pdu.ts";
 import { type Command, Plan } from "./scsi/command.ts";
-import { decode } from "./scsi/device.ts";
+import { decode, meetsReservation } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { CheckCondition, type Sense, SenseKey, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
@@ -413,6 +413,9 @@ export class TaskSet implements TaskOwner {
       }
       if (task.ordered && nexus.active > 0) return;
       this.#deferred.splice(index, 1);
+      // Somebody may have reserved the unit since the command came.
+      if (task.unit !== undefined && task.plan !== Plan.Done && meetsReservation(task, task.unit, nexus))
+        task.conflict();
       this.#start(task, nexus);
       // Starting may have ended tasks and with them changed the list.
       index = 0;

@@ -1,4 +1,4 @@
-/** What a reservation kept out stays out until the device is done with writes that were aborted as the reservation ended. */
+/** No write lands after a write of a host that a reservation has let in instead of its own. */
 
 import { describe, expect, test } from "vitest";
 import { bench, build, Initiator, pattern, write10 } from "../testing/initiator.ts";
@@ -23,7 +23,7 @@ class Host {
 
   static async login(world: ReturnType<typeof bench>, letter: string): Promise<Host> {
     const port = { name: `iqn.2026-11.dev.antipode:${letter}`, isid: 0x80000001 };
-    return new Host(await new Initiator(world, port).ready("iSCSIProtocolLevel=2"));
+    return new Host(await new Initiator(world, port).ready("iSCSIProtocolLevel=2", "InitialR2T=No"));
   }
 
   /** The statuses of commands that have ended, and the responses of functions. */
@@ -65,7 +65,7 @@ class Host {
 }
 
 async function hosts() {
-  const device = new RamDevice(64);
+  const device = new RamDevice(128);
   const world = bench({ device });
   const [a, b, c] = [await Host.login(world, "a"), await Host.login(world, "b"), await Host.login(world, "c")];
   /** The host's write is at the device, which was not told that it may be aborted. */
@@ -145,6 +145,34 @@ describe("RESERVE", () => {
     await a.run(RESERVE);
     expect(await b.manage(LOGICAL_UNIT_RESET)).toEqual([0]);
     expect([await b.run(TEST_UNIT_READY), await b.write(1, 9)]).toEqual([[2], [0]]);
+  });
+});
+
+describe("a write that waits for one before it", () => {
+  const ORDERED = 2;
+
+  test.each([
+    ["with all of its data", BLOCK, false],
+    ["with data that is still to come", 64 * BLOCK, true],
+  ])("meets a reservation that was made before it began: %s", async (_, bytes, more) => {
+    const { device, world, a, b, heldWrite, open } = await hosts();
+    const gate = await heldWrite(a, 1, 7);
+    const data = pattern(bytes, 3);
+    const { initiator } = a;
+    const tag = initiator.itt;
+    const first = more ? data.subarray(0, BLOCK) : data;
+    const options = { write: bytes, data: first, more, attribute: ORDERED };
+    await initiator.send(initiator.command(write10(2, bytes / BLOCK), options));
+    expect([await b.run(RESERVE), a.ended()]).toEqual([[0], []]);
+    await open(gate);
+    expect(a.ended()).toEqual(more ? [0] : [0, CONFLICT]);
+    if (more) {
+      await initiator.send(initiator.dataOut(tag, 0xffffffff, 0, BLOCK, data.slice(BLOCK), true));
+      expect(a.ended()).toEqual([CONFLICT]);
+    }
+    expect(device.calls).toEqual(["write 1+1"]);
+    expect([await b.run(RELEASE), await a.write(3, 1)]).toEqual([[0], [0]]);
+    expect(world.server.sessions().map(({ bytesHeld }) => bytesHeld)).toEqual([0, 0, 0]);
   });
 });
 

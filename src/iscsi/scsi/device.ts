@@ -207,17 +207,18 @@ const RESET_OCCURRED = 0x29;
 
 /** A conflict is reported ahead of unit attentions other than those of a reset, SAM-5 section 5.3.3. */
 function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  if (nexus.attentions[0].asc !== RESET_OCCURRED && meetsReservation(command, unit, nexus)) command.conflict();
+  else command.fail(nexus.report() ?? Senses.PowerOn);
+}
+
+/** Whether a command, as far as it is known, conflicts with what is reserved now: SPC-4 has it looked at as the command begins. */
+export function meetsReservation(command: Command, unit: LogicalUnit, nexus: Nexus): boolean {
   const { cdb } = command;
-  if (unit.reservations.held && nexus.attentions[0].asc !== RESET_OCCURRED) {
-    const definition = COMMANDS[cdb[0]].find(
-      ({ serviceAction }) => serviceAction === undefined || serviceAction === (cdb[1] & 0x1f),
-    );
-    if (definition !== undefined && conflicts(definition.access, command, unit, nexus)) {
-      command.conflict();
-      return;
-    }
-  }
-  command.fail(nexus.report() ?? Senses.PowerOn);
+  if (!unit.reservations.held) return false;
+  const definition = COMMANDS[cdb[0]].find(
+    ({ serviceAction }) => serviceAction === undefined || serviceAction === (cdb[1] & 0x1f),
+  );
+  return definition !== undefined && conflicts(definition.access, command, unit, nexus);
 }
 
 function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {

@@ -325,10 +325,8 @@ export class TaskSet implements TaskOwner {
 
   #end(task: Task): void {
     this.#tasks.delete(task.initiatorTaskTag);
-    if (task.unit !== undefined) {
-      task.unit.counter.ended();
-      if (task.aborted && !task.isRepeated) task.unit.counter.aborted++;
-    }
+    task.unit?.counter.ended();
+    if (task.aborted) this.#abortionEnded(task);
     task.allegiance.taskEnded(task);
     this.dataOut.release(task);
     const { nexus } = task;
@@ -340,6 +338,11 @@ export class TaskSet implements TaskOwner {
     if (!task.retained) this.takeBack(task);
     if (!this.#closed) this.dataOut.resumeWaiting();
     if (this.isIdle) this.#events.idle();
+  }
+
+  #abortionEnded({ unit, nexus, isRepeated }: Task): void {
+    if (unit !== undefined && !isRepeated) unit.counter.aborted++;
+    nexus?.abortionEnded();
   }
 
   /** A connection is lost: its tasks wait for another. */
@@ -459,6 +462,7 @@ export class TaskSet implements TaskOwner {
       if (task.aborted) continue;
       task.aborted = true;
       task.abortStatus = status;
+      task.nexus?.abortionBegun();
       task.cancel();
       // It may wait for its initiator to take what it is owed.
       if (task.resent) task.allegiance.dataIn.forget(task);

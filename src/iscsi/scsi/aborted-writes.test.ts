@@ -40,13 +40,13 @@ class Host {
     return this.run(write10(lba, 1), pattern(BLOCK, seed));
   }
 
-  async manage(code: number): Promise<number[]> {
+  async manage(code: number, tag = 0xffffffff): Promise<number[]> {
     await this.initiator.send(
       build(0x02, {
         flags: 0x80 | code,
         immediate: true,
         itt: 9000,
-        words: { 8: 0, 20: 0xffffffff, 24: this.initiator.cmdSN },
+        words: { 8: 0, 20: tag, 24: this.initiator.cmdSN },
       }),
     );
     return this.ended();
@@ -145,6 +145,51 @@ describe("RESERVE", () => {
     await a.run(RESERVE);
     expect(await b.manage(LOGICAL_UNIT_RESET)).toEqual([0]);
     expect([await b.run(TEST_UNIT_READY), await b.write(1, 9)]).toEqual([[2], [0]]);
+  });
+});
+
+describe("giving up a reservation", () => {
+  const ABORT_TASK = 1;
+  const ABORT_TASK_SET = 2;
+  const CLEAR_TASK_SET = 4;
+  type Hosts = Awaited<ReturnType<typeof hosts>>;
+
+  const ways: readonly (readonly [string, (of: Hosts) => Promise<unknown>, (of: Hosts) => Promise<number[]>])[] = [
+    ["RELEASE", ({ a }) => a.run(RESERVE), ({ a }) => a.run(RELEASE)],
+    [
+      "PERSISTENT RESERVE OUT",
+      async ({ a }) => [await a.register(1), await a.reserveOut(ReserveOut.Reserve, 1, 0, EA)],
+      ({ a }) => a.reserveOut(ReserveOut.Clear, 1, 0),
+    ],
+  ];
+
+  test.each(
+    ways.flatMap(([name, take, give]) =>
+      [ABORT_TASK_SET, CLEAR_TASK_SET].map((code) => [name, code, take, give] as const),
+    ),
+  )("%s waits for the writes that its own host has aborted: function %i", async (_, code, take, give) => {
+    const of = await hosts();
+    const { device, a, b, heldWrite, open } = of;
+    await take(of);
+    const gate = await heldWrite(a, 1, 7);
+    expect([await a.manage(code), await give(of)]).toEqual([[], []]);
+    expect(await b.write(1, 9)).toEqual([CONFLICT]);
+    await open(gate);
+    expect([a.ended(), await b.write(1, 9)]).toEqual([[0, 0], [0]]);
+    expect(device.bytes.subarray(BLOCK, 2 * BLOCK)).toEqual(pattern(BLOCK, 9));
+  });
+
+  test.each(ways)("%s that is aborted itself while it waits has not happened", async (_, take, give) => {
+    const of = await hosts();
+    const { a, b, heldWrite, open } = of;
+    await take(of);
+    const gate = await heldWrite(a, 1, 7);
+    await a.manage(ABORT_TASK_SET);
+    const tag = a.initiator.itt;
+    expect(await give(of)).toEqual([]);
+    expect(await a.manage(ABORT_TASK, tag)).toEqual([0]);
+    await open(gate);
+    expect([a.ended(), await b.write(1, 9), await a.write(1, 3)]).toEqual([[0], [CONFLICT], [0]]);
   });
 });
 

@@ -109,7 +109,12 @@ export function reserveOut(command: Command, unit: LogicalUnit, nexus: Nexus): v
   else if ((reserves || preempts) && cdb[2] >> 4 !== 0) command.fail(invalidCdbField(2));
   else if (reserves && !isType(cdb[2] & 0x0f)) command.fail(invalidCdbField(2));
   else if (length < LIST_BYTES || length > RESERVE_LIST_BYTES_MAX) command.fail(Senses.ParameterListLength);
-  else command.collect(length, (_, __, data) => carryOut(command, unit, parse(command, unit, nexus, data)));
+  else {
+    command.collect(length, (_, __, data) => {
+      const request = parse(command, unit, nexus, data);
+      return afterAborted(command, nexus, () => carryOut(command, unit, request));
+    });
+  }
 }
 
 function parse(command: Command, unit: LogicalUnit, nexus: Nexus, data: Uint8Array): ReserveRequest {
@@ -171,6 +176,12 @@ function destination(unit: LogicalUnit, data: Uint8Array, view: DataView): strin
   return nexusName(id.port, targetPort);
 }
 
+/** Runs `work` once the device is done with what the nexus has aborted: whoever it may let in must not be overtaken by that. */
+function afterAborted({ signal }: Command, nexus: Nexus, work: () => Pending): Pending {
+  const aborting = nexus.whenAborted(signal);
+  return aborting === undefined ? work() : aborting.then(work);
+}
+
 function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest): Pending {
   const outcome = unit.reservations.change(request);
   if (outcome instanceof Promise) return outcome.then((late) => conclude(command, unit, request, late));
@@ -206,8 +217,13 @@ export function reserve(command: Command, unit: LogicalUnit, nexus: Nexus): void
 
 /** RELEASE (6), (10). */
 export function release(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const carryOut = () => {
+    if (!unit.reservations.release(nexus.name)) command.conflict();
+    return undefined;
+  };
   if (!isPlain(command)) command.fail(invalidCdbField(1));
-  else if (!unit.reservations.release(nexus.name)) command.conflict();
+  else if (nexus.isAborting) command.run(() => afterAborted(command, nexus, carryOut), false);
+  else carryOut();
 }
 
 /** Neither for a third party nor of extents, which are obsolete. */

@@ -118,6 +118,9 @@ export class Nexus {
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
+  /** Aborted tasks that the device is not done with, and who waits for them. */
+  #aborting = 0;
+  readonly #waiting = new Set<() => void>();
 
   constructor(lun: number, unit: LogicalUnit | undefined, siblings: LunList) {
     this.lun = lun;
@@ -132,6 +135,42 @@ export class Nexus {
     const { reservations } = unit;
     if (this.unit !== unit || !unit.isOpenThrough(this.siblings.targetPort)) return false;
     return !(reservations.held && reservations.conflicts(this.name, Access.Read));
+  }
+
+  abortionBegun(): void {
+    this.#aborting++;
+  }
+
+  abortionEnded(): void {
+    this.#aborting--;
+    if (this.#aborting > 0) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+
+  get isAborting(): boolean {
+    return this.#aborting > 0;
+  }
+
+  /**
+   * Waits until the device is done with what was aborted of this nexus; `undefined` where there is nothing. Rejects where the
+   * signal was aborted meanwhile: who waits may be the next that is.
+   */
+  whenAborted(signal: AbortSignal): Pending {
+    return this.#aborting === 0 ? undefined : this.#wait(signal);
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    let end = () => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+      this.#waiting.add(end);
+      signal.addEventListener("abort", end);
+    });
+    await over;
+    signal.removeEventListener("abort", end);
+    this.#waiting.delete(end);
+    signal.throwIfAborted();
   }
 
   /** Another unit, or none, is under this LUN now. */

@@ -7,6 +7,7 @@ import type { Command } from "./command.ts";
 import { type AccessChange, AccessState, AlteredBy, type PortGroups } from "./port-groups.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
+import { whileWaitedFor } from "./waits.ts";
 
 /** What a unit still does, and what it answers to everything else. */
 export interface Reach {
@@ -153,20 +154,6 @@ async function change(
     throw error;
   } finally {
     portGroups.changing = false;
-  }
-}
-
-/** What has begun goes on: its command, and with it its session, may end before. */
-async function whileWaitedFor(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  let end = () => {};
-  const aborted = new Promise<void>((resolve) => {
-    end = resolve;
-    signal.addEventListener("abort", end);
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", end);
   }
 }
 

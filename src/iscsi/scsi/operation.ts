@@ -13,6 +13,7 @@ import type { Command } from "./command.ts";
 import { writeRepeated } from "./pieces.ts";
 import { CheckCondition, type Sense } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
+import { whileWaitedFor } from "./waits.ts";
 
 /** One walk over all blocks: each is written, or given back where there is nothing to write. */
 export type Pass = Uint8Array | "unmap";
@@ -60,11 +61,7 @@ export function begin(unit: LogicalUnit, command: Command, operation: Operation)
   const ends = over.then(() => {
     if (hasFailed) throw new CheckCondition(failed);
   });
-  return Promise.race([ends, aborted(command.signal)]);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
+  return whileWaitedFor(command.signal, ends);
 }
 
 async function walk(

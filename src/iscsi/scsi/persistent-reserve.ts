@@ -18,6 +18,7 @@ import {
 } from "./transport-id.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
 import type { Change } from "./unit-reservations.ts";
+import { whileWaitedFor } from "./waits.ts";
 
 const HEADER_BYTES = 8;
 /** Of READ FULL STATUS, before the TransportID. */
@@ -183,12 +184,19 @@ function afterAborted({ signal }: Command, nexus: Nexus, work: () => Pending): P
 }
 
 function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest): Pending {
+  const { signal } = command;
   const outcome = unit.reservations.change(request);
-  if (outcome instanceof Promise) return outcome.then((late) => conclude(command, unit, request, late));
-  return conclude(command, unit, request, outcome);
+  if (outcome instanceof Promise) return outcome.then((late) => conclude(command, signal, unit, request, late));
+  return conclude(command, signal, unit, request, outcome);
 }
 
-function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, outcome: Change): Pending {
+function conclude(
+  command: Command,
+  signal: AbortSignal,
+  unit: LogicalUnit,
+  request: ReserveRequest,
+  outcome: Change,
+): Pending {
   if (outcome.is === "refused") throw new CheckCondition(outcome.sense);
   if (outcome.is === "conflict") {
     command.conflict();
@@ -198,8 +206,9 @@ function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, 
   tell(unit, attentions);
   // Whoever is told that it may use the unit can do so from then on.
   const letIn = () => unit.reservations.letIn(request.nexus);
-  if (lift === undefined) return letIn();
-  return unit.host.abortTasks(unit, command, new Set(preempted)).then(lift).then(letIn);
+  const pending =
+    lift === undefined ? letIn() : unit.host.abortTasks(unit, command, new Set(preempted)).then(lift).then(letIn);
+  return pending && whileWaitedFor(signal, pending);
 }
 
 /** Has the unit's nexuses report what a change of its reservations means to them. */

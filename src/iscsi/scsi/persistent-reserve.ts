@@ -112,8 +112,9 @@ export function reserveOut(command: Command, unit: LogicalUnit, nexus: Nexus): v
   else if (length < LIST_BYTES || length > RESERVE_LIST_BYTES_MAX) command.fail(Senses.ParameterListLength);
   else {
     command.collect(length, (_, __, data) => {
+      const { signal } = command;
       const request = parse(command, unit, nexus, data);
-      return afterAborted(command, nexus, () => carryOut(command, unit, request));
+      return afterAborted(signal, nexus, () => carryOut(command, signal, unit, request));
     });
   }
 }
@@ -178,13 +179,17 @@ function destination(unit: LogicalUnit, data: Uint8Array, view: DataView): strin
 }
 
 /** Runs `work` once the device is done with what the nexus has aborted: whoever it may let in must not be overtaken by that. */
-function afterAborted({ signal }: Command, nexus: Nexus, work: () => Pending): Pending {
-  const aborting = nexus.whenAborted(signal);
-  return aborting === undefined ? work() : aborting.then(work);
+function afterAborted(signal: AbortSignal, nexus: Nexus, work: () => Pending): Pending {
+  return (
+    nexus.whenAborted(signal)?.then(() => {
+      // What has waited as well may have aborted this.
+      signal.throwIfAborted();
+      return work();
+    }) ?? work()
+  );
 }
 
-function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest): Pending {
-  const { signal } = command;
+function carryOut(command: Command, signal: AbortSignal, unit: LogicalUnit, request: ReserveRequest): Pending {
   const outcome = unit.reservations.change(request);
   if (outcome instanceof Promise) return outcome.then((late) => conclude(command, signal, unit, request, late));
   return conclude(command, signal, unit, request, outcome);
@@ -231,7 +236,7 @@ export function release(command: Command, unit: LogicalUnit, nexus: Nexus): void
     return undefined;
   };
   if (!isPlain(command)) command.fail(invalidCdbField(1));
-  else if (nexus.isAborting) command.run(() => afterAborted(command, nexus, carryOut), false);
+  else if (nexus.isAborting) command.run(() => afterAborted(command.signal, nexus, carryOut), false);
   else carryOut();
 }
 

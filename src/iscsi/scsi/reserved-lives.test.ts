@@ -72,9 +72,22 @@ class World {
     }
   }
 
+  /** Has a host send; a write that is under way, and not aborted, when its owner loses the unit then may land whenever it does. */
+  async send(host: Initiator, pdu: Uint8Array): Promise<void> {
+    await host.send(pdu);
+    this.#forgetUnaborted();
+  }
+
+  #forgetUnaborted(): void {
+    const owner = this.#owner;
+    for (const { nexus, task } of this.#tasks) {
+      if (nexus !== owner && !task.aborted && this.#owners.get(task.lba) === nexus) this.#owners.delete(task.lba);
+    }
+  }
+
   async write(host: Initiator): Promise<void> {
     this.#lba = (this.#lba + 1) % BLOCKS;
-    await host.send(host.command(write10(this.#lba, 1), { write: 512, data: pattern(512) }));
+    await this.send(host, host.command(write10(this.#lba, 1), { write: 512, data: pattern(512) }));
   }
 
   /** Whether the host has a write under way that it has not given up. */
@@ -84,13 +97,13 @@ class World {
 
   async manage(host: Initiator, code: number): Promise<void> {
     const words = { 8: 0, 20: 0xffffffff, 24: host.cmdSN };
-    await host.send(build(0x02, { flags: 0x80 | code, immediate: true, itt: 100_000 + host.itt++, words }));
+    await this.send(host, build(0x02, { flags: 0x80 | code, immediate: true, itt: 100_000 + host.itt++, words }));
   }
 
   async reserveOut(host: Initiator, action: number, key: number, actionKey = 0): Promise<void> {
     const list = new Uint8Array(24).with(7, key).with(15, actionKey);
     const cdb = [0x5f, action, ReservationType.ExclusiveAccess, 0, 0, 0, 0, 0, 24, 0];
-    await host.send(host.command(cdb, { write: 24, data: list }));
+    await this.send(host, host.command(cdb, { write: 24, data: list }));
   }
 
   async open(which: number): Promise<void> {
@@ -98,6 +111,7 @@ class World {
     this.gates.get(lba)?.();
     this.gates.delete(lba);
     await this.#bench.timers.turn();
+    this.#forgetUnaborted();
   }
 
   async settle(): Promise<void> {
@@ -116,7 +130,7 @@ const ACTIONS: readonly ((world: World, at: number, n: number) => Promise<void>)
   (world, at) => world.write(world.hosts[at]),
   (world, _, n) => world.open(n),
   async (world, at) => {
-    await world.hosts[at].send(world.hosts[at].command([0x16, 0, 0, 0, 0, 0]));
+    await world.send(world.hosts[at], world.hosts[at].command([0x16, 0, 0, 0, 0, 0]));
     await world.write(world.hosts[at]);
   },
   async (world, at) => {
@@ -133,7 +147,7 @@ const ACTIONS: readonly ((world: World, at: number, n: number) => Promise<void>)
     await world.manage(host, ABORT_TASK_SET);
     // What it still writes then is its own matter.
     if (world.writes(host)) return;
-    await host.send(host.command([0x17, 0, 0, 0, 0, 0]));
+    await world.send(host, host.command([0x17, 0, 0, 0, 0, 0]));
     await world.reserveOut(host, ReserveOut.Release, at + 1);
   },
   (world, at) => world.manage(world.hosts[at], LOGICAL_UNIT_RESET),

@@ -13,6 +13,7 @@ import { ReservationType, ReserveOut } from "./reservations.ts";
 const ABORT_TASK_SET = 2;
 const LOGICAL_UNIT_RESET = 5;
 const I_T_NEXUS_RESET = 11;
+const WRITE_10 = 0x2a;
 const BLOCKS = 4096;
 
 class World {
@@ -85,14 +86,20 @@ class World {
     }
   }
 
+  /** As a host does that waits for the answers to all else before it writes. */
   async write(host: Initiator): Promise<void> {
+    if (this.#tasksOf(host).some(({ cdb }) => cdb[0] !== WRITE_10)) return;
     this.#lba = (this.#lba + 1) % BLOCKS;
     await this.send(host, host.command(write10(this.#lba, 1), { write: 512, data: pattern(512) }));
   }
 
   /** Whether the host has a write under way that it has not given up. */
-  writes({ port }: Initiator): boolean {
-    return this.#tasks.some(({ nexus, task }) => nexus.startsWith(`${port.name},`) && !task.aborted && task.writes);
+  writes(host: Initiator): boolean {
+    return this.#tasksOf(host).some(({ aborted, writes }) => !aborted && writes);
+  }
+
+  #tasksOf({ port }: Initiator) {
+    return this.#tasks.filter(({ nexus }) => nexus.startsWith(`${port.name},`)).map(({ task }) => task);
   }
 
   async manage(host: Initiator, code: number): Promise<void> {

@@ -6,8 +6,8 @@ import { formatTime } from "../base/wall-time.ts";
 import { Candidate } from "../config/candidate.ts";
 import { readKeys } from "../config/key-words.ts";
 import type { Entry } from "../config/revisions.ts";
-import { CLEAR_RESERVATION, COMMANDS } from "../site/commands.ts";
-import { clearReservation } from "./clear-reservation.ts";
+import { CLEAR_REGISTRATION, CLEAR_RESERVATION, COMMANDS } from "../site/commands.ts";
+import { clearRegistration, clearReservation } from "./clear-reservation.ts";
 import {
   type ConsoleCommand,
   columns,
@@ -36,6 +36,7 @@ const ELSEWHERE: ReadonlySet<string> = new Set(["help", "reload"]);
 /** Those of the site's table, asked as `antipode ctl` asks them; what a site has to be told twice is asked for here. */
 const siteCommands = COMMANDS.filter(({ words }) => !ELSEWHERE.has(words[0])).map((each): ConsoleCommand => {
   if (each === CLEAR_RESERVATION) return { ...each, run: clearReservation };
+  if (each === CLEAR_REGISTRATION) return { ...each, run: clearRegistration };
   const { words, parameters, summary } = each;
   return {
     words,

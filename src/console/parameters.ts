@@ -6,6 +6,7 @@ export const PARAMETERS: Readonly<Record<string, string>> = {
   COMMAND: "a command of operational mode, with all that belongs to it",
   DRIVE: "the path of a drive, as the configuration has it",
   FILE: "a whole path, such as /usb/site.yaml",
+  INITIATOR: "the iSCSI name of an initiator",
   MINUTES: "a number of minutes",
   N: "the number of a revision",
   NAME: "the name of a user",

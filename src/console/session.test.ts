@@ -187,6 +187,11 @@ describe("operational mode", () => {
     // What there is to say of an unknown volume, or of one without reservations, the site says.
     expect(await say("clear reservation db02")).toBe("clear reservation db02 yes");
     expect(await say("clear reservation db01 no")).toContain("command.parameters");
+    // Of one initiator, what is its own.
+    expect(await say("clear registration db01 iqn.2026-11.example:other")).toMatch(/other yes$/);
+    conversation.feed(typed("clear registration db01 iqn.1993-08.org.debian:01:db1\r"));
+    await shows("Go on? (yes, no) [no]: |");
+    expect(await say("yes")).toBe("clear registration db01 iqn.1993-08.org.debian:01:db1 yes");
   });
 
   it("does not wait for a site that is frozen before it ends the machine", async () => {
@@ -247,7 +252,7 @@ describe("operational mode", () => {
   });
 
   it("lists the commands, and leaves", async () => {
-    expect(await say("help")).toContain("array add ARRAY DRIVE [overwrite]  rebuild");
+    expect(await say("help")).toContain("array add ARRAY DRIVE [overwrite]          rebuild");
     conversation.feed(typed("\x04"));
     expect(await universe.result(ended)).toBe("left");
   });

@@ -39,6 +39,7 @@ export type { LunMap } from "./scsi/lun-view.ts";
 export { type AccessChange, AccessState, type PortGroup, type PortGroupsSpec } from "./scsi/port-groups.ts";
 export { holds as holdsReservation, ReservationType } from "./scsi/reservations.ts";
 export { type Sense, SenseKey, Senses } from "./scsi/sense.ts";
+export { initiatorNameOf, initiatorPortOf, nexusName } from "./scsi/transport-id.ts";
 export type { Identity, LogicalUnit, LunSpec } from "./scsi/unit.ts";
 export { LATENCY_BOUNDS_MS, latencyOf } from "./statistics.ts";
 export { type ServerOptions, Target, TargetServer, type TargetSpec } from "./target.ts";

@@ -56,8 +56,9 @@ export interface BlockDevice {
 
 /** What outlives the target of a unit's persistent reservations. */
 export interface KeptReservations {
-  readonly registrations: readonly { readonly port: string; readonly key: bigint }[];
-  /** `type` as SPC-4 numbers it; `holder` is one of the registered ports, or absent where all of them hold it. */
+  /** `nexus` is an initiator port's name and the target port that it is registered at: `NAME,i,0xISID,t,0xPORT`. */
+  readonly registrations: readonly { readonly nexus: string; readonly key: bigint }[];
+  /** `type` as SPC-4 numbers it; `holder` is one of the registered nexuses, or absent where all of them hold it. */
   readonly reservation: { readonly type: number; readonly holder: string | undefined } | undefined;
 }
 

@@ -92,7 +92,9 @@ export const REGISTRATIONS_MAX = SESSIONS_MAX;
 export const RESERVE_LIST_BYTES_MAX = REGISTRATIONS_MAX * 256;
 /** Copies that a target carries out at once, each with a buffer of PIECE_BYTES_MAX; beyond it, BUSY. */
 export const COPIES_MAX = 16;
-/** Copies with a list identifier that a target knows, those that are over included: the oldest of these is forgotten. */
+/** Of one host, which may have as many as are free: the rest is for others. */
+export const COPIES_OF_HOST_MAX = COPIES_MAX / 2;
+/** Copies with a list identifier that a target knows, those that are over included: one of these is forgotten. */
 export const COPIES_KNOWN_MAX = 512;
 /** EXTENDED COPY: what RECEIVE COPY OPERATING PARAMETERS and VPD page 8Fh report. */
 export const COPY_CSCDS_MAX = 16;

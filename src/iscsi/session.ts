@@ -19,7 +19,7 @@ import { Recovery } from "./recovery.ts";
 import { hasFences, ResponseFences } from "./response-fence.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { type Sense, Senses } from "./scsi/sense.ts";
-import { portName } from "./scsi/transport-id.ts";
+import { nexusName, portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit } from "./scsi/unit.ts";
 import type { SessionConnection } from "./session-connection.ts";
 import type { Allegiance, Task } from "./task.ts";
@@ -60,8 +60,9 @@ export interface SessionSpec {
 
 export class Session {
   readonly identity: LoginIdentity;
-  /** The SCSI name of the initiator's port. */
+  /** The SCSI name of the initiator's port, and of its I_T nexus with this portal group. */
   readonly initiatorPort: string;
+  readonly nexus: string;
   readonly tsih: number;
   /** Whom the initiator has proven to be; all of its connections prove the same. */
   readonly user: string | undefined;
@@ -103,6 +104,7 @@ export class Session {
     this.order = new CommandOrder(spec.cmdSN);
     this.#host = host;
     this.portal = spec.portal;
+    this.nexus = nexusName(this.initiatorPort, spec.portal.groupTag);
     const { errorRecoveryLevel, defaultTime2Wait, defaultTime2Retain } = spec.parameters;
     if (errorRecoveryLevel === 2 && defaultTime2Retain > 0) {
       this.recovery = new Recovery(host.timers, defaultTime2Wait, defaultTime2Retain, (connection) =>
@@ -303,16 +305,19 @@ export class Session {
   resetNexus(by: SessionConnection, cmdSN: number, done: () => void): void {
     const { tasks } = this;
     const { view } = tasks ?? {};
-    for (const unit of view?.units() ?? []) {
-      unit.nexusLost(this.initiatorPort);
-      this.attention(unit, Senses.NexusLoss);
-    }
-    const copying = view?.device.host.copies.nexusLost(this.initiatorPort);
-    const ended = copying === undefined ? done : () => void copying.then(done);
+    const units = view?.units() ?? [];
+    const lifts = units.map((unit) => unit.nexusReset(this.nexus));
+    for (const unit of units) this.attention(unit, Senses.NexusLoss);
+    const ended = () => {
+      for (const lift of lifts) lift();
+      done();
+    };
+    const copying = view?.device.host.copies.nexusLost(this.nexus);
+    const allEnded = copying === undefined ? ended : () => void copying.then(ended);
     const ending = tasks?.tasksBefore(cmdSN, EVERY) ?? [];
     this.announceTermination(ending, by);
-    if (tasks === undefined) ended();
-    else tasks.abort(ending, ended);
+    if (tasks === undefined) allEnded();
+    else tasks.abort(ending, allEnded);
   }
 
   /** Asks the initiator to log out. If it does not in so many seconds, the session ends. */

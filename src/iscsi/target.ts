@@ -6,7 +6,7 @@
  * session reaches follows what its initiator is given at once.
  */
 
-import { grantTo, isStillProven, type Redirection, type TargetAccess } from "./access.ts";
+import { type Grant, grantTo, isStillProven, type Redirection, type TargetAccess } from "./access.ts";
 import { BufferPool } from "./buffers.ts";
 import { Challenges } from "./challenges.ts";
 import type { Chap } from "./chap.ts";
@@ -35,7 +35,7 @@ import { LunView } from "./scsi/lun-view.ts";
 import { tell } from "./scsi/persistent-reserve.ts";
 import { type AccessChange, AlteredBy, type PortGroup, PortGroups, type PortGroupsSpec } from "./scsi/port-groups.ts";
 import { type Sense, Senses, Status } from "./scsi/sense.ts";
-import { portName } from "./scsi/transport-id.ts";
+import { initiatorNameOf, portName } from "./scsi/transport-id.ts";
 import type { LogicalUnit, LunSpec, Nexus } from "./scsi/unit.ts";
 import { Session, type SessionHost } from "./session.ts";
 import type { SessionConnection } from "./session-connection.ts";
@@ -53,7 +53,10 @@ export interface ServerOptions {
   readonly hashes?: ChapHashes;
   /** What initiators have to prove in discovery sessions; nothing unless given. */
   readonly discoveryChap?: Chap;
-  /** 1 to 65535, 1 unless given; sites that serve one target together need different ones. */
+  /**
+   * Of portals of which `listen` does not say another: 1 to 65535, 1 unless given. Servers that serve one target together need
+   * different ones.
+   */
   readonly portalGroupTag?: number;
   readonly onEvent?: (event: TargetEvent) => void;
   /**
@@ -74,7 +77,10 @@ export interface TargetSpec extends TargetAccess {
   /** An iSCSI name of RFC 7143 section 4.2.7, such as `iqn.2026-11.dev.antipode:prod`. */
   readonly name: string;
   readonly luns: readonly LunSpec[];
-  /** Through which target port groups hosts may use the LUNs, and how well: this server's alone, in full, unless given. */
+  /**
+   * Through which target port groups hosts may use the LUNs, and how well: this server's portal groups alone, in full, unless given.
+   * Elsewhere than in these the target does not exist.
+   */
   readonly portGroups?: PortGroupsSpec;
   /** What hosts are told about an error of a device. `mediumError` unless given. */
   readonly senseFor?: (error: unknown, writing: boolean) => Sense | "BUSY";
@@ -122,6 +128,12 @@ export class Target {
     return this.#access;
   }
 
+  /** @returns a `LoginStatus` where it is given nothing: elsewhere than in its target port groups, the target does not exist */
+  grantTo(initiatorName: string, portal: Portal): Grant | number {
+    if (!this.device.host.portGroups.has(portal.groupTag)) return LoginStatus.TargetNotFound;
+    return grantTo(this.#access, initiatorName, portal);
+  }
+
   /**
    * Changes who may log in and what they are given, as far as `change` says. Sessions that would not be let in any more are
    * logged out; the others see at once what they are given now. Resolves when no device does anything any more for
@@ -148,10 +160,15 @@ export class Target {
   /**
    * Ends all that initiators have reserved and registered at a unit, such as those that will not come back to do so. Whoever
    * was registered is told (2Ah/03h), and everybody may use the unit. Rejects as its store does; then nothing has changed.
+   *
+   * @param initiatorName whose registrations end, and the reservation that one of them holds: those of others stay, and they
+   * are told of a release that concerns them (2Ah/04h), it of its loss (2Ah/05h). Everybody's unless given
    */
-  async clearReservations(lun: number): Promise<void> {
+  async clearReservations(lun: number, initiatorName?: string): Promise<void> {
     const unit = this.device.unit(lun);
-    if (unit !== undefined) tell(unit, await unit.reservations.clear());
+    if (unit === undefined) return;
+    const isOwn = (nexus: string) => initiatorNameOf(nexus) === initiatorName;
+    tell(unit, await unit.reservations.clear(initiatorName === undefined ? undefined : isOwn));
   }
 
   statistics(): TargetStatistics {
@@ -216,6 +233,8 @@ export class TargetServer implements ConnectionHost, SessionHost {
   /** Of connections that were accepted elsewhere. */
   readonly #elsewhere: Portal;
   readonly #portals = new Set<Portal>();
+  /** Tags of the portal groups that there are or were. */
+  readonly #ports = new Set<number>();
   #discoveryChap: Chap | undefined;
   readonly #targets = new Map<string, Target>();
   readonly #listeners = new Set<Listener>();
@@ -267,24 +286,22 @@ export class TargetServer implements ConnectionHost, SessionHost {
         timers: this.timers,
         portGroups: new PortGroups(spec.name, this.#elsewhere.groupTag, spec.portGroups),
         senseFor: spec.senseFor ?? mediumError,
-        abortTasks: (unit, except, ports) => this.abortTasks(spec.name, unit, except, ports),
+        abortTasks: (unit, except, nexuses) => this.abortTasks(spec.name, unit, except, nexuses),
         deviceFailed: (unit, error) => this.deviceFailed(spec.name, unit.lun, error),
         announce: (unit, sense, except) => this.#announce(spec.name, unit, sense, except),
         initiatorPorts: (unit) =>
           this.sessionsOf(spec.name)
             .filter(({ tasks }) => tasks?.view.units().includes(unit))
             .map(({ initiatorPort }) => initiatorPort),
-        units: (port) => [
-          ...new Set(
-            this.#sessionsOfPorts(spec.name, new Set([port])).flatMap(({ tasks }) => tasks?.view.units() ?? []),
-          ),
-        ],
-        attend: (unit, sense, ports) => {
-          for (const session of this.#sessionsOfPorts(spec.name, ports)) session.attention(unit, sense);
+        units: (nexus) =>
+          this.#sessionsOf(spec.name, new Set([nexus])).flatMap(({ tasks }) => tasks?.view.units() ?? []),
+        attend: (unit, sense, nexuses) => {
+          for (const session of this.#sessionsOf(spec.name, nexuses)) session.attention(unit, sense);
         },
       },
       this.#options.random,
     );
+    for (const port of this.#ports) device.usePort(port);
     const target = new Target(spec, this, device);
     this.#targets.set(spec.name, target);
     return target;
@@ -326,8 +343,16 @@ export class TargetServer implements ConnectionHost, SessionHost {
     else {
       this.#listeners.add(opened);
       this.#portals.add(portal);
+      this.#usePort(groupTag);
     }
     return opened;
+  }
+
+  /** A portal group is a target port of every target that is offered there. */
+  #usePort(port: number): void {
+    if (this.#ports.has(port)) return;
+    this.#ports.add(port);
+    for (const { device } of this.#targets.values()) device.usePort(port);
   }
 
   /** Serves a connection that was accepted elsewhere, or at one of the portals. */
@@ -340,6 +365,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
       return connection;
     }
     this.#counters.connectionsAccepted++;
+    this.#usePort(portal.groupTag);
     this.#connections.add(connection);
     return connection;
   }
@@ -390,11 +416,12 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   /** Has the target's sessions follow what their initiators are given now: see `Target.changeAccess`. */
-  async follow({ name, access }: Target): Promise<void> {
+  async follow(target: Target): Promise<void> {
+    const { name, access } = target;
     const ends: Promise<void>[] = [];
     for (const session of this.sessionsOf(name)) {
       const { initiatorName } = session.identity;
-      const grant = grantTo(access, initiatorName, session.portal);
+      const grant = target.grantTo(initiatorName, session.portal);
       if (typeof grant === "number" || !isStillProven(access, initiatorName, session.user)) {
         ends.push(this.#end(session, "its access was taken away"));
       } else {
@@ -407,9 +434,9 @@ export class TargetServer implements ConnectionHost, SessionHost {
 
   /** A unit that a session is not given any more: its tasks end, and so does what only lives as long as the nexus. */
   async #withdraw(session: Session, unit: LogicalUnit): Promise<void> {
-    await Promise.all([abortIn(session, unit), unit.host.copies.withdrawn(unit, session.initiatorPort)]);
+    await Promise.all([abortIn(session, unit), unit.host.copies.withdrawn(unit, session.nexus)]);
     // It may have been given it again meanwhile.
-    if (session.tasks?.view.nexusOf(unit) === undefined) unit.nexusLost(session.initiatorPort);
+    if (session.tasks?.view.nexusOf(unit) === undefined) unit.nexusLost(session.nexus);
   }
 
   /** Stops listening, ends all sessions; resolves when no device has anything left to do for them. */
@@ -448,15 +475,16 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   #redirection(targetName: string, initiatorName: string, portal: Portal): Redirection | undefined {
-    const { access } = this.#targets.get(targetName) ?? {};
-    if (access?.redirect === undefined || typeof grantTo(access, initiatorName, portal) === "number") return undefined;
-    return access.redirect(initiatorName, portal);
+    const target = this.#targets.get(targetName);
+    if (target?.access.redirect === undefined) return undefined;
+    if (typeof target.grantTo(initiatorName, portal) === "number") return undefined;
+    return target.access.redirect(initiatorName, portal);
   }
 
   #admit(targetName: string, initiatorName: string, portal: Portal): number {
     const target = this.#targets.get(targetName);
     if (target === undefined) return LoginStatus.TargetNotFound;
-    const grant = grantTo(target.access, initiatorName, portal);
+    const grant = target.grantTo(initiatorName, portal);
     if (typeof grant === "number") return grant;
     return target.available && target.admits ? LoginStatus.Success : LoginStatus.ServiceUnavailable;
   }
@@ -499,9 +527,9 @@ export class TargetServer implements ConnectionHost, SessionHost {
   ): LunView | undefined {
     const target = this.#targets.get(targetName);
     if (target === undefined) return undefined;
-    const grant = grantTo(target.access, initiatorName, portal);
+    const grant = target.grantTo(initiatorName, portal);
     if (typeof grant === "number") throw new Error(`a session of ${initiatorName} that was not admitted`);
-    return new LunView(target.device, portName(initiatorName, isid), hasQueries, grant.luns);
+    return new LunView(target.device, portName(initiatorName, isid), portal.groupTag, hasQueries, grant.luns);
   }
 
   opened(session: Session, isNew: boolean): void {
@@ -518,29 +546,19 @@ export class TargetServer implements ConnectionHost, SessionHost {
   }
 
   quiet(session: Session): void {
-    const last = this.#isLast(session);
     const copying = this.#endCopies(session);
-    if (copying === undefined) this.#gone(session, last);
-    else void copying.then(() => this.#gone(session, last));
+    if (copying === undefined) this.#gone(session);
+    else void copying.then(() => this.#gone(session));
   }
 
-  /** Whether its port has no other: the same one may have a session in another portal group. */
-  #isLast(session: Session): boolean {
-    const [first, ...others] = this.#sessionsOfPorts(session.identity.targetName, new Set([session.initiatorPort]));
-    return first === session && others.length === 0;
+  /** @returns when they have ended; `undefined` where there are none */
+  #endCopies({ identity, nexus }: Session): Promise<unknown> | undefined {
+    return this.#targets.get(identity.targetName)?.device.host.copies.nexusLost(nexus);
   }
 
-  /** @returns when they have ended; `undefined` where there are none, or its port has another session */
-  #endCopies(session: Session): Promise<unknown> | undefined {
-    if (!this.#isLast(session)) return undefined;
-    return this.#targets.get(session.identity.targetName)?.device.host.copies.nexusLost(session.initiatorPort);
-  }
-
-  #gone(session: Session, last: boolean): void {
-    const { initiatorPort, identity } = session;
-    // Sessions of the port that ended before it may have been given others of them.
-    const units = last ? (this.#targets.get(identity.targetName)?.device.units() ?? []) : [];
-    for (const unit of units) unit.nexusLost(initiatorPort);
+  #gone(session: Session): void {
+    const { identity, nexus } = session;
+    for (const unit of this.#targets.get(identity.targetName)?.device.units() ?? []) unit.nexusLost(nexus);
     add(this.#counters, session);
     this.#sessions.remove(session);
   }
@@ -548,25 +566,28 @@ export class TargetServer implements ConnectionHost, SessionHost {
   /** RFC 7143 appendix C: names and addresses of what the initiator may use. */
   sendTargets(which: string, initiatorName: string, local: string, own: Portal): string | undefined {
     let records = "";
-    for (const { name, access } of this.#targets.values()) {
-      if (which !== "All" && which !== name) continue;
-      if (typeof grantTo(access, initiatorName, own) === "number") continue;
-      const portals = [...this.#portals].filter((at) => typeof grantTo(access, initiatorName, at) !== "number");
+    for (const target of this.#targets.values()) {
+      if (which !== "All" && which !== target.name) continue;
+      if (typeof target.grantTo(initiatorName, own) === "number") continue;
+      const portals = [...this.#portals].filter((at) => typeof target.grantTo(initiatorName, at) !== "number");
       const addresses = targetAddresses(local, own, portals);
-      records += `TargetName=${name}\0${addresses.map((address) => `TargetAddress=${address}\0`).join("")}`;
+      records += `TargetName=${target.name}\0${addresses.map((address) => `TargetAddress=${address}\0`).join("")}`;
     }
     return records;
   }
 
   reset(unit: LogicalUnit | undefined, by: SessionConnection, cmdSN: number, done: () => void): void {
     const units = unit === undefined ? (by.session.tasks?.view.units() ?? []) : [unit];
+    const lifts = units.map((each) => each.reset());
     let left = 1;
     const one = () => {
       left--;
-      if (left === 0) done();
+      if (left > 0) return;
+      for (const lift of lifts) lift();
+      done();
     };
     for (const each of units) {
-      const copying = each.reset();
+      const copying = each.host.copies.unitReset(each);
       if (copying === undefined) continue;
       left++;
       void copying.then(one);
@@ -622,14 +643,14 @@ export class TargetServer implements ConnectionHost, SessionHost {
     targetName: string,
     unit: LogicalUnit,
     except?: Command,
-    ports?: ReadonlySet<string>,
+    nexuses?: ReadonlySet<string>,
   ): Promise<void> {
-    const sessions = ports === undefined ? this.sessionsOf(targetName) : this.#sessionsOfPorts(targetName, ports);
+    const sessions = nexuses === undefined ? this.sessionsOf(targetName) : this.#sessionsOf(targetName, nexuses);
     await Promise.all(sessions.map((session) => abortIn(session, unit, except)));
   }
 
-  #sessionsOfPorts(targetName: string, initiatorPorts: ReadonlySet<string>): Session[] {
-    return this.sessionsOf(targetName).filter(({ initiatorPort }) => initiatorPorts.has(initiatorPort));
+  #sessionsOf(targetName: string, nexuses: ReadonlySet<string>): Session[] {
+    return this.sessionsOf(targetName).filter(({ nexus }) => nexuses.has(nexus));
   }
 
   #announce(targetName: string, unit: LogicalUnit, sense: Sense, except?: Nexus): void {

@@ -88,6 +88,8 @@ describe("with iSCSIProtocolLevel=2", () => {
     world.device.held = true;
     await one.send(one.command(read10(0, 1), { read: 512 }));
     expect(await manage(one, I_T_NEXUS_RESET)).toBeUndefined();
+    for (const gate of world.device.gates.splice(0)) gate.open();
+    await world.timers.turn();
     await two.send(two.command(read10(1, 1), { read: 512 }));
     for (const gate of world.device.gates.splice(0)) gate.open();
     await world.timers.turn();

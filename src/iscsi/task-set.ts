@@ -17,7 +17,7 @@ import type { Parameters } from "./negotiation.ts";
 import { before, readLun, ScsiCommand } from "./pdu.ts";
 import type { FencedTasks, ResponseFences } from "./response-fence.ts";
 import { type Command, Plan } from "./scsi/command.ts";
-import { decode } from "./scsi/device.ts";
+import { decode, meetsReservation } from "./scsi/device.ts";
 import type { LunView } from "./scsi/lun-view.ts";
 import { CheckCondition, type Sense, SenseKey, Senses, Status } from "./scsi/sense.ts";
 import type { LogicalUnit, Nexus } from "./scsi/unit.ts";
@@ -340,10 +340,8 @@ export class TaskSet implements TaskOwner, FencedTasks {
 
   #end(task: Task): void {
     this.#tasks.delete(task.initiatorTaskTag);
-    if (task.unit !== undefined) {
-      task.unit.counter.ended();
-      if (task.aborted && !task.isRepeated) task.unit.counter.aborted++;
-    }
+    task.unit?.counter.ended();
+    if (task.aborted) this.#abortionEnded(task);
     task.allegiance.taskEnded(task);
     this.dataOut.release(task);
     const { nexus } = task;
@@ -355,6 +353,11 @@ export class TaskSet implements TaskOwner, FencedTasks {
     if (!task.retained) this.takeBack(task);
     if (!this.#closed) this.dataOut.resumeWaiting();
     if (this.isIdle) this.#events.idle();
+  }
+
+  #abortionEnded({ unit, nexus, isRepeated }: Task): void {
+    if (unit !== undefined && !isRepeated) unit.counter.aborted++;
+    nexus?.abortionEnded();
   }
 
   /** A connection is lost: its tasks wait for another. */
@@ -445,6 +448,9 @@ export class TaskSet implements TaskOwner, FencedTasks {
       }
       if (task.ordered && nexus.active > 0) return;
       this.#deferred.splice(index, 1);
+      // Somebody may have reserved the unit since the command came.
+      if (task.unit !== undefined && task.plan !== Plan.Done && meetsReservation(task, task.unit, nexus))
+        task.conflict();
       this.#start(task, nexus);
       // Starting may have ended tasks and with them changed the list.
       index = 0;
@@ -488,6 +494,7 @@ export class TaskSet implements TaskOwner, FencedTasks {
       if (task.aborted) continue;
       task.aborted = true;
       task.abortStatus = status;
+      task.nexus?.abortionBegun();
       task.cancel();
       // It may wait for its initiator to take what it is owed.
       if (task.resent) task.allegiance.dataIn.forget(task);

@@ -10,6 +10,7 @@ import type { MirrorController } from "../mirror/mirror-controller.ts";
 import { repairVolume, type VolumeRepair } from "../mirror/repair.ts";
 import { Survey } from "../mirror/survey.ts";
 import { type VerifiedVolume, type VolumeVerdict, verifyVolume } from "../mirror/verify.ts";
+import { reservationsOf } from "./host-reservations.ts";
 import {
   renderArrays,
   renderHelp,
@@ -74,6 +75,14 @@ export const CLEAR_RESERVATION: Command = {
   run: clearReservation,
 };
 
+/** The same. */
+export const CLEAR_REGISTRATION: Command = {
+  words: ["clear", "registration"],
+  parameters: "VOLUME INITIATOR [yes]",
+  summary: "end what one host has registered and reserved at a volume's LUN",
+  run: clearRegistration,
+};
+
 export const COMMANDS: readonly Command[] = [
   show(["status"], "the site's state at a glance, and what is wrong", (site) => {
     const status = snapshot(site);
@@ -105,6 +114,7 @@ export const COMMANDS: readonly Command[] = [
     return { value: reservations, text: renderReservations(reservations) };
   }),
   CLEAR_RESERVATION,
+  CLEAR_REGISTRATION,
   {
     words: ["reload"],
     parameters: "[FILE]",
@@ -163,26 +173,50 @@ export function runCommand(
   return command.run(site, parameters, onProgress);
 }
 
-async function clearReservation(site: Site, parameters: readonly string[]): Promise<CommandResult> {
+function clearReservation(site: Site, parameters: readonly string[]): Promise<CommandResult> {
   const [name, word, ...more] = parameters;
   if (name === undefined || more.length > 0 || (word ?? "yes") !== "yes") {
     throw new OperatingError("command.parameters", "clear reservation takes VOLUME [yes].", "Give just these.");
   }
-  const { feed } = site;
-  if (feed.kind !== "hosts") throw notPrimary(site, "clear reservation", "hosts are served, and reserve, there alone");
-  const before = feed.port.reservations.find(({ volume }) => volume === name);
-  if (before === undefined) throw noVolume(site, name);
-  if (before.initiators.length === 0) {
-    return { value: before, text: `Nothing is registered or reserved at ${name}.\n`, exitCode: 0 };
+  return endReservations(site, name, undefined, word !== undefined);
+}
+
+function clearRegistration(site: Site, parameters: readonly string[]): Promise<CommandResult> {
+  const [name, initiator, word, ...more] = parameters;
+  if (name === undefined || initiator === undefined || more.length > 0 || (word ?? "yes") !== "yes") {
+    throw new OperatingError(
+      "command.parameters",
+      "clear registration takes VOLUME INITIATOR [yes].",
+      "Give just these; show reservations has the names of initiators, each before ',i,'.",
+    );
   }
-  if (word === undefined) {
+  return endReservations(site, name, initiator, word !== undefined);
+}
+
+/** @param initiator whose; everybody's unless given */
+async function endReservations(
+  site: Site,
+  name: string,
+  initiator: string | undefined,
+  isConfirmed: boolean,
+): Promise<CommandResult> {
+  const { feed } = site;
+  if (feed.kind !== "hosts") throw notPrimary(site, "it", "hosts are served, and reserve, there alone");
+  const whole = feed.port.reservations.find(({ volume }) => volume === name);
+  if (whole === undefined) throw noVolume(site, name);
+  const before = reservationsOf(whole, initiator);
+  if (before.initiators.length === 0) {
+    const whose = initiator === undefined ? "" : ` by ${initiator}`;
+    return { value: before, text: `Nothing is registered or reserved at ${name}${whose}.\n`, exitCode: 0 };
+  }
+  if (!isConfirmed) {
     throw new OperatingError(
       "command.unconfirmed",
       `${before.initiators.length} registrations at ${name} would end, and whom they keep from it could write to it.`,
-      "Look at them with show reservations, and give yes after the volume.",
+      "Look at them with show reservations, and give yes at the end.",
     );
   }
-  await feed.port.clearReservations(before.lun);
+  await feed.port.clearReservations(before.lun, initiator);
   return { value: before, text: `What was there is ended:\n${renderReservations([before])}`, exitCode: 0 };
 }
 

@@ -12,6 +12,15 @@ interface HostGrant {
 
 const EVERYTHING: Grant = {};
 
+/** Whether an initiator may use a volume at any portal. */
+export function isGiven({ target: { initiators, hosts } }: PrimaryConfig, initiator: string, volume: string): boolean {
+  if (hosts === undefined) return initiators?.includes(initiator) ?? true;
+  return Object.values(hosts).some(
+    (host) =>
+      host.initiators.includes(initiator) && (host.volumes === undefined || Object.hasOwn(host.volumes, volume)),
+  );
+}
+
 export function grantOf({ target, volumes }: PrimaryConfig): TargetAccess["grant"] {
   const { initiators, hosts } = target;
   if (hosts === undefined) return initiators && ((name) => (initiators.includes(name) ? EVERYTHING : undefined));

@@ -5,6 +5,7 @@ import { parseConfig } from "../config/config.ts";
 import { Senses } from "../iscsi/index.ts";
 import { MemoryUniverse } from "../platform/memory/memory-world.ts";
 import { runCommand } from "./commands.ts";
+import type { SiteEvent } from "./events.ts";
 import { senseFor } from "./host-port.ts";
 import { TestHost } from "./host-testing.ts";
 import { Site } from "./site.ts";
@@ -27,12 +28,16 @@ const CONFIG = {
 };
 
 /** @param files other configurations by their paths */
-async function serving(config: object = CONFIG, files: Readonly<Record<string, object>> = {}) {
+async function serving(
+  config: object = CONFIG,
+  files: Readonly<Record<string, object>> = {},
+  onEvent: (event: SiteEvent) => void = () => {},
+) {
   const universe = new MemoryUniverse("hosts");
   for (const path of ["/journal", "/a"]) universe.addDrive("denver", path, 16 * MiB);
   const { world } = universe.machine("denver");
   const readConfig = (file: string) => parseConfig(JSON.stringify(file === FILE ? config : files[file]), file);
-  const site = await universe.result(Site.open(world, readConfig(FILE), { readConfig }));
+  const site = await universe.result(Site.open(world, readConfig(FILE), { readConfig, onEvent }));
   await universe.result(site.serve());
   if (site.feed.kind !== "hosts") throw new Error("a primary is fed by hosts");
   const connect = (port?: number) => TestHost.connect(universe, "ada", "denver", port);
@@ -156,6 +161,50 @@ db (LUN 0): 0 at work, 0 at the most
     );
     const { target } = snapshot(site);
     expect(target?.volumes).toMatchObject([{ volume: "db", lun: 0, writes: { commands: 1 }, failed: 0 }]);
+  });
+
+  it("keeps what a host has reserved when its volume is taken away, says so, and has an operator end it", async () => {
+    const hosts = (ada: object) => ({
+      ...CONFIG,
+      target: { ...CONFIG.target, hosts: { ada, bob: { initiators: [BOB] } } },
+      volumes: { db: { array: "main", size: "4MiB", lun: 0 }, logs: { array: "main", size: "1MiB", lun: 1 } },
+    });
+    const texts: string[] = [];
+    const files = { "/less.yaml": hosts({ initiators: [ADA], volumes: { logs: 1 } }) };
+    const { universe, site, connect } = await serving(hosts({ initiators: [ADA] }), files, (event) => {
+      if (event.kind === "session") texts.push(event.text);
+    });
+    const run = async (line: string) => (await universe.result(runCommand(site, line.split(" "), () => {}))).text;
+    const [ada, bob] = [await connect(), await connect()];
+    for (const [host, name] of [
+      [ada, ADA],
+      [bob, BOB],
+    ] as const) {
+      await host.login(name, IQN);
+      await host.command([0, 0, 0, 0, 0, 0]);
+    }
+    const out = async (host: TestHost, action: number, key: number, actionKey: number) => {
+      const list = new Uint8Array(24).with(7, key).with(15, actionKey);
+      return (await host.command([0x5f, action, 5, 0, 0, 0, 0, 0, 24, 0], { write: list })).header.getUint8(3);
+    };
+    // Write exclusive for registrants: Ada's, and Bob is one.
+    expect([await out(ada, 0, 0, 1), await out(bob, 0, 0, 2), await out(ada, 1, 1, 0)]).toEqual([0, 0, 0]);
+    await run("reload /less.yaml");
+    expect(texts.at(-1)).toMatch(new RegExp(`^${ADA},i,0x0+ holds the reservation of db, which it is not given$`));
+    expect(await run("show reservations")).toMatch(/ada,i,0x0+, holds it, IS NOT GIVEN THE VOLUME\n.*bob,i,0x0+\n/);
+    await expect(run(`clear registration db ${ADA}`)).rejects.toMatchObject({ code: "command.unconfirmed" });
+    await expect(run("clear registration db")).rejects.toMatchObject({ code: "command.parameters" });
+    expect(await run(`clear registration logs ${ADA} yes`)).toBe(
+      `Nothing is registered or reserved at logs by ${ADA}.\n`,
+    );
+    expect(await run(`clear registration db ${ADA} yes`)).toMatch(
+      /^What was there is ended:\n.*\n.*ada,i,0x0+, holds it.*\n$/,
+    );
+    expect(await run("show reservations")).toMatch(/^db \(LUN 0\): not reserved\n.*bob,i,0x0+\nlogs/);
+    const said = texts.length;
+    await run("reload");
+    await run("reload /less.yaml");
+    expect(texts.length).toBe(said);
   });
 
   it("has an operator end what a host has reserved that is gone", async () => {

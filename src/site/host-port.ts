@@ -24,10 +24,11 @@ import { MirroredVolume } from "../mirror/mirrored-volume.ts";
 import { formatAddress, type Listener } from "../platform/network.ts";
 import type { World } from "../platform/world.ts";
 import type { SiteEvent } from "./events.ts";
-import { grantOf } from "./host-grants.ts";
+import { grantOf, isGiven } from "./host-grants.ts";
 import { type ReservationStatus, reservationStatus } from "./host-reservations.ts";
 import { chapOf } from "./host-users.ts";
 import { lunNames } from "./lun-identity.ts";
+import { TARGET_PORT } from "./reservation-files.ts";
 import type { SessionStatus, SiteStatus } from "./status.ts";
 
 const VENDOR = "ANTIPODE";
@@ -38,13 +39,14 @@ const REVISION = "0001";
  * answers hosts before it serves them belongs into another group, in standby or unavailable, and `changeAccessStates` of the target
  * moves them.
  */
-const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [1], state: AccessState.ActiveOptimized }] };
+const PORT_GROUPS: PortGroupsSpec = { groups: [{ id: 1, ports: [TARGET_PORT], state: AccessState.ActiveOptimized }] };
 const UNAVAILABLE = [{ group: 1, state: AccessState.Unavailable }];
 
 export class HostPort {
   #config: PrimaryConfig;
   readonly #server: TargetServer;
   readonly #target: Target;
+  readonly #onEvent: (event: SiteEvent) => void;
   readonly #listeners: Listener[] = [];
 
   /** @param reservations where the reservations of each volume are kept; they end with the site where they are not */
@@ -56,6 +58,7 @@ export class HostPort {
     onEvent: (event: SiteEvent) => void,
   ) {
     this.#config = config;
+    this.#onEvent = onEvent;
     this.#server = new TargetServer({
       network: world.network,
       timers: world.clock,
@@ -64,6 +67,7 @@ export class HostPort {
       crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
       hashes: world.hashes,
       discoveryChap: discoveryChapOf(config),
+      portalGroupTag: TARGET_PORT,
       errorRecoveryLevel: config.target.errorRecoveryLevel,
       onEvent: (event) => {
         if (event.type === "device-failed" && event.error instanceof AssertionError) crash(world, event.error);
@@ -76,7 +80,7 @@ export class HostPort {
       luns: Object.values(config.volumes).map(({ id, lun, size, blockSize }) => ({
         lun,
         device: new MirroredVolume(controller, id, size, blockSize, config.journal.cache),
-        identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(config.group, id) },
+        identity: { vendor: VENDOR, product: PRODUCT, revision: REVISION, ...lunNames(world.hashes, config.group, id) },
         reservations: reservations.get(id),
       })),
       ...accessOf(config),
@@ -110,7 +114,9 @@ export class HostPort {
 
   /** Takes over who may use the target, and what of it: see `Site.changeHosts`. */
   changeHosts(config: PrimaryConfig): void {
+    const left = this.#leftBehind();
     this.#config = config;
+    for (const text of this.#leftBehind().difference(left)) this.#onEvent({ kind: "session", text });
     this.#server.discoveryChap = discoveryChapOf(config);
     // Not waited for: a write that was taken away may wait for a leg that is lost.
     void this.#target.changeAccess(accessOf(config));
@@ -131,17 +137,38 @@ export class HostPort {
     return this.#server.heldSessions;
   }
 
+  /**
+   * What initiators have at volumes that they are not given. It stays: who was fenced off by it must not be let in because of
+   * how volumes are given, and the initiator may be given its volume again.
+   */
+  #leftBehind(): Set<string> {
+    return new Set(
+      this.reservations.flatMap(({ volume, initiators }) =>
+        initiators
+          .filter(({ given }) => !given)
+          .map(
+            ({ port, holds }) =>
+              `${port} ${holds ? "holds the reservation of" : "is registered at"} ${volume}, which it is not given`,
+          ),
+      ),
+    );
+  }
+
   /** Of each volume. */
   get reservations(): readonly ReservationStatus[] {
     return Object.values(this.#config.volumes).flatMap(({ name, lun }) => {
       const unit = this.#target.device.unit(lun);
-      return unit === undefined ? [] : [reservationStatus(name, unit)];
+      if (unit === undefined) return [];
+      return [reservationStatus(name, unit, (initiator) => isGiven(this.#config, initiator, name))];
     });
   }
 
-  /** Ends what hosts have reserved of a volume. Rejects with `file.failed` where that could not be stored; then it is all still there. */
-  clearReservations(lun: number): Promise<void> {
-    return this.#target.clearReservations(lun);
+  /**
+   * Ends what hosts have reserved of a volume, or one of them. Rejects with `file.failed` where that could not be stored; then it
+   * is all still there.
+   */
+  clearReservations(lun: number, initiatorName?: string): Promise<void> {
+    return this.#target.clearReservations(lun, initiatorName);
   }
 
   #volumeOf(lun: number): string {

@@ -1,6 +1,12 @@
 /** What hosts have registered and reserved at a LUN, as an operator is told of it. */
 
-import { holdsReservation, type LogicalUnit, ReservationType } from "../iscsi/index.ts";
+import {
+  holdsReservation,
+  initiatorNameOf,
+  initiatorPortOf,
+  type LogicalUnit,
+  ReservationType,
+} from "../iscsi/index.ts";
 
 export interface ReservationStatus {
   readonly volume: string;
@@ -16,6 +22,8 @@ export interface ReservationStatus {
     /** Hexadecimal. Absent with RESERVE. */
     readonly key?: string;
     readonly holds: boolean;
+    /** False where the configuration does not give the initiator the volume any more: what it has there stays all the same. */
+    readonly given: boolean;
   }[];
 }
 
@@ -23,10 +31,15 @@ const TYPES: ReadonlyMap<number, string> = new Map(
   Object.entries(ReservationType).map(([name, type]) => [type, name.replace(/(?!^)[A-Z]/g, " $&").toLowerCase()]),
 );
 
-export function reservationStatus(volume: string, { lun, reservations }: LogicalUnit): ReservationStatus {
+/** @param isGiven whether an initiator may use the volume now */
+export function reservationStatus(
+  volume: string,
+  { lun, reservations }: LogicalUnit,
+  isGiven: (initiatorName: string) => boolean,
+): ReservationStatus {
   const { reserver, state } = reservations;
   if (reserver !== undefined) {
-    const initiators = [{ port: reserver, holds: true }];
+    const initiators = [{ port: initiatorPortOf(reserver), holds: true, given: isGiven(initiatorNameOf(reserver)) }];
     return { volume, lun, reservation: "reserve", persists: false, initiators };
   }
   const { registrations, reservation, persists } = state;
@@ -35,10 +48,17 @@ export function reservationStatus(volume: string, { lun, reservations }: Logical
     lun,
     reservation: reservation && TYPES.get(reservation.type),
     persists: persists && registrations.length > 0,
-    initiators: registrations.map(({ port, key }) => ({
-      port,
+    initiators: registrations.map(({ nexus, key }) => ({
+      port: initiatorPortOf(nexus),
       key: key.toString(16).padStart(16, "0"),
-      holds: reservation !== undefined && holdsReservation(reservation, port),
+      holds: reservation !== undefined && holdsReservation(reservation, nexus),
+      given: isGiven(initiatorNameOf(nexus)),
     })),
   };
+}
+
+/** @param initiator whose part of it: all of it unless given */
+export function reservationsOf(status: ReservationStatus, initiator: string | undefined): ReservationStatus {
+  if (initiator === undefined) return status;
+  return { ...status, initiators: status.initiators.filter(({ port }) => initiatorNameOf(port) === initiator) };
 }

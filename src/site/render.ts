@@ -165,8 +165,9 @@ export function renderReservations(reservations: readonly ReservationStatus[] | 
     const what = reservation === "reserve" ? "reserved by RESERVE" : reservation;
     const kept = reservation === "not reserved" ? ", registrations kept over a restart" : ", kept over a restart";
     lines.push(`${volume} (LUN ${lun}): ${what}${persists ? kept : ""}`);
-    for (const { port, key = "", holds } of initiators) {
-      lines.push(`  ${key.padEnd(KEY_COLUMNS)}  ${port}${holds ? ", holds it" : ""}`);
+    for (const { port, key = "", holds, given } of initiators) {
+      const notes = `${holds ? ", holds it" : ""}${given ? "" : ", IS NOT GIVEN THE VOLUME"}`;
+      lines.push(`  ${key.padEnd(KEY_COLUMNS)}  ${port}${notes}`);
     }
   }
   return text(lines);

@@ -7,10 +7,10 @@ import { openReservations } from "./reservation-files.ts";
 const PATH = "/state/prod-lun-0.json";
 const KEPT: KeptReservations = {
   registrations: [
-    { port: "iqn.1993-08.org.debian:01:db1,i,0x00023d000000", key: 0xfedcba9876543210n },
-    { port: 'iqn.2026-11.example:"odd"\\é,i,0x00023d000001', key: 1n },
+    { nexus: "iqn.1993-08.org.debian:01:db1,i,0x00023d000000,t,0x0001", key: 0xfedcba9876543210n },
+    { nexus: 'iqn.2026-11.example:"odd"\\é,i,0x00023d000001,t,0x0001', key: 1n },
   ],
-  reservation: { type: 5, holder: "iqn.1993-08.org.debian:01:db1,i,0x00023d000000" },
+  reservation: { type: 5, holder: "iqn.1993-08.org.debian:01:db1,i,0x00023d000000,t,0x0001" },
 };
 /** As format 1 was first written; every later release reads it. */
 const WRITTEN =
@@ -45,7 +45,7 @@ describe("reservations in files", () => {
 
   it("are read as format 1 was written", async () => {
     await (await open()).save({
-      registrations: [{ port: "iqn.2026-11.example:a,i,0x000000000001", key: 0x1fn }],
+      registrations: [{ nexus: "iqn.2026-11.example:a,i,0x000000000001,t,0x0001", key: 0x1fn }],
       reservation: { type: 7, holder: undefined },
     });
     const text = new TextDecoder().decode(await files.read(PATH));

@@ -3,16 +3,20 @@
  * folder of this site.
  *
  * A file is there only while something is reserved or registered for good. It is a line of JSON and its checksum, replaced
- * whole. One that can't be read is never passed over: what a host fenced off must not be let in again.
+ * whole. One that can't be read is never passed over: what a host fenced off must not be let in again. It names initiator
+ * ports alone, since a site is one target port.
  */
 
+import { assert } from "../base/assert.ts";
 import { crc32c } from "../base/crc32c.ts";
 import { OperatingError } from "../base/operating-error.ts";
 import type { VolumeId } from "../base/units.ts";
-import type { KeptReservations, ReservationStore } from "../iscsi/index.ts";
+import { initiatorPortOf, type KeptReservations, nexusName, type ReservationStore } from "../iscsi/index.ts";
 import type { Files } from "../platform/files.ts";
 
 const FORMAT = 1;
+/** Relative identifier of a site's target port, which is the tag of its portal group. */
+export const TARGET_PORT = 1;
 
 /** Reads what was kept for the volumes. Rejects with `file.failed`, or `site.reservations-damaged`. */
 export async function openReservations(
@@ -37,10 +41,20 @@ export async function openReservations(
 function format({ registrations, reservation }: KeptReservations): Uint8Array {
   const line = JSON.stringify({
     format: FORMAT,
-    registrations: registrations.map(({ port, key }) => ({ port, key: key.toString(16) })),
-    reservation: reservation && { type: reservation.type, holder: reservation.holder },
+    registrations: registrations.map(({ nexus, key }) => ({ port: portOf(nexus), key: key.toString(16) })),
+    reservation: reservation && { type: reservation.type, holder: reservation.holder && portOf(reservation.holder) },
   });
   return new TextEncoder().encode(`${line}\n${checksum(line)}\n`);
+}
+
+function nexusOf(port: string): string {
+  return nexusName(port, TARGET_PORT);
+}
+
+function portOf(nexus: string): string {
+  const port = initiatorPortOf(nexus);
+  assert(nexusOf(port) === nexus, "hosts come to a site through its one target port");
+  return port;
 }
 
 function checksum(line: string): string {
@@ -54,8 +68,8 @@ function parse(path: string, content: Uint8Array): KeptReservations {
   const { format, registrations, reservation } = JSON.parse(line) as Written;
   if (format !== FORMAT) throw damaged(path, "another release of Antipode wrote it");
   return {
-    registrations: registrations.map(({ port, key }) => ({ port, key: BigInt(`0x${key}`) })),
-    reservation: reservation && { type: reservation.type, holder: reservation.holder },
+    registrations: registrations.map(({ port, key }) => ({ nexus: nexusOf(port), key: BigInt(`0x${key}`) })),
+    reservation: reservation && { type: reservation.type, holder: reservation.holder && nexusOf(reservation.holder) },
   };
 }
 

@@ -70,6 +70,8 @@ const writes: readonly CommandSeed[] = [
     cdb: listed10(0x42, 0, 40),
     write: [...be(2, 38), ...be(2, 32), 0, 0, 0, 0, ...descriptor(140, 4), ...descriptor(200, 9)],
   },
+  { cdb: [0x04, 0, 0, 0, 0, 0] },
+  { cdb: [0x04, 0x10, 0, 0, 0, 0], write: [0, 0x02, 0, 0] },
   { cdb: listed10(0x48, 0x01, 8), write: [0x82, 0, ...be(2, 4), 0xca, 0xfe, 0x12, 0x34] },
   { cdb: listed10(0x48, 0x02, 0) },
   { cdb: listed10(0x48, 0x82, 0) },

@@ -76,6 +76,10 @@ export class VolumeModel {
       case 0x42:
         this.#unmap(data.subarray(0, view.getUint16(7)));
         return;
+      // FORMAT UNIT
+      case 0x04:
+        this.bytes.fill(0);
+        return;
       // SANITIZE
       case 0x48:
         this.#sanitize(cdb[1] & 0x1f, data.subarray(0, view.getUint16(7)));

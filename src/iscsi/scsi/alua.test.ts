@@ -312,7 +312,7 @@ test("groups that make no sense are refused by their maker", () => {
   expect(() => groups.apply([{ group: 2, state: Standby }], 2)).toThrow(RangeError);
   expect(() => groups.apply([{ group: 1, state: 7 }], 2)).toThrow(RangeError);
   expect(groups.apply([{ group: 1, state: ActiveOptimized, preferred: true }], 2)).toBe(true);
-  expect(groups.own).toMatchObject({ preferred: true, alteredBy: 0 });
+  expect(groups.groupOf(1)).toMatchObject({ preferred: true, alteredBy: 0 });
 });
 
 test("a LUN's registrations name the port", async () => {

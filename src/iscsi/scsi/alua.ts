@@ -4,9 +4,10 @@
 
 import type { Pending } from "../interfaces.ts";
 import type { Command } from "./command.ts";
-import { type AccessChange, AccessState, AlteredBy } from "./port-groups.ts";
+import { type AccessChange, AccessState, AlteredBy, type PortGroups } from "./port-groups.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
+import { whileWaitedFor } from "./waits.ts";
 
 /** What a unit still does, and what it answers to everything else. */
 export interface Reach {
@@ -49,8 +50,18 @@ const REACHES: ReadonlyMap<number, Reach> = new Map([
 ]);
 
 /** @returns `undefined` in a state in which everything is carried out */
-export function reachIn(state: number): Reach | undefined {
+function reachIn(state: number): Reach | undefined {
   return REACHES.get(state);
+}
+
+/** As `reachIn`, through the port of a nexus. */
+export function reachOf({ siblings }: Nexus): Reach | undefined {
+  return reachThrough(siblings.portGroups, siblings.targetPort);
+}
+
+/** As `reachIn`, through a port. */
+export function reachThrough(portGroups: PortGroups, port: number): Reach | undefined {
+  return reachIn(portGroups.groupOf(port).state);
 }
 
 /** T, O, U, S, AN and AO. */
@@ -134,7 +145,7 @@ async function change(
 ): Promise<void> {
   const { portGroups, changeAccessStates, deviceFailed } = unit.host;
   try {
-    const done = await portGroups.change?.(wishes, nexus.initiatorPort);
+    const done = await portGroups.change?.(wishes, nexus.siblings.initiatorPort);
     if (done !== true) throw new CheckCondition(Senses.SetTargetPortGroupsFailed);
     changeAccessStates(wishes, AlteredBy.Host, nexus);
   } catch (error) {
@@ -143,20 +154,6 @@ async function change(
     throw error;
   } finally {
     portGroups.changing = false;
-  }
-}
-
-/** What has begun goes on: its command, and with it its session, may end before. */
-async function whileWaitedFor(signal: AbortSignal, work: Promise<void>): Promise<void> {
-  let end = () => {};
-  const aborted = new Promise<void>((resolve) => {
-    end = resolve;
-    signal.addEventListener("abort", end);
-  });
-  try {
-    await Promise.race([work, aborted]);
-  } finally {
-    signal.removeEventListener("abort", end);
   }
 }
 

@@ -3,6 +3,7 @@
 import { atomicBlocksMax, writeAtomic } from "./atomic.ts";
 import { LBA4, LBA8, type Row } from "./definition.ts";
 import { compareAndWrite, orWrite } from "./exclusive.ts";
+import { formatUnit } from "./format.ts";
 import { getLbaStatus } from "./lba-status.ts";
 import { preventAllowMediumRemoval, readDefectData10, readDefectData12, startStopUnit } from "./medium.ts";
 import { prefetch } from "./prefetch.ts";
@@ -14,6 +15,7 @@ const COUNT4 = [0xff, 0xff, 0xff, 0xff] as const;
 const SANITIZE = [0x48, 0xbf, 0, 0, 0, 0, 0, 0xff, 0xff, 0x04] as const;
 
 export const BLOCK_COMMANDS: readonly Row[] = [
+  [0x04, { usage: [0x04, 0x30, 0, 0, 0, 0x04], run: formatUnit }],
   [0x1b, { usage: [0x1b, 0x01, 0, 0, 0xf7, 0x04], run: startStopUnit }],
   [0x1e, { usage: [0x1e, 0, 0, 0, 0x03, 0x04], run: preventAllowMediumRemoval }],
   [0x2e, { usage: [0x2e, 0x12, ...LBA4, 0, 0xff, 0xff, 0x04], run: writeAndVerify }],

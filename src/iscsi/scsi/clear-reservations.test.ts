@@ -88,6 +88,36 @@ describe("the owner of a unit", () => {
     await world.target.clearReservations(99);
   });
 
+  test("ends what one host has, and leaves the others theirs", async () => {
+    const { world, a, b, c, kept } = await setUp();
+    for (const [host, key] of [
+      [a, 1],
+      [b, 2],
+      [c, 3],
+    ] as const) {
+      expect(await host.reserveOut(0, 0, key)).toBe("0");
+    }
+    expect([await a.reserveOut(1, 1, 0), await b.writes()]).toEqual(["0", CONFLICT]);
+    await world.target.clearReservations(0, "iqn.2026-11.dev.antipode:c");
+    expect([await b.writes(), await c.writes(), kept()?.registrations.map(({ key }) => key)]).toEqual([
+      CONFLICT,
+      CONFLICT,
+      [1n, 2n],
+    ]);
+    await world.target.clearReservations(0, "iqn.2026-11.dev.antipode:a");
+    expect([await a.writes(), await b.writes(), await c.writes()]).toEqual(["2a/5", "0", "2a/5"]);
+    expect(kept()).toMatchObject({ registrations: [{ key: 2n }], reservation: undefined });
+  });
+
+  test("ends the RESERVE of the host that is named, and no other's", async () => {
+    const { world, a, b } = await setUp();
+    await a.run([0x16, 0, 0, 0, 0, 0]);
+    await world.target.clearReservations(0, "iqn.2026-11.dev.antipode:b");
+    expect(await b.writes()).toBe(CONFLICT);
+    await world.target.clearReservations(0, "iqn.2026-11.dev.antipode:a");
+    expect(await b.writes()).toBe("0");
+  });
+
   test("changes nothing where it could not be stored", async () => {
     const { world, a, b, fail, kept } = await setUp();
     expect([await a.reserveOut(0, 0, 1), await a.reserveOut(1, 1, 0)]).toEqual(["0", "0"]);

@@ -1,19 +1,21 @@
 /**
  * The copies of a target: those under way, and what became of those that had a list identifier, for the RECEIVE COPY commands.
  *
- * Invariants: at most COPIES_MAX are under way; a list identifier names at most one copy of an initiator port at a unit; an
- * aborted copy has nothing left to do at any device once its abortion has ended.
+ * Invariants: at most COPIES_MAX are under way, and no host can have so many that others get none; a list identifier names at
+ * most one copy of an I_T nexus at a unit; an aborted copy has nothing left to do at any device once its abortion has ended.
  */
 
 import { COPIES_KNOWN_MAX, COPIES_MAX } from "../limits.ts";
 import { CheckCondition, type Sense, Senses } from "./sense.ts";
+import { toGiveWay } from "./shares.ts";
+import { initiatorNameOf } from "./transport-id.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 export interface CopySpec {
   /** The unit that the command was sent to. */
   readonly manager: LogicalUnit;
-  /** The initiator port that sent it. */
-  readonly port: string;
+  /** The I_T nexus that sent it, see `nexusName`. */
+  readonly nexus: string;
   /** Absent where nobody will ask for it. */
   readonly listId: number | undefined;
   /** Of the command. */
@@ -58,12 +60,15 @@ export class Copies {
   /** In the order in which they began. */
   readonly #known: Copy[] = [];
 
-  get full(): boolean {
-    return this.#underWay.size >= COPIES_MAX;
+  /** Whether a nexus may begin another: its host never has more under way than there is still room for. */
+  hasRoomFor(nexus: string): boolean {
+    const host = initiatorNameOf(nexus);
+    const own = [...this.#underWay].filter((copy) => hostOf(copy) === host).length;
+    return own < COPIES_MAX - this.#underWay.size;
   }
 
-  find(manager: LogicalUnit, port: string, listId: number): Copy | undefined {
-    return this.#known.find(({ spec }) => spec.listId === listId && spec.manager === manager && spec.port === port);
+  find(manager: LogicalUnit, nexus: string, listId: number): Copy | undefined {
+    return this.#known.find(({ spec }) => spec.listId === listId && spec.manager === manager && spec.nexus === nexus);
   }
 
   /**
@@ -72,15 +77,16 @@ export class Copies {
    * @throws CheckCondition where a copy with its list identifier is under way
    */
   begin(copy: Copy, work: () => Promise<void>): void {
-    const { manager, port, listId } = copy.spec;
+    const { manager, nexus, listId } = copy.spec;
     if (listId !== undefined) {
-      const other = this.find(manager, port, listId);
+      const other = this.find(manager, nexus, listId);
       if (other?.state === "under way") throw new CheckCondition(Senses.OperationInProgress);
       this.#forget((one) => one === other);
       this.#known.push(copy);
       if (this.#known.length > COPIES_KNOWN_MAX) {
-        const oldest = this.#known.find(({ state }) => state !== "under way");
-        this.#forget((one) => one === oldest);
+        const over = this.#known.filter(({ state }) => state !== "under way");
+        const forgotten = toGiveWay(over, hostOf, hostOf(copy));
+        this.#forget((one) => one === forgotten);
       }
     }
     this.#underWay.add(copy);
@@ -118,15 +124,15 @@ export class Copies {
     return this.abort(({ spec }) => spec.manager === unit);
   }
 
-  /** A port may not use a unit any more. */
-  withdrawn(unit: LogicalUnit, port: string): Promise<unknown> | undefined {
-    return this.abort((copy) => copy.spec.port === port && touches(copy, unit));
+  /** A nexus may not use a unit any more. */
+  withdrawn(unit: LogicalUnit, nexus: string): Promise<unknown> | undefined {
+    return this.abort((copy) => copy.spec.nexus === nexus && touches(copy, unit));
   }
 
-  /** Nobody can ask any more for what the port has begun, and nobody waits for it. */
-  nexusLost(port: string): Promise<unknown> | undefined {
-    this.#forget(({ spec }) => spec.port === port);
-    return this.abort(({ spec }) => spec.port === port);
+  /** Nobody can ask any more for what the nexus has begun, and nobody waits for it. */
+  nexusLost(nexus: string): Promise<unknown> | undefined {
+    this.#forget(({ spec }) => spec.nexus === nexus);
+    return this.abort(({ spec }) => spec.nexus === nexus);
   }
 
   #forget(which: (copy: Copy) => boolean): void {
@@ -134,6 +140,10 @@ export class Copies {
       if (which(this.#known[index])) this.#known.splice(index, 1);
     }
   }
+}
+
+function hostOf({ spec }: Copy): string {
+  return initiatorNameOf(spec.nexus);
 }
 
 /** Whether it was sent to a unit, reads it or writes it. */

@@ -9,6 +9,7 @@ import { PIECE_BYTES_MAX, WORK_TURN_BYTES } from "../limits.ts";
 import { Access } from "./access.ts";
 import type { Copy } from "./copies.ts";
 import { CheckCondition, Senses } from "./sense.ts";
+import { targetPortOf } from "./transport-id.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 export interface Place {
@@ -16,19 +17,21 @@ export interface Place {
   readonly lba: number;
 }
 
-/** @throws CheckCondition where the copy's initiator port could not read the unit by itself now */
+/** @throws CheckCondition where the copy's nexus could not read the unit by itself now */
 export function requireReadable({ spec }: Copy, unit: LogicalUnit): void {
-  requireAccess(unit, spec.port, Access.Read);
+  requireAccess(unit, spec.nexus, Access.Read);
 }
 
-/** @throws CheckCondition where the copy's initiator port could not write the unit by itself now */
+/** @throws CheckCondition where the copy's nexus could not write the unit by itself now */
 export function requireWritable({ spec }: Copy, unit: LogicalUnit): void {
   if (unit.writeProtected) throw new CheckCondition(Senses.ThirdPartyDeviceFailure);
-  requireAccess(unit, spec.port, Access.Write);
+  requireAccess(unit, spec.nexus, Access.Write);
 }
 
-export function requireAccess({ open, reservations }: LogicalUnit, port: string, access: number): void {
-  if (!open || (reservations.held && reservations.conflicts(port, access))) {
+export function requireAccess(unit: LogicalUnit, nexus: string, access: number): void {
+  const { reservations } = unit;
+  const isOpen = unit.open || unit.isOpenThrough(targetPortOf(nexus));
+  if (!isOpen || (reservations.held && reservations.conflicts(nexus, access))) {
     throw new CheckCondition(Senses.ThirdPartyDeviceFailure);
   }
 }

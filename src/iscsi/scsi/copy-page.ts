@@ -2,7 +2,7 @@
 
 import { concat } from "../concat.ts";
 import {
-  COPIES_MAX,
+  COPIES_OF_HOST_MAX,
   COPY_CSCDS_MAX,
   COPY_LIST_BYTES_MAX,
   COPY_SEGMENT_BYTES_MAX,
@@ -129,8 +129,8 @@ function tokenTypes(): Uint8Array {
 function generalCopyOperations(): Uint8Array {
   const bytes = new Uint8Array(32);
   const view = new DataView(bytes.buffer);
-  view.setUint32(0, COPIES_MAX);
-  view.setUint32(4, COPIES_MAX);
+  view.setUint32(0, COPIES_OF_HOST_MAX);
+  view.setUint32(4, COPIES_OF_HOST_MAX);
   view.setUint32(8, COPY_SEGMENT_BYTES_MAX);
   return bytes;
 }

@@ -2,7 +2,7 @@
 
 import { concat } from "../concat.ts";
 import {
-  COPIES_MAX,
+  COPIES_OF_HOST_MAX,
   COPY_CSCDS_MAX,
   COPY_LIST_BYTES_MAX,
   COPY_SEGMENT_BYTES_MAX,
@@ -35,7 +35,7 @@ const BLOCKS = 0xf1;
 
 /** The copy that a CDB asks for; the command has failed where there is none. */
 function asked(command: Command, unit: LogicalUnit, nexus: Nexus, listId: number): Copy | undefined {
-  const copy = unit.host.copies.find(unit, nexus.initiatorPort, listId);
+  const copy = unit.host.copies.find(unit, nexus.name, listId);
   if (copy === undefined) command.fail(invalidCdbField(LIST_ID_BYTE));
   return copy;
 }
@@ -143,8 +143,8 @@ export function receiveCopyOperatingParameters(command: Command): void {
   view.setUint32(12, COPY_LIST_BYTES_MAX);
   view.setUint32(16, COPY_SEGMENT_BYTES_MAX);
   // Neither inline nor held data, and no streams.
-  view.setUint16(34, COPIES_MAX);
-  bytes[36] = COPIES_MAX;
+  view.setUint16(34, COPIES_OF_HOST_MAX);
+  bytes[36] = COPIES_OF_HOST_MAX;
   bytes[43] = DESCRIPTOR_TYPES.length;
   bytes.set(DESCRIPTOR_TYPES, 44);
   answer(command, bytes);

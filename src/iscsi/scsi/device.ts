@@ -5,12 +5,13 @@
 
 import type { Random } from "../interfaces.ts";
 import { type AccessRule, accessOf } from "./access.ts";
-import { isExplicit, reachIn, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
+import { isExplicit, reachOf, reachThrough, reportTargetPortGroups, setTargetPortGroups } from "./alua.ts";
 import { BLOCK_COMMANDS } from "./block-commands.ts";
 import type { Command } from "./command.ts";
 import { Copies, touches } from "./copies.ts";
 import { COPY_COMMANDS } from "./copy-commands.ts";
 import { type Definition, LBA4, LBA8, type Row } from "./definition.ts";
+import { sendDiagnostic } from "./diagnostics.ts";
 import { logSelect, logSense } from "./log-pages.ts";
 import { REPORT_LUNS_UNIT } from "./lun.ts";
 import { modeSelect, modeSense } from "./mode-pages.ts";
@@ -45,6 +46,7 @@ const DEFINITIONS: readonly Row[] = [
   [0x16, { usage: [0x16, 0, 0, 0, 0, 0x04], run: pr.reserve }],
   [0x17, { usage: [0x17, 0, 0, 0, 0, 0x04], run: pr.release }],
   [0x1a, { usage: [0x1a, 0x08, 0xff, 0xff, 0xff, 0x04], run: modeSense }],
+  [0x1d, { usage: [0x1d, 0x04, 0, 0, 0, 0x04], run: sendDiagnostic }],
   [0x25, { usage: [0x25, 0, ...LBA4, 0, 0, 0, 0x04], run: sbc.readCapacity10 }],
   [0x28, { usage: [0x28, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.read }],
   [0x2a, { usage: [0x2a, 0x18, ...LBA4, 0, 0xff, 0xff, 0x04], run: sbc.write }],
@@ -138,7 +140,6 @@ const COMMANDS: readonly (readonly (Definition & { readonly access: AccessRule }
 const INQUIRY = 0x12;
 const REQUEST_SENSE = 0x03;
 const REPORT_LUNS = 0xa0;
-const SANITIZE = 0x48;
 const NACA = 0x04;
 
 /** Sets the command's plan from its CDB. */
@@ -155,7 +156,7 @@ export function decode(command: Command, nexus: Nexus): void {
     return;
   }
   if (!unit.open) {
-    const sense = refusalOf(unit, cdb);
+    const sense = refusalOf(unit, nexus, cdb);
     if (sense !== undefined) {
       command.fail(sense);
       return;
@@ -193,11 +194,12 @@ function isReport(opcode: number): boolean {
 
 /** What a unit does though it refuses other commands: SBC-3 section 4.11.3. */
 function isCarriedOut(refusal: Refusal, opcode: number): boolean {
-  return isReport(opcode) || (opcode === SANITIZE && refusal.mayBeSanitized);
+  return isReport(opcode) || opcode === refusal.except;
 }
 
 /** Why a unit that is not open does not carry out a command, if it does not. */
-function refusalOf({ reach, refusal, loaded }: LogicalUnit, cdb: Uint8Array): Sense | undefined {
+function refusalOf({ refusal, loaded }: LogicalUnit, nexus: Nexus, cdb: Uint8Array): Sense | undefined {
+  const reach = reachOf(nexus);
   if (reach !== undefined && !reach.carriesOut(cdb)) return reach.sense;
   if (refusal !== undefined && !isCarriedOut(refusal, cdb[0])) return refusal.sense();
   return loaded || !needsMedium(cdb[0]) ? undefined : Senses.MediumNotPresent;
@@ -207,21 +209,22 @@ const RESET_OCCURRED = 0x29;
 
 /** A conflict is reported ahead of unit attentions other than those of a reset, SAM-5 section 5.3.3. */
 function reportAttention(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  if (nexus.attentions[0].asc !== RESET_OCCURRED && meetsReservation(command, unit, nexus)) command.conflict();
+  else command.fail(nexus.report() ?? Senses.PowerOn);
+}
+
+/** Whether a command, as far as it is known, conflicts with what is reserved now: SPC-4 has it looked at as the command begins. */
+export function meetsReservation(command: Command, unit: LogicalUnit, nexus: Nexus): boolean {
   const { cdb } = command;
-  if (unit.reservations.held && nexus.attentions[0].asc !== RESET_OCCURRED) {
-    const definition = COMMANDS[cdb[0]].find(
-      ({ serviceAction }) => serviceAction === undefined || serviceAction === (cdb[1] & 0x1f),
-    );
-    if (definition !== undefined && conflicts(definition.access, command, unit, nexus)) {
-      command.conflict();
-      return;
-    }
-  }
-  command.fail(nexus.report() ?? Senses.PowerOn);
+  if (!unit.reservations.held) return false;
+  const definition = COMMANDS[cdb[0]].find(
+    ({ serviceAction }) => serviceAction === undefined || serviceAction === (cdb[1] & 0x1f),
+  );
+  return definition !== undefined && conflicts(definition.access, command, unit, nexus);
 }
 
 function conflicts(access: AccessRule, { cdb }: Command, { reservations }: LogicalUnit, nexus: Nexus): boolean {
-  return reservations.conflicts(nexus.initiatorPort, typeof access === "number" ? access : access(cdb));
+  return reservations.conflicts(nexus.name, typeof access === "number" ? access : access(cdb));
 }
 
 /** What a LUN without a unit answers, SPC-4 section 5.2. */
@@ -232,7 +235,7 @@ function decodeWithoutUnit(command: Command, nexus: Nexus): void {
   }
   switch (command.cdb[0]) {
     case INQUIRY:
-      spc.inquiry(command, undefined);
+      spc.inquiry(command, undefined, nexus);
       return;
     case REQUEST_SENSE:
       spc.requestSense(command, nexus);
@@ -321,10 +324,10 @@ export class ScsiDevice {
       ...host,
       copies,
       tokens: new Tokens(host.timers, random),
-      abortTasks: async (unit, except, ports) => {
-        // A copy that was sent to another unit, or that no task waits for, is at work for the port as well.
-        const copying = copies.abort((copy) => touches(copy, unit) && (ports?.has(copy.spec.port) ?? true));
-        await host.abortTasks(unit, except, ports);
+      abortTasks: async (unit, except, nexuses) => {
+        // A copy that was sent to another unit, or that no task waits for, is at work for the nexus as well.
+        const copying = copies.abort((copy) => touches(copy, unit) && (nexuses?.has(copy.spec.nexus) ?? true));
+        await host.abortTasks(unit, except, nexuses);
         await copying;
       },
       changeAccessStates: (changes, alteredBy, except) => this.changeAccessStates(changes, alteredBy, except),
@@ -342,7 +345,7 @@ export class ScsiDevice {
   add(spec: LunSpec): LogicalUnit {
     if (this.#units.has(spec.lun)) throw new RangeError(`LUN ${spec.lun} is there already`);
     const unit = new LogicalUnit(spec, this.host);
-    unit.reach = reachIn(this.host.portGroups.own.state);
+    unit.reached = this.#isReached;
     this.#units.set(spec.lun, unit);
     return unit;
   }
@@ -353,15 +356,31 @@ export class ScsiDevice {
     return unit;
   }
 
+  /** Whether every port of this server is active. */
+  get #isReached(): boolean {
+    const { portGroups } = this.host;
+    return portGroups.local.every((port) => reachThrough(portGroups, port) === undefined);
+  }
+
+  /** The server has a portal of that group. */
+  usePort(port: number): void {
+    const { portGroups, announce } = this.host;
+    const tells = portGroups.use(port);
+    for (const unit of this.#units.values()) {
+      unit.reached = this.#isReached;
+      if (tells) announce(unit, Senses.InquiryDataChanged);
+    }
+  }
+
   /** See `UnitHost`. */
   changeAccessStates(changes: readonly AccessChange[], alteredBy: number, except?: Nexus): void {
     const { portGroups, tokens, announce } = this.host;
     if (!portGroups.apply(changes, alteredBy)) return;
-    const reach = reachIn(portGroups.own.state);
+    const reached = this.#isReached;
     // Hosts may go on writing through another server.
-    if (reach !== undefined) tokens.cancel();
+    if (!reached) tokens.cancel();
     for (const unit of this.#units.values()) {
-      unit.reach = reach;
+      unit.reached = reached;
       announce(unit, Senses.AccessStateChanged, except);
     }
   }

@@ -1,6 +1,12 @@
 import fc from "fast-check";
 import { describe, expect, test } from "vitest";
-import { COPIES_KNOWN_MAX, COPIES_MAX, COPY_CSCDS_MAX, COPY_LIST_BYTES_MAX, COPY_SEGMENTS_MAX } from "../limits.ts";
+import {
+  COPIES_KNOWN_MAX,
+  COPIES_OF_HOST_MAX,
+  COPY_CSCDS_MAX,
+  COPY_LIST_BYTES_MAX,
+  COPY_SEGMENTS_MAX,
+} from "../limits.ts";
 import { byteSegment, copyCdb, cscd, lid1List, lid4List, segment } from "../testing/copy.ts";
 import { build, pattern, same, write10 } from "../testing/initiator.ts";
 import { another, host, type Run } from "../testing/scsi.ts";
@@ -453,13 +459,20 @@ describe("a copy under way", () => {
     expect(world.memory.outstanding).toBe(0);
   });
 
-  test("more than a target carries out at once are told BUSY", async () => {
+  test("more than a target carries out at once are told BUSY, and one host leaves room for others", async () => {
     const { run, world, a, b } = await held();
-    for (let id = 0; id < COPIES_MAX; id++) {
-      expect((await copy4(run, list(id, { immediate: true }))).status).toBe(0);
-    }
-    expect((await copy4(run, list(99))).status).toBe(0x08);
-    expect((await status4(run, 99)).sense).toBe("5/24/0");
+    const others = [await another(world, 1), await another(world, 2)];
+    const begin = async (by: Run, ids: number) => {
+      for (let id = 0; id < ids; id++) {
+        expect((await copy4(by, list(id, { immediate: true }))).status).toBe(0);
+      }
+      expect((await copy4(by, list(99))).status).toBe(0x08);
+      expect((await status4(by, 99)).sense).toBe("5/24/0");
+    };
+    await begin(run, COPIES_OF_HOST_MAX);
+    // Two ports of one host have a share.
+    await begin(others[0].run, COPIES_OF_HOST_MAX / 2);
+    expect((await copy4(others[1].run, list(0))).status).toBe(0x08);
     await openAll(world, a, b);
     a.held = false;
     b.held = false;
@@ -491,6 +504,16 @@ test("of copies that are over the oldest are forgotten", async () => {
   expect((await status4(run, 2)).status).toBe(0);
 });
 
+test("the results of one host do not push out those of another", async () => {
+  const { run, world } = await twoUnits(64);
+  const other = await another(world);
+  const list = (id: number) => lid4List(id, [], []);
+  expect((await copy4(other.run, list(0))).status).toBe(0);
+  for (let id = 0; id <= COPIES_KNOWN_MAX; id++) expect((await copy4(run, list(id))).status).toBe(0);
+  expect((await status4(other.run, 0)).status).toBe(0);
+  expect([(await status4(run, 1)).sense, (await status4(run, 2)).status]).toEqual(["5/24/0", 0]);
+});
+
 test("without a list identifier nobody can ask for it", async () => {
   const { run } = await twoUnits();
   const list = lid1List(3, [A], [segment({ toLba: 5 })], { usage: 3 });
@@ -511,7 +534,7 @@ test("RECEIVE COPY OPERATING PARAMETERS, the VPD page and the list of commands a
   expect([view.getUint32(12), view.getUint32(16), view.getUint16(34)]).toEqual([
     COPY_LIST_BYTES_MAX,
     256 * MiB,
-    COPIES_MAX,
+    COPIES_OF_HOST_MAX,
   ]);
   expect([...data.subarray(43)]).toEqual([4, 0x02, 0x07, 0x0a, 0xe4]);
   expect((await run([0x12, 0, 0, 0, 255, 0], { read: 255 })).data[5] & 0x08).toBe(0x08);

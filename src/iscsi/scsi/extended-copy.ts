@@ -37,16 +37,16 @@ function extendedCopy(command: Command, unit: LogicalUnit, nexus: Nexus, headerB
   command.collect(length, (_, __, data) => {
     const list = parseCopyList(data, headerBytes === LID4_HEADER_BYTES);
     const { listId, immediate } = list;
-    const copy = new Copy({ manager: unit, port: nexus.initiatorPort, listId, serviceAction, immediate });
+    const copy = new Copy({ manager: unit, nexus: nexus.name, listId, serviceAction, immediate });
     return startCopy(command, copy, () => runSegments(copy, list));
   });
 }
 
 /** Begins a copy for a command. @returns when the command is done, with the copy or before it */
 export function startCopy(command: Command, copy: Copy, work: () => Promise<void>): Pending {
-  const { manager, immediate } = copy.spec;
+  const { manager, nexus, immediate } = copy.spec;
   const { copies } = manager.host;
-  if (copies.full) {
+  if (!copies.hasRoomFor(nexus)) {
     command.status = Status.Busy;
     return undefined;
   }
@@ -66,7 +66,7 @@ async function whileWaitedFor(copy: Copy, signal: AbortSignal): Promise<void> {
 
 /** Ends when nothing is under way for the copy any more. */
 export function copyOperationAbort(command: Command, unit: LogicalUnit, nexus: Nexus): void {
-  const copy = unit.host.copies.find(unit, nexus.initiatorPort, command.view.getUint32(2));
+  const copy = unit.host.copies.find(unit, nexus.name, command.view.getUint32(2));
   if (copy === undefined) {
     command.fail(invalidCdbField(2));
     return;
@@ -155,7 +155,7 @@ const TUR = 0x01;
 
 function verifyCscd(copy: Copy, list: CopyList, segment: DataView): void {
   const unit = resolve(copy, list, segment, SOURCE_BYTE);
-  if ((segment.getUint8(8) & TUR) !== 0) requireAccess(unit, copy.spec.port, Access.Ready);
+  if ((segment.getUint8(8) & TUR) !== 0) requireAccess(unit, copy.spec.nexus, Access.Ready);
 }
 
 /** The unit that the command was sent to. */
@@ -167,7 +167,7 @@ function resolve({ spec }: Copy, { cscds }: CopyList, segment: DataView, byte: n
   const index = segment.getUint16(byte);
   if (index === OWN_CSCD) return spec.manager;
   const cscd = cscds.at(index);
-  const unit = cscd && spec.manager.host.units(spec.port).find((one) => isDesignatedBy(one, designatorOf(cscd)));
+  const unit = cscd && spec.manager.host.units(spec.nexus).find((one) => isDesignatedBy(one, designatorOf(cscd)));
   if (cscd === undefined || unit === undefined) throw inSegment(Senses.CopyTargetNotReachable, byte);
   if ((cscd.getUint8(1) & 0x1f) !== DIRECT_ACCESS) throw inSegment(Senses.IncorrectCopyTargetType, byte);
   const blockBytes = cscd.getUint32(28) & 0xffffff;

@@ -22,14 +22,14 @@ export const SERIAL_BYTES_MAX = 64;
  * Of the unit an NAA and a T10 vendor designator, by which multipath drivers and hypervisors tell LUNs; of the port that
  * the command came through its numbers and its name; and the target's name.
  */
-export function deviceIdentification(unit: LogicalUnit): Uint8Array {
+export function deviceIdentification(unit: LogicalUnit, port: number): Uint8Array {
   const { portGroups } = unit.host;
-  return concat(...unitDesignators(unit), ...portDesignators(portGroups), targetName(portGroups));
+  return concat(...unitDesignators(unit), ...portDesignators(portGroups, port), targetName(portGroups));
 }
 
 /** The part of device identification that does not need a unit. */
-export function targetIdentification(portGroups: PortGroups): Uint8Array {
-  return concat(...portDesignators(portGroups), targetName(portGroups));
+export function targetIdentification(portGroups: PortGroups, port: number): Uint8Array {
+  return concat(...portDesignators(portGroups, port), targetName(portGroups));
 }
 
 /** All ports of the target, those of other servers too. */
@@ -66,11 +66,14 @@ function unitDesignators({ identity }: LogicalUnit): readonly Uint8Array[] {
   ];
 }
 
-function portDesignators(portGroups: PortGroups): readonly Uint8Array[] {
-  const { port, own } = portGroups;
+function portDesignators(portGroups: PortGroups, port: number): readonly Uint8Array[] {
   return [
     designator(ISCSI | CodeSet.Binary, PIV | Association.TargetPort | Designator.RelativePort, word(port)),
-    designator(ISCSI | CodeSet.Binary, PIV | Association.TargetPort | Designator.PortGroup, word(own.id)),
+    designator(
+      ISCSI | CodeSet.Binary,
+      PIV | Association.TargetPort | Designator.PortGroup,
+      word(portGroups.groupOf(port).id),
+    ),
     portName(portGroups, port),
   ];
 }

@@ -59,7 +59,7 @@ function reachFlags({ change, groups }: PortGroups): readonly number[] {
   return [0x08 | (change === undefined ? 0x10 : 0x30), several ? 0x10 : 0];
 }
 
-const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
+const PAGES: ReadonlyMap<number, (unit: LogicalUnit, port: number) => Uint8Array> = new Map([
   [0x00, supportedPages],
   [0x80, unitSerialNumber],
   [0x83, deviceIdentification],
@@ -72,9 +72,12 @@ const PAGES: ReadonlyMap<number, (unit: LogicalUnit) => Uint8Array> = new Map([
   [0xb2, logicalBlockProvisioning],
 ]);
 
-/** @returns the page with its header, or `undefined` where there is no such page */
-export function vitalProductData(unit: LogicalUnit, page: number): Uint8Array | undefined {
-  const body = PAGES.get(page)?.(unit);
+/**
+ * @param port the target port that asks
+ * @returns the page with its header, or `undefined` where there is no such page
+ */
+export function vitalProductData(unit: LogicalUnit, port: number, page: number): Uint8Array | undefined {
+  const body = PAGES.get(page)?.(unit, port);
   return body && withPageHeader(DIRECT_ACCESS, page, body);
 }
 

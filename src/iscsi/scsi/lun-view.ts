@@ -1,5 +1,5 @@
 /**
- * The logical units of a target as one initiator port is given them: which of them, under which LUNs, and its nexuses.
+ * The logical units of a target as one initiator port is given them through one target port: which of them, under which LUNs, and its nexuses.
  *
  * Invariants: a unit is under one LUN at the most; a LUN keeps its nexus as long as the view lasts, whatever is under it;
  * what the view shows changes only in `refresh`, which tells the initiator.
@@ -8,6 +8,7 @@
 import type { ScsiDevice } from "./device.ts";
 import type { PortGroups } from "./port-groups.ts";
 import { Senses } from "./sense.ts";
+import { nexusName } from "./transport-id.ts";
 import { type LogicalUnit, LUN_MAX, type LunList, Nexus } from "./unit.ts";
 
 /** By the LUN that the initiator uses, that of the target's unit. */
@@ -19,6 +20,8 @@ const NEXUSES_MAX = 1024;
 export class LunView implements LunList {
   readonly device: ScsiDevice;
   readonly initiatorPort: string;
+  readonly targetPort: number;
+  readonly name: string;
   readonly hasQueries: boolean;
   #map: LunMap | undefined;
   #units: ReadonlyMap<number, LogicalUnit>;
@@ -28,9 +31,11 @@ export class LunView implements LunList {
    * @param hasQueries see `LunList`
    * @param map all units under their own LUNs unless given. Throws a `RangeError` for one that can be no map
    */
-  constructor(device: ScsiDevice, initiatorPort: string, hasQueries: boolean, map?: LunMap) {
+  constructor(device: ScsiDevice, initiatorPort: string, targetPort: number, hasQueries: boolean, map?: LunMap) {
     this.device = device;
     this.initiatorPort = initiatorPort;
+    this.targetPort = targetPort;
+    this.name = nexusName(initiatorPort, targetPort);
     this.hasQueries = hasQueries;
     this.#map = map;
     this.#units = shown(device, map);
@@ -61,7 +66,7 @@ export class LunView implements LunList {
   nexus(lun: number): Nexus {
     const found = this.#nexuses.get(lun);
     if (found !== undefined) return found;
-    const nexus = new Nexus(lun, this.unit(lun), this.initiatorPort, this);
+    const nexus = new Nexus(lun, this.unit(lun), this);
     if (nexus.unit !== undefined || this.#nexuses.size < NEXUSES_MAX) this.#nexuses.set(lun, nexus);
     return nexus;
   }

@@ -58,8 +58,8 @@ function eject(unit: LogicalUnit, { signal }: Command): Pending {
 export function preventAllowMediumRemoval(command: Command, { medium }: LogicalUnit, nexus: Nexus): void {
   const prevent = command.cdb[4] & 0x03;
   if (prevent > 1) command.fail(invalidCdbField(4));
-  else if (prevent === 1) medium?.prevent(nexus.initiatorPort);
-  else medium?.allow(nexus.initiatorPort);
+  else if (prevent === 1) medium?.prevent(nexus.name);
+  else medium?.allow(nexus.name);
 }
 
 const REQUESTED = 0x18;

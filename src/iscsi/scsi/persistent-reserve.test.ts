@@ -4,7 +4,7 @@ import type { KeptReservations, ReservationStore } from "../interfaces.ts";
 import { type Bench, bench, build, concat, Initiator, pattern, read10, TARGET, write10 } from "../testing/initiator.ts";
 import { RamDevice } from "../testing/world.ts";
 import { ReservationType, ReserveOut } from "./reservations.ts";
-import { formatTransportId, portName } from "./transport-id.ts";
+import { formatTransportId, initiatorPortOf, nexusName, portName } from "./transport-id.ts";
 
 const {
   WriteExclusive: WE,
@@ -516,7 +516,7 @@ describe("what outlives the target", () => {
     expect(a.outcomes().map(({ status }) => status)).toEqual([2]);
     expect(await a.keys()).toEqual([]);
     store.held = false;
-    store.kept = { registrations: [{ port: a.port, key: 1n }], reservation: undefined };
+    store.kept = { registrations: [{ nexus: nexusName(a.port, 1), key: 1n }], reservation: undefined };
     // The store may have it all the same: a change that is not to be kept takes it out.
     await a.register(7n);
     expect(store.kept).toBeUndefined();
@@ -542,12 +542,16 @@ describe("what outlives the target", () => {
       bench({
         target: { luns: [{ lun: 0, device, identity, reservations: { kept, save: () => Promise.resolve() } }] },
       });
-    const registrations = [{ port: "p", key: 1n }];
+    const p = nexusName(portName("iqn.2026-11.dev.antipode:p", 1), 1);
+    const registrations = [{ nexus: p, key: 1n }];
     expect(made({ registrations, reservation: undefined })).not.toThrow();
     expect(made({ registrations, reservation: { type: EAAR, holder: undefined } })).not.toThrow();
-    expect(made({ registrations, reservation: { type: WE, holder: "q" } })).toThrow(RangeError);
-    expect(made({ registrations, reservation: { type: 2, holder: "p" } })).toThrow(RangeError);
-    expect(made({ registrations: [{ port: "p", key: 0n }], reservation: undefined })).toThrow(RangeError);
+    expect(made({ registrations, reservation: { type: WE, holder: p.replace("p", "q") } })).toThrow(RangeError);
+    expect(made({ registrations, reservation: { type: 2, holder: p } })).toThrow(RangeError);
+    expect(made({ registrations: [{ nexus: p, key: 0n }], reservation: undefined })).toThrow(RangeError);
+    for (const nexus of ["p", initiatorPortOf(p)]) {
+      expect(made({ registrations: [{ nexus, key: 1n }], reservation: undefined })).toThrow(RangeError);
+    }
     expect(made({ registrations: [...registrations, ...registrations], reservation: undefined })).toThrow(RangeError);
   });
 });

@@ -6,18 +6,19 @@
 import type { Pending } from "../interfaces.ts";
 import { RESERVE_LIST_BYTES_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
-import {
-  type Attention,
-  holds,
-  isType,
-  type Outcome,
-  ReservationType,
-  ReserveOut,
-  type ReserveRequest,
-} from "./reservations.ts";
+import { type Attention, holds, isType, ReservationType, ReserveOut, type ReserveRequest } from "./reservations.ts";
 import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
-import { formatTransportId, isPortOf, parseTransportId } from "./transport-id.ts";
+import {
+  formatTransportId,
+  initiatorNameOf,
+  initiatorPortOf,
+  nexusName,
+  parseTransportId,
+  targetPortOf,
+} from "./transport-id.ts";
 import type { LogicalUnit, Nexus } from "./unit.ts";
+import type { Change } from "./unit-reservations.ts";
+import { whileWaitedFor } from "./waits.ts";
 
 const HEADER_BYTES = 8;
 /** Of READ FULL STATUS, before the TransportID. */
@@ -38,7 +39,7 @@ export function readReservation(command: Command, unit: LogicalUnit): void {
   const { bytes, view } = parameterData(unit, reservation === undefined ? 0 : 16);
   if (reservation !== undefined) {
     // 0 where all registrants hold it.
-    const holder = state.registrations.find(({ port }) => port === reservation.holder);
+    const holder = state.registrations.find(({ nexus }) => nexus === reservation.holder);
     view.setBigUint64(HEADER_BYTES, holder?.key ?? 0n);
     bytes[HEADER_BYTES + 13] = reservation.type;
   }
@@ -62,19 +63,19 @@ export function reportCapabilities(command: Command, unit: LogicalUnit): void {
 
 export function readFullStatus(command: Command, unit: LogicalUnit): void {
   const { registrations, reservation } = unit.reservations.state;
-  const ids = registrations.map(({ port }) => formatTransportId(port));
+  const ids = registrations.map(({ nexus }) => formatTransportId(initiatorPortOf(nexus)));
   const { bytes, view } = parameterData(
     unit,
     ids.reduce((sum, id) => sum + DESCRIPTOR_BYTES + id.length, 0),
   );
   let at = HEADER_BYTES;
-  registrations.forEach(({ port, key }, index) => {
+  registrations.forEach(({ nexus, key }, index) => {
     view.setBigUint64(at, key);
-    if (reservation !== undefined && holds(reservation, port)) {
+    if (reservation !== undefined && holds(reservation, nexus)) {
       bytes[at + 12] = 0x01; // R_HOLDER
       bytes[at + 13] = reservation.type;
     }
-    view.setUint16(at + 18, unit.host.portGroups.port);
+    view.setUint16(at + 18, targetPortOf(nexus));
     view.setUint32(at + 20, ids[index].length);
     bytes.set(ids[index], at + DESCRIPTOR_BYTES);
     at += DESCRIPTOR_BYTES + ids[index].length;
@@ -109,11 +110,17 @@ export function reserveOut(command: Command, unit: LogicalUnit, nexus: Nexus): v
   else if ((reserves || preempts) && cdb[2] >> 4 !== 0) command.fail(invalidCdbField(2));
   else if (reserves && !isType(cdb[2] & 0x0f)) command.fail(invalidCdbField(2));
   else if (length < LIST_BYTES || length > RESERVE_LIST_BYTES_MAX) command.fail(Senses.ParameterListLength);
-  else
-    command.collect(length, (_, __, data) => carryOut(command, unit, parse(command, unit, nexus.initiatorPort, data)));
+  else {
+    command.collect(length, (_, __, data) => {
+      const { signal } = command;
+      const request = parse(command, unit, nexus, data);
+      return afterAborted(signal, nexus, () => carryOut(command, signal, unit, request));
+    });
+  }
 }
 
-function parse(command: Command, unit: LogicalUnit, port: string, data: Uint8Array): ReserveRequest {
+function parse(command: Command, unit: LogicalUnit, nexus: Nexus, data: Uint8Array): ReserveRequest {
+  const { name, siblings } = nexus;
   const action = command.cdb[1] & 0x1f;
   const view = new DataView(data.buffer, data.byteOffset, data.length);
   const moves = action === ReserveOut.RegisterAndMove;
@@ -124,15 +131,19 @@ function parse(command: Command, unit: LogicalUnit, port: string, data: Uint8Arr
   const names = registers && (data[flagsAt] & 0x08) !== 0;
   if (names && action !== ReserveOut.Register) throw new CheckCondition(invalidParameter(flagsAt));
   if (!moves && !names && data.length !== LIST_BYTES) throw new CheckCondition(Senses.ParameterListLength);
-  // ALL_TG_PT asks for no more than is done without it: there is one target port.
+  // ALL_TG_PT: those of this server; what another keeps of reservations is its own.
+  const everywhere = registers && (data[flagsAt] & 0x04) !== 0;
+  const targetPorts = everywhere ? unit.host.portGroups.local : [siblings.targetPort];
+  const at = (initiatorPort: string) => targetPorts.map((port) => nexusName(initiatorPort, port));
   return {
     action,
-    port,
+    nexus: name,
+    elsewhere: at(siblings.initiatorPort).filter((other) => other !== name),
     type: command.cdb[2] & 0x0f,
     key: view.getBigUint64(0),
     actionKey: view.getBigUint64(8),
     persists,
-    others: names ? namedPorts(unit, data, view) : undefined,
+    others: names ? namedPorts(unit, data, view).flatMap(at) : undefined,
     destination: moves ? destination(unit, data, view) : "",
     unregister: moves && (data[flagsAt] & 0x02) !== 0,
   };
@@ -147,56 +158,86 @@ function namedPorts(unit: LogicalUnit, data: Uint8Array, view: DataView): readon
   for (let at = LIST_BYTES + 4; at < data.length; ) {
     const { id, end } = parseTransportId(data, at);
     if ("port" in id) ports.push(id.port);
-    else ports.push(...unit.host.initiatorPorts(unit).filter((port) => isPortOf(port, id.initiatorName)));
+    else {
+      const isOwn = (port: string) => initiatorNameOf(port) === id.initiatorName;
+      ports.push(...unit.host.initiatorPorts(unit).filter(isOwn));
+    }
     at = end;
   }
   return ports;
 }
 
-/** Where REGISTER AND MOVE moves to: one initiator port, at our target port. */
+/** Where REGISTER AND MOVE moves to: one initiator port, at a target port of this server. */
 function destination(unit: LogicalUnit, data: Uint8Array, view: DataView): string {
   if (view.getUint32(20) !== data.length - LIST_BYTES) throw new CheckCondition(Senses.ParameterListLength);
-  if (view.getUint16(18) !== unit.host.portGroups.port) throw new CheckCondition(invalidParameter(18));
+  const targetPort = view.getUint16(18);
+  if (!unit.host.portGroups.local.includes(targetPort)) throw new CheckCondition(invalidParameter(18));
   const { id, end } = parseTransportId(data, LIST_BYTES);
   if (end !== data.length) throw new CheckCondition(invalidParameter(20));
   if (!("port" in id)) throw new CheckCondition(invalidParameter(LIST_BYTES));
-  return id.port;
+  return nexusName(id.port, targetPort);
 }
 
-function carryOut(command: Command, unit: LogicalUnit, request: ReserveRequest): Pending {
+/** Runs `work` once the device is done with what the nexus has aborted: whoever it may let in must not be overtaken by that. */
+function afterAborted(signal: AbortSignal, nexus: Nexus, work: () => Pending): Pending {
+  return (
+    nexus.whenAborted(signal)?.then(() => {
+      // What has waited as well may have aborted this.
+      signal.throwIfAborted();
+      return work();
+    }) ?? work()
+  );
+}
+
+function carryOut(command: Command, signal: AbortSignal, unit: LogicalUnit, request: ReserveRequest): Pending {
   const outcome = unit.reservations.change(request);
-  if (outcome instanceof Promise) return outcome.then((late) => conclude(command, unit, request, late));
-  return conclude(command, unit, request, outcome);
+  if (outcome instanceof Promise) return outcome.then((late) => conclude(command, signal, unit, request, late));
+  return conclude(command, signal, unit, request, outcome);
 }
 
-function conclude(command: Command, unit: LogicalUnit, request: ReserveRequest, outcome: Outcome): Pending {
+function conclude(
+  command: Command,
+  signal: AbortSignal,
+  unit: LogicalUnit,
+  request: ReserveRequest,
+  outcome: Change,
+): Pending {
   if (outcome.is === "refused") throw new CheckCondition(outcome.sense);
   if (outcome.is === "conflict") {
     command.conflict();
     return undefined;
   }
-  tell(unit, outcome.attentions);
-  if (request.action !== ReserveOut.PreemptAndAbort || outcome.preempted.length === 0) return undefined;
-  return unit.host.abortTasks(unit, command, new Set(outcome.preempted));
+  const { attentions, preempted, lift } = outcome;
+  tell(unit, attentions);
+  // Whoever is told that it may use the unit can do so from then on.
+  const letIn = () => unit.reservations.letIn(request.nexus);
+  const pending =
+    lift === undefined ? letIn() : unit.host.abortTasks(unit, command, new Set(preempted)).then(lift).then(letIn);
+  return pending && whileWaitedFor(signal, pending);
 }
 
-/** Has the ports of the unit's nexuses report what a change of its reservations means to them. */
+/** Has the unit's nexuses report what a change of its reservations means to them. */
 export function tell(unit: LogicalUnit, attentions: readonly Attention[]): void {
   const told = new Map<Sense, Set<string>>();
-  for (const { port, sense } of attentions) told.set(sense, (told.get(sense) ?? new Set()).add(port));
-  for (const [sense, ports] of told) unit.host.attend(unit, sense, ports);
+  for (const { nexus, sense } of attentions) told.set(sense, (told.get(sense) ?? new Set()).add(nexus));
+  for (const [sense, nexuses] of told) unit.host.attend(unit, sense, nexuses);
 }
 
 /** RESERVE (6), (10): the whole unit, for the nexus itself. */
 export function reserve(command: Command, unit: LogicalUnit, nexus: Nexus): void {
   if (!isPlain(command)) command.fail(invalidCdbField(1));
-  else if (!unit.reservations.reserve(nexus.initiatorPort)) command.conflict();
+  else if (!unit.reservations.reserve(nexus.name)) command.conflict();
 }
 
 /** RELEASE (6), (10). */
 export function release(command: Command, unit: LogicalUnit, nexus: Nexus): void {
+  const carryOut = () => {
+    if (!unit.reservations.release(nexus.name)) command.conflict();
+    return undefined;
+  };
   if (!isPlain(command)) command.fail(invalidCdbField(1));
-  else if (!unit.reservations.release(nexus.initiatorPort)) command.conflict();
+  else if (nexus.isAborting) command.run(() => afterAborted(command.signal, nexus, carryOut), false);
+  else carryOut();
 }
 
 /** Neither for a third party nor of extents, which are obsolete. */

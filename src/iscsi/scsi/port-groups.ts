@@ -3,8 +3,8 @@
  * those of several servers, and what state each of them has. The states come from outside, and are the same for every
  * unit of the target.
  *
- * Invariants: a port is in exactly one group; the port of this server is in one of them. A target port is known by its
- * portal group tag, which is its relative target port identifier as well.
+ * Invariants: a port is in exactly one group; a target is reached only through ports that are in one. A target port is known by
+ * its portal group tag, which is its relative target port identifier as well. A server may have several.
  */
 
 export const AccessState = {
@@ -69,18 +69,21 @@ interface Group extends PortGroup {
 export class PortGroups {
   readonly #targetName: string;
   readonly #spec: PortGroupsSpec;
+  /** Whether nothing was said of groups, so that every port of this server is in the one there is. */
+  readonly #isOwn: boolean;
   #groups: readonly Group[];
+  #local: readonly number[] = [];
   /** A host's wish is being carried out. */
   changing = false;
 
   /**
-   * @param port the portal group tag of this server
-   * @param spec one group with this port, active and optimized, unless given
+   * @param port the portal group tag of this server, for portals of which nothing else is said
+   * @param spec one group with all ports of this server, active and optimized, unless given
    */
   constructor(targetName: string, port: number, spec?: PortGroupsSpec) {
     this.#targetName = targetName;
-    this.port = port;
-    this.#spec = spec ?? { groups: [{ id: 1, ports: [port], state: AccessState.ActiveOptimized }] };
+    this.#isOwn = spec === undefined;
+    this.#spec = spec ?? { groups: [{ id: 1, ports: [], state: AccessState.ActiveOptimized }] };
     const { groups, transitionSeconds = 0 } = this.#spec;
     const ports = groups.flatMap((group) => group.ports);
     if (groups.length > GROUPS_MAX || new Set(groups.map(({ id }) => id)).size !== groups.length) {
@@ -92,7 +95,8 @@ export class PortGroups {
     if (!ports.every((one) => isWord(one) && one > 0) || !groups.every(({ id }) => isWord(id))) {
       throw new RangeError("target ports are 1 to 65535, target port groups 0 to 65535");
     }
-    if (!ports.includes(port)) throw new RangeError(`the portal group ${port} is in no target port group`);
+    if (spec !== undefined && !ports.includes(port))
+      throw new RangeError(`the portal group ${port} is in no target port group`);
     if (!Number.isInteger(transitionSeconds) || transitionSeconds < 0 || transitionSeconds > 255) {
       throw new RangeError(`a transition of ${transitionSeconds} seconds`);
     }
@@ -100,17 +104,33 @@ export class PortGroups {
     this.#groups = groups.map((group) => ({ preferred: false, ...group, alteredBy: AlteredBy.Nothing }));
   }
 
-  /** Relative target port identifier of the port that this server is. */
-  readonly port: number;
+  /** This server has a portal of that group. @returns whether hosts have something to learn from it */
+  use(port: number): boolean {
+    if (this.#local.includes(port) || (!this.#isOwn && !this.has(port)) || this.#local.length === PORTS_MAX)
+      return false;
+    this.#local = [...this.#local, port].sort((a, b) => a - b);
+    if (this.#isOwn) this.#groups = this.#groups.map((group) => ({ ...group, ports: this.#local }));
+    return this.#isOwn;
+  }
+
+  /** Whether the target is reached through that port. */
+  has(port: number): boolean {
+    return this.#groups.some(({ ports }) => ports.includes(port));
+  }
+
+  /** The ports of this server, ascending. */
+  get local(): readonly number[] {
+    return this.#local;
+  }
 
   get groups(): readonly Group[] {
     return this.#groups;
   }
 
-  /** The group of this server's port. */
-  get own(): Group {
-    const group = this.#groups.find(({ ports }) => ports.includes(this.port));
-    if (group === undefined) throw new Error(`the portal group ${this.port} has left its target port group`);
+  /** The group of a port that the target is reached through. */
+  groupOf(port: number): Group {
+    const group = this.#groups.find(({ ports }) => ports.includes(port));
+    if (group === undefined) throw new Error(`the portal group ${port} is in no target port group`);
     return group;
   }
 

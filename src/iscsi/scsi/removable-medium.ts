@@ -2,7 +2,7 @@
  * A medium that hosts can eject and load again: whether it is there, and who has its removal prevented (SBC-3 section 4.4).
  *
  * Nothing but START STOP UNIT takes it out or puts it in, and what is in it stays the same meanwhile. It is in when its unit
- * is added. Prevention is a port's, and ends with a reset and with the last session of the port.
+ * is added. Prevention is a nexus's, and ends with it and with a reset.
  */
 
 /**
@@ -19,19 +19,19 @@ export function needsMedium(opcode: number): boolean {
 }
 
 export class RemovableMedium {
-  /** Initiator ports: at most one for each session of the target. */
+  /** Nexuses: at most one for each session of the target. */
   readonly #preventing = new Set<string>();
 
   get isLocked(): boolean {
     return this.#preventing.size > 0;
   }
 
-  prevent(initiatorPort: string): void {
-    this.#preventing.add(initiatorPort);
+  prevent(nexus: string): void {
+    this.#preventing.add(nexus);
   }
 
-  allow(initiatorPort: string): void {
-    this.#preventing.delete(initiatorPort);
+  allow(nexus: string): void {
+    this.#preventing.delete(nexus);
   }
 
   reset(): void {

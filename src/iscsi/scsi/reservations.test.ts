@@ -12,6 +12,7 @@ import {
   ReserveOut,
   type ReserveRequest,
   transition,
+  withdrawn,
 } from "./reservations.ts";
 import { Senses } from "./sense.ts";
 
@@ -24,7 +25,7 @@ const {
 
 const plain: ReserveRequest = {
   action: 0,
-  port: "a",
+  nexus: "a",
   type: 0,
   key: 0n,
   actionKey: 0n,
@@ -34,8 +35,8 @@ const plain: ReserveRequest = {
   unregister: false,
 };
 
-function ask(state: ReservationState, action: number, port: string, more: Partial<ReserveRequest> = {}): Outcome {
-  return transition(state, { ...plain, action, port, key: keyOf(state, port) ?? 0n, ...more });
+function ask(state: ReservationState, action: number, nexus: string, more: Partial<ReserveRequest> = {}): Outcome {
+  return transition(state, { ...plain, action, nexus, key: keyOf(state, nexus) ?? 0n, ...more });
 }
 
 function done(outcome: Outcome) {
@@ -46,21 +47,21 @@ function done(outcome: Outcome) {
 /** a, b, c with keys 1, 2, 2; a may hold a reservation. */
 function three(type?: number): ReservationState {
   const registrations = [
-    { port: "a", key: 1n },
-    { port: "b", key: 2n },
-    { port: "c", key: 2n },
+    { nexus: "a", key: 1n },
+    { nexus: "b", key: 2n },
+    { nexus: "c", key: 2n },
   ];
   const reservation = type === undefined ? undefined : { type, holder: isOfAllRegistrants(type) ? undefined : "a" };
   return { ...NOTHING_RESERVED, registrations, reservation };
 }
 
-const told = (outcome: Outcome) => done(outcome).attentions.map(({ port, sense }) => [port, sense.asc, sense.ascq]);
-const ports = (outcome: Outcome) => done(outcome).state.registrations.map(({ port }) => port);
+const told = (outcome: Outcome) => done(outcome).attentions.map(({ nexus, sense }) => [nexus, sense.asc, sense.ascq]);
+const nexuses = (outcome: Outcome) => done(outcome).state.registrations.map(({ nexus }) => nexus);
 
 describe("registering", () => {
   test("a key, another one, and none", () => {
     const first = done(ask(NOTHING_RESERVED, ReserveOut.Register, "a", { actionKey: 7n }));
-    expect(first.state).toMatchObject({ generation: 1, registrations: [{ port: "a", key: 7n }] });
+    expect(first.state).toMatchObject({ generation: 1, registrations: [{ nexus: "a", key: 7n }] });
     expect(ask(first.state, ReserveOut.Register, "a", { key: 8n, actionKey: 9n }).is).toBe("conflict");
     const second = done(ask(first.state, ReserveOut.RegisterAndIgnoreExistingKey, "a", { key: 8n, actionKey: 9n }));
     expect(keyOf(second.state, "a")).toBe(9n);
@@ -72,7 +73,7 @@ describe("registering", () => {
 
   test("others, as long as none is registered itself and there is room", () => {
     const both = ask(three(), ReserveOut.Register, "d", { actionKey: 4n, others: ["e", "b", "e"] });
-    expect(ports(both)).toEqual(["a", "b", "c", "d", "e"]);
+    expect(nexuses(both)).toEqual(["a", "b", "c", "d", "e"]);
     expect(keyOf(done(both).state, "b")).toBe(2n);
     expect(ask(three(), ReserveOut.Register, "a", { actionKey: 4n, others: ["e"] })).toEqual({
       is: "refused",
@@ -83,7 +84,7 @@ describe("registering", () => {
       is: "refused",
       sense: Senses.InsufficientRegistrationResources,
     });
-    expect(ports(ask(three(), ReserveOut.Register, "d", { actionKey: 4n, others: many.slice(1) })).length).toBe(
+    expect(nexuses(ask(three(), ReserveOut.Register, "d", { actionKey: 4n, others: many.slice(1) })).length).toBe(
       REGISTRATIONS_MAX,
     );
   });
@@ -98,7 +99,7 @@ describe("registering", () => {
     ]);
     expect(done(ask(three(WERO), ReserveOut.Register, "b")).state.reservation?.holder).toBe("a");
     let state = three(EAAR);
-    for (const port of ["a", "b"]) state = done(ask(state, ReserveOut.Register, port)).state;
+    for (const nexus of ["a", "b"]) state = done(ask(state, ReserveOut.Register, nexus)).state;
     expect(state.reservation?.type).toBe(EAAR);
     expect(done(ask(state, ReserveOut.Register, "c")).state.reservation).toBeUndefined();
   });
@@ -122,7 +123,7 @@ describe("reserving and releasing", () => {
     expect(ask(held, ReserveOut.Release, "a", { type: WE })).toEqual({ is: "refused", sense: Senses.InvalidRelease });
     const released = ask(held, ReserveOut.Release, "a", { type: WERO });
     expect(done(released).state).toMatchObject({ reservation: undefined, generation: 0 });
-    expect(told(released).map(([port]) => port)).toEqual(["b", "c"]);
+    expect(told(released).map(([nexus]) => nexus)).toEqual(["b", "c"]);
     expect(told(ask(three(WE), ReserveOut.Release, "a", { type: WE }))).toEqual([]);
   });
 
@@ -140,7 +141,7 @@ describe("preempting", () => {
   test("the holder takes its place, and everything of its key", () => {
     const taken = done(ask(three(WE), ReserveOut.Preempt, "b", { type: EA, actionKey: 1n }));
     expect(taken.state).toMatchObject({ generation: 1, reservation: { type: EA, holder: "b" } });
-    expect(ports(taken)).toEqual(["b", "c"]);
+    expect(nexuses(taken)).toEqual(["b", "c"]);
     expect(told(taken)).toEqual([
       ["a", 0x2a, 5],
       ["c", 0x2a, 4],
@@ -153,13 +154,13 @@ describe("preempting", () => {
   test("the holder may preempt itself, to change the type", () => {
     const changed = done(ask(three(WE), ReserveOut.Preempt, "a", { type: WERO, actionKey: 1n }));
     expect(changed.state.reservation).toEqual({ type: WERO, holder: "a" });
-    expect(ports(changed)).toEqual(["a", "b", "c"]);
+    expect(nexuses(changed)).toEqual(["a", "b", "c"]);
     expect(changed.preempted).toEqual([]);
   });
 
   test("another key takes registrations only, one's own too", () => {
     const removed = done(ask(three(WE), ReserveOut.Preempt, "b", { type: 2, actionKey: 2n }));
-    expect(ports(removed)).toEqual(["a"]);
+    expect(nexuses(removed)).toEqual(["a"]);
     expect(removed.state.reservation?.holder).toBe("a");
     expect(told(removed)).toEqual([["c", 0x2a, 5]]);
     expect(ask(three(WE), ReserveOut.Preempt, "b", { type: WE, actionKey: 9n }).is).toBe("conflict");
@@ -170,13 +171,45 @@ describe("preempting", () => {
   test("what all registrants hold is taken with the key 0", () => {
     const all = done(ask(three(EAAR), ReserveOut.Preempt, "b", { type: WE, actionKey: 0n }));
     expect(all.state.reservation).toEqual({ type: WE, holder: "b" });
-    expect(ports(all)).toEqual(["b"]);
+    expect(nexuses(all)).toEqual(["b"]);
     const some = done(ask(three(EAAR), ReserveOut.Preempt, "a", { type: WE, actionKey: 2n }));
     expect(some.state.reservation?.type).toBe(EAAR);
-    expect(ports(some)).toEqual(["a"]);
+    expect(nexuses(some)).toEqual(["a"]);
     expect(
       done(ask(some.state, ReserveOut.Preempt, "a", { type: WE, actionKey: 1n })).state.reservation,
     ).toBeUndefined();
+  });
+});
+
+describe("the owner of the unit ends what some nexuses have", () => {
+  const end = (state: ReservationState, ...nexuses: readonly string[]) =>
+    withdrawn(state, (nexus) => nexuses.includes(nexus));
+
+  test("a registration that holds nothing, and nobody else has anything to learn", () => {
+    const one = end(three(WERO), "b");
+    expect([nexuses(one), done(one).state.reservation?.holder, done(one).state.generation]).toEqual([
+      ["a", "c"],
+      "a",
+      1,
+    ]);
+    expect(told(one)).toEqual([["b", 0x2a, 5]]);
+    expect(done(end(three(WERO), "d")).state).toEqual(three(WERO));
+  });
+
+  test("the holder's, and with it the reservation: registrants who could use it are told of the release", () => {
+    const one = end(three(WERO), "a");
+    expect([nexuses(one), done(one).state.reservation]).toEqual([["b", "c"], undefined]);
+    expect(told(one)).toEqual([
+      ["a", 0x2a, 5],
+      ["b", 0x2a, 4],
+      ["c", 0x2a, 4],
+    ]);
+    expect(told(end(three(EA), "a"))).toEqual([["a", 0x2a, 5]]);
+  });
+
+  test("what all registrants hold is there until the last of them has gone", () => {
+    expect(done(end(three(EAAR), "a", "b")).state.reservation?.type).toBe(EAAR);
+    expect(done(end(three(EAAR), "a", "b", "c")).state).toMatchObject({ registrations: [], reservation: undefined });
   });
 });
 
@@ -186,7 +219,7 @@ test("REGISTER AND MOVE: the holder's alone, and never of what all registrants h
   expect(moved.state).toMatchObject({ generation: 1, persists: true, reservation: { type: WE, holder: "d" } });
   expect(keyOf(moved.state, "a")).toBe(1n);
   const gone = done(ask(three(WE), ReserveOut.RegisterAndMove, "a", { ...to, destination: "b", unregister: true }));
-  expect(ports(gone)).toEqual(["c", "b"]);
+  expect(nexuses(gone)).toEqual(["c", "b"]);
   expect(keyOf(gone.state, "b")).toBe(5n);
   expect(ask(three(WE), ReserveOut.RegisterAndMove, "b", to).is).toBe("conflict");
   expect(ask(three(EAAR), ReserveOut.RegisterAndMove, "a", to).is).toBe("conflict");
@@ -196,17 +229,18 @@ test("REGISTER AND MOVE: the holder's alone, and never of what all registrants h
 });
 
 test("whatever is asked: who holds is registered, nobody is twice, and what is refused changes nothing", () => {
-  const port = fc.constantFrom("a", "b", "c", "d");
+  const nexus = fc.constantFrom("a", "b", "c", "d");
   const key = fc.bigInt(0n, 3n);
   const request = fc.record({
     action: fc.integer({ min: 0, max: 7 }),
-    port,
+    nexus,
     type: fc.constantFrom(...Object.values(ReservationType), 0, 2),
     key,
     actionKey: key,
     persists: fc.boolean(),
-    others: fc.option(fc.array(port, { maxLength: 3 }), { nil: undefined }),
-    destination: port,
+    others: fc.option(fc.array(nexus, { maxLength: 3 }), { nil: undefined }),
+    elsewhere: fc.option(fc.uniqueArray(nexus, { maxLength: 3 }), { nil: undefined }),
+    destination: nexus,
     unregister: fc.boolean(),
     rightKey: fc.boolean(),
   });
@@ -214,20 +248,20 @@ test("whatever is asked: who holds is registered, nobody is twice, and what is r
     fc.property(fc.array(request, { maxLength: 40 }), (requests) => {
       let state = NOTHING_RESERVED;
       for (const { rightKey, ...each } of requests) {
-        const asked = rightKey ? { ...each, key: keyOf(state, each.port) ?? 0n } : each;
+        const asked = rightKey ? { ...each, key: keyOf(state, each.nexus) ?? 0n } : each;
         // RESERVE's type is checked in its CDB.
         if (asked.action === ReserveOut.Reserve && (asked.type === 0 || asked.type === 2)) continue;
         const outcome = transition(state, asked);
         if (outcome.is !== "done") continue;
-        const names = outcome.state.registrations.map((one) => one.port);
+        const names = outcome.state.registrations.map((one) => one.nexus);
         expect(new Set(names).size).toBe(names.length);
         expect(outcome.state.registrations.every((one) => one.key !== 0n)).toBe(true);
         const { reservation } = outcome.state;
         if (reservation !== undefined) expect(names.some((name) => holds(reservation, name))).toBe(true);
         // Nobody is told of what they did themselves, and nobody who had no registration.
         for (const attention of outcome.attentions) {
-          expect(attention.port).not.toBe(asked.port);
-          expect(keyOf(state, attention.port)).toBeDefined();
+          expect(attention.nexus).not.toBe(asked.nexus);
+          expect(keyOf(state, attention.nexus)).toBeDefined();
         }
         state = outcome.state;
       }

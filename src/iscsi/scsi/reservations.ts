@@ -2,9 +2,9 @@
  * Persistent reservations of one logical unit (SPC-4 section 5.13), pure: a request and a state give the next state, and
  * whom it concerns.
  *
- * Invariants: an initiator port is registered at most once; a reservation is there only while a registrant holds it; a
- * request that is refused, or meets a conflict, changes nothing. An I_T nexus is named by its initiator port alone, since
- * the unit is reached through one target port.
+ * Invariants: an I_T nexus is registered at most once; a reservation is there only while a registrant holds it; a
+ * request that is refused, or meets a conflict, changes nothing. Nexuses are names here: who is behind them is nothing to this
+ * file.
  */
 
 import { REGISTRATIONS_MAX } from "../limits.ts";
@@ -39,8 +39,8 @@ export const isForRegistrants = (type: number): boolean => type >= 5;
 export const isOfAllRegistrants = (type: number): boolean => type >= 7;
 
 export interface Registration {
-  /** The SCSI name of the initiator port: for iSCSI `NAME,i,0xISID`. */
-  readonly port: string;
+  /** As `nexusName` makes it. */
+  readonly nexus: string;
   /** Not 0. */
   readonly key: bigint;
 }
@@ -48,7 +48,7 @@ export interface Registration {
 export interface Reservation {
   /** One of `ReservationType`. */
   readonly type: number;
-  /** The initiator port that holds it; `undefined` where all registrants do. */
+  /** The I_T nexus that holds it; `undefined` where all registrants do. */
   readonly holder: string | undefined;
 }
 
@@ -72,22 +72,24 @@ export const NOTHING_RESERVED: ReservationState = {
 export interface ReserveRequest {
   /** One of `ReserveOut`. */
   readonly action: number;
-  /** The initiator port that asks. */
-  readonly port: string;
+  /** The I_T nexus that asks. */
+  readonly nexus: string;
   readonly type: number;
   readonly key: bigint;
   /** SERVICE ACTION RESERVATION KEY. */
   readonly actionKey: bigint;
   readonly persists: boolean;
-  /** Initiator ports that SPEC_I_PT named; `undefined` where it is 0. */
+  /** I_T nexuses that SPEC_I_PT named; `undefined` where it is 0. */
   readonly others: readonly string[] | undefined;
+  /** With ALL_TG_PT, the nexuses of the port that asks with the other target ports. */
+  readonly elsewhere?: readonly string[];
   /** Where REGISTER AND MOVE moves the reservation to. */
   readonly destination: string;
   readonly unregister: boolean;
 }
 
 export interface Attention {
-  readonly port: string;
+  readonly nexus: string;
   readonly sense: Sense;
 }
 
@@ -116,23 +118,21 @@ function done(
   return { is: "done", state, attentions, preempted };
 }
 
-export function keyOf({ registrations }: ReservationState, port: string): bigint | undefined {
-  return registrations.find((one) => one.port === port)?.key;
+export function keyOf({ registrations }: ReservationState, nexus: string): bigint | undefined {
+  return registrations.find((one) => one.nexus === nexus)?.key;
 }
 
-/** Whether a registered port holds the reservation. */
-export function holds(reservation: Reservation, port: string): boolean {
-  return isOfAllRegistrants(reservation.type) || reservation.holder === port;
+/** Whether a registered nexus holds the reservation. */
+export function holds(reservation: Reservation, nexus: string): boolean {
+  return isOfAllRegistrants(reservation.type) || reservation.holder === nexus;
 }
 
 export function transition(state: ReservationState, request: ReserveRequest): Outcome {
-  const own = keyOf(state, request.port);
+  const own = keyOf(state, request.nexus);
   switch (request.action) {
     case ReserveOut.Register:
-      if (request.key !== (own ?? 0n)) return CONFLICT;
-      return register(state, request, own);
     case ReserveOut.RegisterAndIgnoreExistingKey:
-      return register(state, request, own);
+      return registerEverywhere(state, request);
   }
   if (own === undefined || own !== request.key) return CONFLICT;
   switch (request.action) {
@@ -152,55 +152,75 @@ export function transition(state: ReservationState, request: ReserveRequest): Ou
   }
 }
 
+/**
+ * As if the request had come through each of the nexuses (ALL_TG_PT), and counted once. Where it would meet a conflict at one
+ * elsewhere, that one stays as it is.
+ */
+function registerEverywhere(state: ReservationState, request: ReserveRequest): Outcome {
+  const { elsewhere = [] } = request;
+  let outcome = register(state, request);
+  for (const nexus of elsewhere) {
+    if (outcome.is !== "done") return outcome;
+    const next = register(outcome.state, { ...request, nexus, others: undefined });
+    if (next.is === "refused") return next;
+    if (next.is === "conflict") continue;
+    outcome = done(next.state, [...outcome.attentions, ...next.attentions]);
+  }
+  if (outcome.is !== "done" || outcome.state === state) return outcome;
+  return { ...outcome, state: { ...outcome.state, generation: following(state) } };
+}
+
 /** Sections 5.13.7 and 5.13.11.3: a key of 0 unregisters. */
-function register(state: ReservationState, request: ReserveRequest, own: bigint | undefined): Outcome {
-  const { port, actionKey, others = [] } = request;
+function register(state: ReservationState, request: ReserveRequest): Outcome {
+  const { nexus, actionKey, others = [] } = request;
+  const own = keyOf(state, nexus);
+  if (request.action === ReserveOut.Register && request.key !== (own ?? 0n)) return CONFLICT;
   if (request.others !== undefined && (own !== undefined || actionKey === 0n)) return refused(Senses.InvalidFieldInCdb);
   if (own === undefined && actionKey === 0n) return done(state);
   const next = { ...state, generation: following(state), persists: request.persists };
-  if (actionKey === 0n) return unregister(next, port);
-  const fresh = new Set([port, ...others].filter((one) => keyOf(state, one) === undefined));
+  if (actionKey === 0n) return unregister(next, nexus);
+  const fresh = new Set([nexus, ...others].filter((one) => keyOf(state, one) === undefined));
   if (state.registrations.length + fresh.size > REGISTRATIONS_MAX) {
     return refused(Senses.InsufficientRegistrationResources);
   }
-  const changed = state.registrations.map((one) => (one.port === port ? { port, key: actionKey } : one));
-  const added = [...fresh].map((one) => ({ port: one, key: actionKey }));
+  const changed = state.registrations.map((one) => (one.nexus === nexus ? { nexus, key: actionKey } : one));
+  const added = [...fresh].map((one) => ({ nexus: one, key: actionKey }));
   return done({ ...next, registrations: [...changed, ...added] });
 }
 
-function unregister(state: ReservationState, port: string): Outcome {
-  const registrations = state.registrations.filter((one) => one.port !== port);
+function unregister(state: ReservationState, nexus: string): Outcome {
+  const registrations = state.registrations.filter((one) => one.nexus !== nexus);
   const { reservation } = state;
   const released =
     reservation !== undefined &&
-    (isOfAllRegistrants(reservation.type) ? registrations.length === 0 : reservation.holder === port);
+    (isOfAllRegistrants(reservation.type) ? registrations.length === 0 : reservation.holder === nexus);
   if (!released) return done({ ...state, registrations });
   const told = isForRegistrants(reservation.type) ? tell(registrations, Senses.ReservationsReleased) : [];
   return done({ ...state, registrations, reservation: undefined }, told);
 }
 
 /** Section 5.13.9. */
-function reserve(state: ReservationState, { port, type }: ReserveRequest): Outcome {
+function reserve(state: ReservationState, { nexus, type }: ReserveRequest): Outcome {
   const { reservation } = state;
-  if (reservation === undefined) return done({ ...state, reservation: heldBy(port, type) });
-  return holds(reservation, port) && reservation.type === type ? done(state) : CONFLICT;
+  if (reservation === undefined) return done({ ...state, reservation: heldBy(nexus, type) });
+  return holds(reservation, nexus) && reservation.type === type ? done(state) : CONFLICT;
 }
 
 /** Section 5.13.11.2. */
-function release(state: ReservationState, { port, type }: ReserveRequest): Outcome {
+function release(state: ReservationState, { nexus, type }: ReserveRequest): Outcome {
   const { reservation, registrations } = state;
-  if (reservation === undefined || !holds(reservation, port)) return done(state);
+  if (reservation === undefined || !holds(reservation, nexus)) return done(state);
   if (reservation.type !== type) return refused(Senses.InvalidRelease);
-  const told = isForRegistrants(type) ? tell(registrations, Senses.ReservationsReleased, port) : [];
+  const told = isForRegistrants(type) ? tell(registrations, Senses.ReservationsReleased, nexus) : [];
   return done({ ...state, reservation: undefined }, told);
 }
 
 /** Section 5.13.11.6. */
-function clear(state: ReservationState, { port }: ReserveRequest): Outcome {
-  return cleared(state, port);
+function clear(state: ReservationState, { nexus }: ReserveRequest): Outcome {
+  return cleared(state, nexus);
 }
 
-/** @param except the port that is not told, since it asks for it itself; all are where nobody among them does */
+/** @param except the nexus that is not told, since it asks for it itself; all are where nobody among them does */
 export function cleared(state: ReservationState, except?: string): Outcome {
   return done(
     { ...state, registrations: [], reservation: undefined, generation: following(state) },
@@ -208,8 +228,24 @@ export function cleared(state: ReservationState, except?: string): Outcome {
   );
 }
 
+/** As if those nexuses had been preempted, and a reservation that one of them holds released: on the word of the unit's owner. */
+export function withdrawn(state: ReservationState, isConcerned: (nexus: string) => boolean): Outcome {
+  const { registrations, reservation } = state;
+  const victims = registrations.filter(({ nexus }) => isConcerned(nexus));
+  if (victims.length === 0) return done(state);
+  const left = registrations.filter(({ nexus }) => !isConcerned(nexus));
+  const released = reservation !== undefined && !left.some(({ nexus }) => holds(reservation, nexus));
+  return done(
+    { ...state, registrations: left, generation: following(state), reservation: released ? undefined : reservation },
+    [
+      ...tell(victims, Senses.RegistrationsPreempted),
+      ...(released && isForRegistrants(reservation.type) ? tell(left, Senses.ReservationsReleased) : []),
+    ],
+  );
+}
+
 /** Sections 5.13.11.4 and 5.13.11.5. */
-function preempt(state: ReservationState, { port, type, actionKey }: ReserveRequest): Outcome {
+function preempt(state: ReservationState, { nexus, type, actionKey }: ReserveRequest): Outcome {
   const { registrations, reservation } = state;
   const ofAll = reservation !== undefined && isOfAllRegistrants(reservation.type);
   if (actionKey === 0n && !ofAll) return refused(invalidParameter(8));
@@ -222,44 +258,44 @@ function preempt(state: ReservationState, { port, type, actionKey }: ReserveRequ
     const left = registrations.filter((one) => one.key !== actionKey);
     return done(
       { ...state, registrations: left, generation, reservation: left.length === 0 ? undefined : reservation },
-      tell(victims, Senses.RegistrationsPreempted, port),
-      portsOf(victims),
+      tell(victims, Senses.RegistrationsPreempted, nexus),
+      nexusesOf(victims),
     );
   }
   if (!isType(type)) return refused(invalidCdbField(2));
-  const isVictim = (one: Registration) => one.port !== port && (ofAll || one.key === actionKey);
+  const isVictim = (one: Registration) => one.nexus !== nexus && (ofAll || one.key === actionKey);
   const victims = registrations.filter(isVictim);
   const left = registrations.filter((one) => !isVictim(one));
   return done(
-    { ...state, registrations: left, generation, reservation: heldBy(port, type) },
+    { ...state, registrations: left, generation, reservation: heldBy(nexus, type) },
     [
       ...tell(victims, Senses.RegistrationsPreempted),
-      ...(reservation.type === type ? [] : tell(left, Senses.ReservationsReleased, port)),
+      ...(reservation.type === type ? [] : tell(left, Senses.ReservationsReleased, nexus)),
     ],
-    portsOf(victims),
+    nexusesOf(victims),
   );
 }
 
 /** Section 5.13.8. */
 function move(state: ReservationState, request: ReserveRequest): Outcome {
   const { registrations, reservation } = state;
-  const { port, actionKey, destination } = request;
+  const { nexus, actionKey, destination } = request;
   if (reservation === undefined) return refused(Senses.InvalidFieldInCdb);
-  if (reservation.holder !== port) return CONFLICT;
+  if (reservation.holder !== nexus) return CONFLICT;
   if (actionKey === 0n) return refused(invalidParameter(8));
-  if (destination === port) return refused(invalidParameter(24));
-  const left = registrations.filter((one) => one.port !== destination && !(request.unregister && one.port === port));
+  if (destination === nexus) return refused(invalidParameter(24));
+  const left = registrations.filter((one) => one.nexus !== destination && !(request.unregister && one.nexus === nexus));
   if (left.length === REGISTRATIONS_MAX) return refused(Senses.InsufficientRegistrationResources);
   return done({
-    registrations: [...left, { port: destination, key: actionKey }],
+    registrations: [...left, { nexus: destination, key: actionKey }],
     reservation: { type: reservation.type, holder: destination },
     generation: following(state),
     persists: request.persists,
   });
 }
 
-function heldBy(port: string, type: number): Reservation {
-  return { type, holder: isOfAllRegistrants(type) ? undefined : port };
+function heldBy(nexus: string, type: number): Reservation {
+  return { type, holder: isOfAllRegistrants(type) ? undefined : nexus };
 }
 
 function following({ generation }: ReservationState): number {
@@ -267,11 +303,11 @@ function following({ generation }: ReservationState): number {
 }
 
 function tell(registrations: readonly Registration[], sense: Sense, except?: string): readonly Attention[] {
-  return portsOf(registrations)
-    .filter((port) => port !== except)
-    .map((port) => ({ port, sense }));
+  return nexusesOf(registrations)
+    .filter((nexus) => nexus !== except)
+    .map((nexus) => ({ nexus, sense }));
 }
 
-function portsOf(registrations: readonly Registration[]): readonly string[] {
-  return registrations.map(({ port }) => port);
+function nexusesOf(registrations: readonly Registration[]): readonly string[] {
+  return registrations.map(({ nexus }) => nexus);
 }

@@ -1,28 +1,20 @@
 /**
  * SANITIZE, SBC-3: overwrites every block of a unit, or gives each of them back after that (BLOCK ERASE).
  *
- * Invariants: an operation that has begun goes on whatever becomes of its command, its session and its task set, and only
- * the end of the unit stops it; from its begin to its end no other command reaches the device, since those under way are
- * aborted first and those that come are refused; a unit whose operation failed refuses them until another one succeeds or
- * EXIT FAILURE MODE may lift it.
- *
- * Only a device that writes in place can be sanitized so: of any other the command is unknown.
+ * Only a device that writes in place can be sanitized so: of any other the command is unknown. A unit whose operation failed
+ * refuses commands until another one succeeds or EXIT FAILURE MODE may lift it.
  */
 
 import type { Pending } from "../interfaces.ts";
-import { UNMAP_BLOCKS_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
-import { writeRepeated } from "./pieces.ts";
-import { CheckCondition, invalidCdbField, invalidParameter, type Sense, Senses } from "./sense.ts";
+import { begin, type Pass } from "./operation.ts";
+import { CheckCondition, invalidCdbField, invalidParameter, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 const IMMED = 0x80;
 const RESERVED = 0x40;
 const AUSE = 0x20;
 const LENGTH_BYTE = 7;
-
-/** One walk over all blocks: each is written, or given back where there is nothing to write. */
-type Pass = Uint8Array | "unmap";
 
 export function isSanitizable(unit: LogicalUnit): boolean {
   return unit.device.overwritesInPlace === true;
@@ -35,13 +27,13 @@ export function sanitizeOverwrite(command: Command, unit: LogicalUnit): void {
     command.fail(invalidCdbField(LENGTH_BYTE));
     return;
   }
-  command.collect(length, (_, __, list) => begin(unit, command, overwritePasses(unit, list)));
+  command.collect(length, (_, __, list) => sanitize(unit, command, overwritePasses(unit, list)));
 }
 
 /** The blocks are overwritten with zeros before they are given back: what a drive does with them is its own matter. */
 export function sanitizeBlockErase(command: Command, unit: LogicalUnit): void {
   if (!mayRun(command, unit, true) || !hasNoList(command)) return;
-  command.run(() => begin(unit, command, [new Uint8Array(unit.blockSize), "unmap"]));
+  command.run(() => sanitize(unit, command, [new Uint8Array(unit.blockSize), "unmap"]));
 }
 
 export function sanitizeExitFailureMode(command: Command, unit: LogicalUnit): void {
@@ -89,59 +81,12 @@ function overwritePasses(unit: LogicalUnit, list: Uint8Array): Pass[] {
   return Array.from({ length: count }, (_, pass) => (pass % 2 === 0 ? block : inverted));
 }
 
-/** Starts the operation. @returns when its command may end: never before it has begun, at once with IMMED */
-function begin(unit: LogicalUnit, command: Command, passes: readonly Pass[]): Pending {
-  // It may have been decoded before another one began.
-  if (unit.refusal?.mayBeSanitized === false) throw new CheckCondition(unit.refusal.sense());
-  const exitAllowed = (command.cdb[1] & AUSE) !== 0;
-  const total = passes.length * unit.blockCount;
-  let done = 0;
-  unit.refusal = {
-    sense: () => inProgress(done / total),
-    mayBeSanitized: false,
-    mayBeLifted: false,
-  };
-  let failed = false;
-  const over = unit.background.run(async (signal) => {
-    try {
-      await unit.host.abortTasks(unit, command);
-      for (const pass of passes) await walk(unit, pass, signal, (blocks) => (done += blocks));
-      unit.refusal = undefined;
-    } catch (error) {
-      if (signal.aborted) return;
-      failed = true;
-      unit.refusal = { sense: () => Senses.SanitizeFailed, mayBeSanitized: true, mayBeLifted: exitAllowed };
-      unit.host.deviceFailed(unit, error);
-    }
+function sanitize(unit: LogicalUnit, command: Command, passes: readonly Pass[]): Pending {
+  return begin(unit, command, {
+    passes,
+    immediate: (command.cdb[1] & IMMED) !== 0,
+    inProgress: Senses.SanitizeInProgress,
+    failed: Senses.SanitizeFailed,
+    mayBeLifted: (command.cdb[1] & AUSE) !== 0,
   });
-  if ((command.cdb[1] & IMMED) !== 0) return undefined;
-  const ends = over.then(() => {
-    if (failed) throw new CheckCondition(Senses.SanitizeFailed);
-  });
-  return Promise.race([ends, aborted(command.signal)]);
-}
-
-function aborted(signal: AbortSignal): Promise<void> {
-  return new Promise((resolve) => signal.addEventListener("abort", () => resolve(), { once: true }));
-}
-
-function inProgress(part: number): Sense {
-  return { ...Senses.SanitizeInProgress, progress: Math.min(0xffff, Math.floor(part * 0x10000)) };
-}
-
-async function walk(
-  unit: LogicalUnit,
-  pass: Pass,
-  signal: AbortSignal,
-  advanced: (blocks: number) => void,
-): Promise<void> {
-  if (pass === "unmap") {
-    for (let lba = 0; lba < unit.blockCount; lba += UNMAP_BLOCKS_MAX) {
-      signal.throwIfAborted();
-      const blocks = Math.min(UNMAP_BLOCKS_MAX, unit.blockCount - lba);
-      await unit.device.unmap(lba, blocks, signal);
-      advanced(blocks);
-    }
-  } else await writeRepeated(unit, signal, 0, unit.blockCount, pass, advanced);
-  await unit.device.flush(signal);
 }

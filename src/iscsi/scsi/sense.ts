@@ -52,6 +52,9 @@ export const Senses = {
   PortOffline: sense(SenseKey.NotReady, 0x04, 0x12),
   MediumNotPresent: sense(SenseKey.NotReady, 0x3a, 0x00),
   UnrecoveredRead: sense(SenseKey.MediumError, 0x11, 0x00),
+  FormatInProgress: sense(SenseKey.NotReady, 0x04, 0x04),
+  FormatFailed: sense(SenseKey.MediumError, 0x31, 0x01),
+  SelfTestFailed: sense(SenseKey.HardwareError, 0x3e, 0x03),
   SanitizeInProgress: sense(SenseKey.NotReady, 0x04, 0x1b),
   SanitizeFailed: sense(SenseKey.MediumError, 0x31, 0x03),
   WriteError: sense(SenseKey.MediumError, 0x0c, 0x00),
@@ -93,6 +96,7 @@ export const Senses = {
   RegistrationsPreempted: sense(SenseKey.UnitAttention, 0x2a, 0x05),
   AccessStateChanged: sense(SenseKey.UnitAttention, 0x2a, 0x06),
   CapacityChanged: sense(SenseKey.UnitAttention, 0x2a, 0x09),
+  InquiryDataChanged: sense(SenseKey.UnitAttention, 0x3f, 0x03),
   LunsChanged: sense(SenseKey.UnitAttention, 0x3f, 0x0e),
   /** Of a copy: it was aborted, or its segment is in error. */
   CopyAborted: sense(SenseKey.CopyAborted, 0x00, 0x00),

@@ -1,5 +1,6 @@
 /** Commands of SPC-4: what every device type answers. Modes and logs have files of their own. */
 
+import { reachOf } from "./alua.ts";
 import type { Command } from "./command.ts";
 import { standardInquiry, vitalProductData } from "./inquiry.ts";
 import { REPORT_LUNS_UNIT } from "./lun.ts";
@@ -11,7 +12,7 @@ export function testUnitReady(): void {
 }
 
 /** SPC-4 section 6.6; answered for LUNs without a unit as well. */
-export function inquiry(command: Command, unit: LogicalUnit | undefined): void {
+export function inquiry(command: Command, unit: LogicalUnit | undefined, { siblings }: Nexus): void {
   const evpd = (command.cdb[1] & 1) !== 0;
   const page = command.cdb[2];
   const allocation = command.view.getUint16(3);
@@ -23,7 +24,7 @@ export function inquiry(command: Command, unit: LogicalUnit | undefined): void {
     command.answer(standardInquiry(unit), allocation);
     return;
   }
-  const data = unit === undefined ? undefined : vitalProductData(unit, page);
+  const data = unit === undefined ? undefined : vitalProductData(unit, siblings.targetPort, page);
   if (data === undefined) {
     command.fail(invalidCdbField(2));
     return;
@@ -39,7 +40,7 @@ export function requestSense(command: Command, nexus: Nexus): void {
     unit === undefined
       ? Senses.LunNotSupported
       : (nexus.report() ??
-        unit.reach?.sense ??
+        reachOf(nexus)?.sense ??
         unit.refusal?.sense() ??
         (unit.loaded ? Senses.None : Senses.MediumNotPresent));
   command.answer(formatSense(sense, descriptor), command.cdb[4]);

@@ -22,7 +22,7 @@ const IMMED = 0x01;
 function copyFor(command: Command, manager: LogicalUnit, nexus: Nexus, list: Uint8Array): Copy {
   return new Copy({
     manager,
-    port: nexus.initiatorPort,
+    nexus: nexus.name,
     listId: command.view.getUint32(LIST_ID_BYTE),
     serviceAction: command.cdb[1] & 0x1f,
     immediate: (list[2] & IMMED) !== 0,
@@ -92,7 +92,12 @@ export function populateToken(command: Command, unit: LogicalUnit, nexus: Nexus)
       // A write that is in flight now would change blocks after the token was made, and not be seen.
       unit.exclusively(copy.signal, async () => {
         requireReadable(copy, unit);
-        const { bytes, blocks } = unit.host.tokens.make(unit, ranges, seconds === 0 ? TOKEN_SECONDS : seconds);
+        const { bytes, blocks } = unit.host.tokens.make(
+          unit,
+          copy.spec.nexus,
+          ranges,
+          seconds === 0 ? TOKEN_SECONDS : seconds,
+        );
         copy.token = bytes;
         copy.bytes = blocks * unit.blockSize;
         copy.segments = ranges.length;

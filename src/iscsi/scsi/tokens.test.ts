@@ -13,6 +13,7 @@ const MiB = 1024 * 1024;
 const CONTENT = pattern(8192 * 512, 3);
 const ALIVE = "";
 const REVOKED = "5/23/6";
+const CANCELLED = "5/23/8";
 
 type Ranges = readonly (readonly [lba: number, blocks: number])[];
 
@@ -427,12 +428,32 @@ describe("a token that is none", () => {
     expect(await stateOf(run, token)).toBe(ALIVE);
   });
 
-  test("more than a target keeps", async () => {
+  test("more than a target keeps: the oldest of the host with the most gives way", async () => {
     const { run, world } = await twoUnits();
-    for (let at = 0; at < TOKENS_MAX; at++) await tokenFor(run, [[at, 1]]);
-    expect((await populate(run, populateList([[500, 1]]))).sense).toBe("5/55/d");
-    world.timers.advance(1000 * TOKEN_SECONDS);
-    await tokenFor(run, [[500, 1]]);
+    const other = await another(world);
+    const tokens: Uint8Array[] = [];
+    for (let at = 0; at < TOKENS_MAX; at++) tokens.push(await tokenFor(run, [[at, 1]]));
+    const one = await tokenFor(other.run, [[500, 1]]);
+    expect(await stateOf(run, tokens[0])).toBe(CANCELLED);
+    for (let at = 0; at < TOKENS_MAX; at++) tokens.push(await tokenFor(run, [[at, 1]]));
+    expect(await stateOf(run, one)).toBe(ALIVE);
+    expect([await stateOf(run, tokens[TOKENS_MAX]), await stateOf(run, tokens[TOKENS_MAX + 1])]).toEqual([
+      CANCELLED,
+      ALIVE,
+    ]);
+  });
+
+  test("one that is being copied with does not give way", async () => {
+    const { run, world, a, b } = await twoUnits();
+    const token = await tokenFor(run, [[0, 1]]);
+    b.held = true;
+    const list = writeUsingTokenList(token, [[100, 1]], { immediate: true });
+    expect((await use(run, list)).status).toBe(0);
+    for (let at = 1; at <= TOKENS_MAX; at++) await tokenFor(run, [[at, 1]]);
+    await openAll(world, a, b);
+    b.held = false;
+    expect(await stateOf(run, token)).toBe(ALIVE);
+    expect(same(b.bytes.subarray(100 * 512, 101 * 512), CONTENT.subarray(0, 512))).toBe(true);
   });
 });
 

@@ -7,7 +7,7 @@
  *
  * Invariants: a token that is alive stands for what its blocks hold, since it is made while no write is in flight, and every
  * later one passes the watch; only units with a token that is alive are watched, so that writes to others cost nothing; a
- * token can't be guessed.
+ * token can't be guessed; no host can have so many that others get none.
  */
 
 import { concat } from "../concat.ts";
@@ -15,6 +15,8 @@ import type { Random, Timer, Timers } from "../interfaces.ts";
 import { PHYSICAL_BLOCK_BYTES, TOKENS_MAX, TOKENS_REMEMBERED_MAX } from "../limits.ts";
 import { naaCscd, targetName } from "./identification.ts";
 import { CheckCondition, type Sense, Senses } from "./sense.ts";
+import { toGiveWay } from "./shares.ts";
+import { initiatorNameOf } from "./transport-id.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 export const RodType = {
@@ -40,6 +42,8 @@ export interface Range {
 export class Token {
   readonly bytes: Uint8Array;
   readonly unit: LogicalUnit;
+  /** The initiator that it was made for. */
+  readonly host: string;
   readonly ranges: readonly Range[];
   /** Between the first of its blocks and the last: a quick look for writes that are far from it. */
   readonly first: number;
@@ -51,9 +55,10 @@ export class Token {
   uses = 0;
   timer: Timer | undefined;
 
-  constructor(bytes: Uint8Array, unit: LogicalUnit, ranges: readonly Range[], seconds: number) {
+  constructor(bytes: Uint8Array, unit: LogicalUnit, host: string, ranges: readonly Range[], seconds: number) {
     this.bytes = bytes;
     this.unit = unit;
+    this.host = host;
     this.ranges = ranges;
     this.seconds = seconds;
     this.first = ranges.reduce((least, { lba }) => Math.min(least, lba), Number.MAX_SAFE_INTEGER);
@@ -89,15 +94,24 @@ export class Tokens {
     return [...this.#alive.values()];
   }
 
-  /** To be called while no write of the unit is in flight. */
-  make(unit: LogicalUnit, ranges: readonly Range[], seconds: number): Token {
-    if (this.#alive.size >= TOKENS_MAX) throw new CheckCondition(Senses.InsufficientTokenResources);
-    const token = new Token(new Uint8Array(TOKEN_BYTES), unit, ranges, seconds);
+  /** To be called while no write of the unit is in flight. @param nexus the I_T nexus that asks for it */
+  make(unit: LogicalUnit, nexus: string, ranges: readonly Range[], seconds: number): Token {
+    const host = initiatorNameOf(nexus);
+    if (this.#alive.size >= TOKENS_MAX) this.#makeRoom(host);
+    const token = new Token(new Uint8Array(TOKEN_BYTES), unit, host, ranges, seconds);
     this.#fill(token);
     this.#alive.set(idOf(token.bytes), token);
     this.#watch(unit);
     this.#startTimer(token);
     return token;
+  }
+
+  /** One that nobody copies with, since there are more tokens than copies at once. */
+  #makeRoom(asking: string): void {
+    const unused = this.all().filter(({ uses }) => uses === 0);
+    const token = toGiveWay(unused, ({ host }) => host, asking);
+    if (token === undefined) throw new CheckCondition(Senses.InsufficientTokenResources);
+    this.#end(token, Senses.TokenCancelled);
   }
 
   /** @throws CheckCondition with why it is not alive, as far as that is known */

@@ -14,13 +14,34 @@ const PORT_FORMAT = 0x40;
 const NAME_BYTES_MAX = 223;
 const PORT = /^(.+),i,0x([0-9a-f]{1,12})$/i;
 
+const NEXUS = /^.+,i,0x[0-9a-f]{12},t,0x[0-9a-f]{4}$/;
+
 /** The SCSI name of an iSCSI initiator port. */
 export function portName(initiatorName: string, isid: number): string {
   return `${initiatorName},i,0x${isid.toString(16).padStart(12, "0")}`;
 }
 
-export function isPortOf(port: string, initiatorName: string): boolean {
-  return port.slice(0, port.lastIndexOf(",i,0x")) === initiatorName;
+/** An I_T nexus: the SCSI name of its initiator port, and its target port as the end of a target port's name has it. */
+export function nexusName(initiatorPort: string, targetPort: number): string {
+  return `${initiatorPort},t,0x${targetPort.toString(16).padStart(4, "0")}`;
+}
+
+export function isNexusName(name: string): boolean {
+  return NEXUS.test(name);
+}
+
+export function initiatorPortOf(nexus: string): string {
+  return nexus.slice(0, nexus.lastIndexOf(",t,0x"));
+}
+
+/** Its relative target port identifier. */
+export function targetPortOf(nexus: string): number {
+  return Number.parseInt(nexus.slice(nexus.lastIndexOf("0x") + 2), 16);
+}
+
+/** Whose an initiator port is, or a nexus of one. */
+export function initiatorNameOf(portOrNexus: string): string {
+  return portOrNexus.slice(0, portOrNexus.lastIndexOf(",i,0x"));
 }
 
 export function formatTransportId(port: string): Uint8Array {

@@ -11,7 +11,7 @@ import type { BlockDevice, Pending, ReservationStore, Timers } from "../interfac
 import { PHYSICAL_BLOCK_BYTES } from "../limits.ts";
 import { CommandCounter } from "../statistics.ts";
 import { Access } from "./access.ts";
-import type { Reach } from "./alua.ts";
+import { reachThrough } from "./alua.ts";
 import { Background } from "./background.ts";
 import type { Command } from "./command.ts";
 import type { Copies } from "./copies.ts";
@@ -57,32 +57,32 @@ export interface UnitHost {
   /** The sense, or BUSY, that a host is told for a device's error. */
   readonly senseFor: (error: unknown, writing: boolean) => Sense | "BUSY";
   /**
-   * Aborts every task of the unit but `except`, of these initiator ports or of all; resolves when its device has nothing left
-   * to do for them.
+   * Aborts every task of the unit but `except`, of these I_T nexuses or of all; resolves when its device has nothing left to do
+   * for them.
    */
-  readonly abortTasks: (unit: LogicalUnit, except: Command, initiatorPorts?: ReadonlySet<string>) => Promise<void>;
+  readonly abortTasks: (unit: LogicalUnit, except: Command, nexuses?: ReadonlySet<string>) => Promise<void>;
   /** Work that no command waits for has failed. */
   readonly deviceFailed: (unit: LogicalUnit, error: unknown) => void;
   /** Establishes a unit attention on every nexus of the unit but `except`. */
   readonly announce: (unit: LogicalUnit, sense: Sense, except?: Nexus) => void;
   /** SCSI names of the initiator ports that have a session in which they are given the unit. */
   readonly initiatorPorts: (unit: LogicalUnit) => readonly string[];
-  /** Units that an initiator port may use, for what it asks of one about another. */
-  readonly units: (initiatorPort: string) => readonly LogicalUnit[];
+  /** Units that an I_T nexus may use, for what it asks of one about another. */
+  readonly units: (nexus: string) => readonly LogicalUnit[];
   readonly copies: Copies;
   readonly tokens: Tokens;
   readonly portGroups: PortGroups;
   /** Gives target port groups other states, and tells every nexus but `except`. @param alteredBy one of `AlteredBy` */
   readonly changeAccessStates: (changes: readonly AccessChange[], alteredBy: number, except?: Nexus) => void;
-  /** Establishes a unit attention on the unit's nexuses with these initiator ports. */
-  readonly attend: (unit: LogicalUnit, sense: Sense, initiatorPorts: ReadonlySet<string>) => void;
+  /** Establishes a unit attention on those of the unit's nexuses that have these names. */
+  readonly attend: (unit: LogicalUnit, sense: Sense, nexuses: ReadonlySet<string>) => void;
 }
 
 /** Why a unit carries out no commands but those that report on it. */
 export interface Refusal {
   readonly sense: () => Sense;
-  /** Whether a SANITIZE may begin all the same. */
-  readonly mayBeSanitized: boolean;
+  /** The opcode of the command that is carried out all the same: SANITIZE after one that failed. */
+  readonly except: number | undefined;
   /** Whether SANITIZE's EXIT FAILURE MODE ends it. */
   readonly mayBeLifted: boolean;
 }
@@ -95,6 +95,11 @@ export const LUN_MAX = 0x3fff;
 export interface LunList {
   /** Of the target. */
   readonly portGroups: PortGroups;
+  /** The SCSI name of the initiator's port, and the target port that it comes through. */
+  readonly initiatorPort: string;
+  readonly targetPort: number;
+  /** What both are together, by `nexusName`. */
+  readonly name: string;
   /** Whether the initiator may use the task management functions that came after SAM-2. */
   readonly hasQueries: boolean;
   units(): readonly LogicalUnit[];
@@ -104,33 +109,71 @@ export interface LunList {
   lunsReported(): void;
 }
 
-/** One initiator port's view of one LUN, whether there is a unit or not. */
+/** One I_T nexus' view of one LUN, whether there is a unit or not. */
 export class Nexus {
   readonly lun: number;
   unit: LogicalUnit | undefined;
-  /** The SCSI name of the initiator's port. */
-  readonly initiatorPort: string;
-  /** What else the initiator port is given. */
+  /** Of the I_T nexus, see `nexusName`. */
+  readonly name: string;
+  /** What else it is given. */
   readonly siblings: LunList;
   readonly attentions: Sense[] = [];
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
+  /** Aborted tasks that the device is not done with, and who waits for them. */
+  #aborting = 0;
+  readonly #waiting = new Set<() => void>();
 
-  constructor(lun: number, unit: LogicalUnit | undefined, initiatorPort: string, siblings: LunList) {
+  constructor(lun: number, unit: LogicalUnit | undefined, siblings: LunList) {
     this.lun = lun;
     this.siblings = siblings;
-    this.initiatorPort = initiatorPort;
+    this.name = siblings.name;
     this.unit = unit;
     if (unit !== undefined || lun === REPORT_LUNS_UNIT) this.attentions.push(Senses.PowerOn);
   }
 
   /** Whether a command to read a unit would be carried out now. */
   mayRead(unit: LogicalUnit): boolean {
-    const { open, reservations } = unit;
-    return (
-      this.unit === unit && open && !(reservations.held && reservations.conflicts(this.initiatorPort, Access.Read))
-    );
+    const { reservations } = unit;
+    if (this.unit !== unit || !unit.isOpenThrough(this.siblings.targetPort)) return false;
+    return !(reservations.held && reservations.conflicts(this.name, Access.Read));
+  }
+
+  abortionBegun(): void {
+    this.#aborting++;
+  }
+
+  abortionEnded(): void {
+    this.#aborting--;
+    if (this.#aborting > 0) return;
+    for (const resolve of this.#waiting) resolve();
+    this.#waiting.clear();
+  }
+
+  get isAborting(): boolean {
+    return this.#aborting > 0;
+  }
+
+  /**
+   * Waits until the device is done with what was aborted of this nexus; `undefined` where there is nothing. Rejects where the
+   * signal was aborted meanwhile: who waits may be the next that is.
+   */
+  whenAborted(signal: AbortSignal): Pending {
+    return this.#aborting === 0 ? undefined : this.#wait(signal);
+  }
+
+  async #wait(signal: AbortSignal): Promise<void> {
+    let end = () => {};
+    const over = new Promise<void>((resolve) => {
+      end = resolve;
+      this.#waiting.add(end);
+      signal.addEventListener("abort", end);
+    });
+    await over;
+    signal.removeEventListener("abort", end);
+    this.#waiting.delete(end);
+    signal.throwIfAborted();
   }
 
   /** Another unit, or none, is under this LUN now. */
@@ -184,10 +227,10 @@ export class LogicalUnit {
   readonly counter = new CommandCounter();
   readonly transfers = new Transfers();
   readonly logBases: LogBases = new Map();
-  /** Whether it carries out every command: all that a command looks at while it does. */
+  /** Whether it carries out every command, whatever port of the server it comes through: all that a command looks at while it does. */
   open = true;
   #refusal: Refusal | undefined;
-  #reach: Reach | undefined;
+  #reached = true;
   #loaded = true;
   #writes = 0;
   #exclusive = false;
@@ -222,13 +265,9 @@ export class LogicalUnit {
     this.#look();
   }
 
-  /** What it does through a port that is not active. */
-  get reach(): Reach | undefined {
-    return this.#reach;
-  }
-
-  set reach(reach: Reach | undefined) {
-    this.#reach = reach;
+  /** Whether all ports of the server are active. */
+  set reached(reached: boolean) {
+    this.#reached = reached;
     this.#look();
   }
 
@@ -243,20 +282,35 @@ export class LogicalUnit {
   }
 
   #look(): void {
-    this.open = this.#reach === undefined && this.#refusal === undefined && this.#loaded;
+    this.open = this.#reached && this.#refusal === undefined && this.#loaded;
   }
 
-  /** A reset: everything that it was asked for ends. @returns when copies have ended; `undefined` where there are none */
-  reset(): Promise<unknown> | undefined {
-    this.reservations.reset();
+  /** Whether it carries out every command that comes through a port. */
+  isOpenThrough(port: number): boolean {
+    if (this.open) return true;
+    return this.#refusal === undefined && this.#loaded && reachThrough(this.host.portGroups, port) === undefined;
+  }
+
+  /**
+   * A reset: what hosts have of it only until then ends.
+   *
+   * @returns to be called once the device is done with what the reset has aborted
+   */
+  reset(): () => void {
     this.medium?.reset();
-    return this.host.copies.unitReset(this);
+    return this.reservations.reset();
   }
 
-  /** The nexus of an initiator port is lost or reset: what is kept only as long as it lasts ends. */
-  nexusLost(initiatorPort: string): void {
-    this.reservations.nexusLost(initiatorPort);
-    this.medium?.allow(initiatorPort);
+  /** As `reset`, of what one nexus has. */
+  nexusReset(nexus: string): () => void {
+    this.medium?.allow(nexus);
+    return this.reservations.nexusReset(nexus);
+  }
+
+  /** A nexus is gone, and the device is done with its tasks. */
+  nexusLost(nexus: string): void {
+    this.medium?.allow(nexus);
+    this.reservations.nexusLost(nexus);
   }
 
   /** It is not used any more. Resolves when its device has nothing left to do for it but tasks. */

@@ -48,12 +48,12 @@ function standard(command: Command): Uint8Array | undefined {
   return command.cdb[2] === 0 ? standardData(IDENTITY, WELL_KNOWN) : undefined;
 }
 
-function vitalProductData(command: Command, { portGroups }: LunList): Uint8Array | undefined {
+function vitalProductData(command: Command, { portGroups, targetPort }: LunList): Uint8Array | undefined {
   switch (command.cdb[2]) {
     case SUPPORTED_PAGES:
       return withPageHeader(WELL_KNOWN, SUPPORTED_PAGES, new Uint8Array([SUPPORTED_PAGES, DEVICE_IDENTIFICATION]));
     case DEVICE_IDENTIFICATION:
-      return withPageHeader(WELL_KNOWN, DEVICE_IDENTIFICATION, targetIdentification(portGroups));
+      return withPageHeader(WELL_KNOWN, DEVICE_IDENTIFICATION, targetIdentification(portGroups, targetPort));
     default:
       return undefined;
   }

@@ -36,10 +36,16 @@ export interface BlockDevice {
   /** What the first of these blocks is, and how many are so, as far as it can be told in one go. */
   allocation?(lba: number, blocks: number, signal?: AbortSignal): Promise<Allocation>;
   /**
-   * A write of at most this many blocks is there whole or not at all after any failure, wherever it begins, and other
-   * writes come before or after it as a whole. 0 unless given.
+   * An atomic write of at most this many blocks is there whole or not at all after any failure, wherever it begins, and other
+   * writes come before or after it as a whole. Without `writeAtomic` that holds for every `write` of so many blocks. There is
+   * no WRITE ATOMIC where it is 0, which it is unless given.
    */
   readonly atomicBlocksMax?: number;
+  /**
+   * What WRITE ATOMIC calls instead of `write`, so that other writes need not pay for it. It has the device for itself: no
+   * other write and no unmap is in flight meanwhile. Whatever it did or failed to do must never undo what completes later.
+   */
+  writeAtomic?(lba: number, from: Uint8Array, options?: WriteOptions): Pending;
   /**
    * Whether what is written to a block takes the place of what it held, so that overwriting every block leaves nothing of
    * the old content. SANITIZE is there only then. False unless given.

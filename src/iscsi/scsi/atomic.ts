@@ -5,6 +5,7 @@
  * unknown. What is taken for a whole write here reaches the device as one, since it is collected before it is passed on.
  */
 
+import type { Pending } from "../interfaces.ts";
 import { PIECE_BYTES_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
 import { fits, locate } from "./extent.ts";
@@ -52,5 +53,12 @@ export function writeAtomic(command: Command, unit: LogicalUnit): void {
 
 function writeWhole(unit: LogicalUnit, command: Command, data: Uint8Array): Promise<void> {
   const { lba, fua, signal } = command;
-  return unit.inTurn(signal, () => unit.device.write(lba, data, { fua, signal }));
+  const options = { fua, signal };
+  const write = (): Pending => {
+    const { device } = unit;
+    return device.writeAtomic === undefined ? device.write(lba, data, options) : device.writeAtomic(lba, data, options);
+  };
+  return unit.device.writeAtomic === undefined
+    ? unit.inTurn(signal, write)
+    : unit.exclusively(signal, async () => write());
 }

@@ -311,6 +311,43 @@ describe("WRITE ATOMIC", () => {
     expect((await run(writeAtomic(0, 2), { write: 512, data: pattern(512) })).sense).toBe("5/24/0");
     expect(device.calls).toHaveLength(1);
   });
+
+  /** A device with a way of its own for it, which is the one with FUA in what it was called for. */
+  const ownWay = () => {
+    const device = new RamDevice(4096);
+    device.atomicBlocksMax = 8;
+    device.writeAtomic = (lba, from, options) => device.write(lba, from, { ...options, fua: true });
+    return device;
+  };
+
+  test("a device that has its own way for it is called that way, and has nothing else to write meanwhile", async () => {
+    const device = ownWay();
+    const { initiator, world } = await host(device);
+    device.held = true;
+    await initiator.send(
+      initiator.command(write10(3, 1), { write: 512, data: pattern(512, 1) }),
+      initiator.command(writeAtomic(2, 2), { write: 1024, data: pattern(1024, 2) }),
+      initiator.command(write10(3, 1), { write: 512, data: pattern(512, 3) }),
+      initiator.command(cdb16(0x93, 3, 1, 0x08), { write: 512, data: new Uint8Array(512) }),
+    );
+    expect(device.calls).toEqual(["write 3+1"]);
+    while (device.gates.length > 0) {
+      expect(device.gates).toHaveLength(1);
+      device.gates.shift()?.open();
+      await world.timers.turn();
+    }
+    expect(device.calls).toEqual(["write 3+1", "write 2+2 fua", "write 3+1", "unmap 3+1"]);
+    expect(initiator.receive().map((pdu) => pdu.header.getUint8(3))).toEqual([0, 0, 0, 0]);
+  });
+
+  test("its failure is the command's, and others have their turn after it", async () => {
+    const device = ownWay();
+    const { run } = await host(device);
+    device.failure = failure;
+    expect((await run(writeAtomic(0, 1), { write: 512, data: pattern(512) })).sense).toBe("3/c/0");
+    device.failure = undefined;
+    expect((await run(write10(0, 1), { write: 512, data: pattern(512) })).status).toBe(0);
+  });
 });
 
 test("WRITE SAME gives blocks back only once no COMPARE AND WRITE has the unit", async () => {

@@ -294,6 +294,19 @@ describe("a token is over", () => {
     expect(await stateOf(run, apart)).toBe(ALIVE);
   });
 
+  test.each(["as every write", "in its own way"])(
+    "as soon as WRITE ATOMIC, which the device does %s, changes one of its blocks",
+    async (way) => {
+      const { run, a } = await twoUnits();
+      a.atomicBlocksMax = 8;
+      if (way === "in its own way") a.writeAtomic = (lba, from, options) => a.write(lba, from, options);
+      const token = await tokenFor(run, [[10, 5]]);
+      const writeAtomic = cdb16(0x9c, 13, 0).with(13, 2);
+      expect((await run(writeAtomic, { write: 1024, data: pattern(1024) })).status).toBe(0);
+      expect(await stateOf(run, token)).toBe(REVOKED);
+    },
+  );
+
   test("and not when others are written, or all are read", async () => {
     const { run } = await twoUnits();
     const token = await tokenFor(run, [

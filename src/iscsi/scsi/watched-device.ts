@@ -10,6 +10,7 @@ export class WatchedDevice implements Whole {
   readonly #changes: (lba: number, blocks: number) => void;
   readonly blockSize: number;
   readonly allocation: BlockDevice["allocation"];
+  readonly writeAtomic: BlockDevice["writeAtomic"];
 
   /** @param changes told of blocks that will be something else from now on */
   constructor(device: BlockDevice, changes: (lba: number, blocks: number) => void) {
@@ -17,6 +18,13 @@ export class WatchedDevice implements Whole {
     this.#changes = changes;
     this.blockSize = device.blockSize;
     this.allocation = device.allocation?.bind(device);
+    const writeAtomic = device.writeAtomic?.bind(device);
+    this.writeAtomic =
+      writeAtomic &&
+      ((lba, from, options) => {
+        changes(lba, from.length / this.blockSize);
+        return writeAtomic(lba, from, options);
+      });
   }
 
   get blockCount(): number {

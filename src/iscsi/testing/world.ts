@@ -119,6 +119,7 @@ export class RamDevice implements BlockDevice {
   readonly calls: string[] = [];
   readonly signals: (AbortSignal | undefined)[] = [];
   atomicBlocksMax: number | undefined;
+  writeAtomic: BlockDevice["writeAtomic"];
   cacheBytes: number | undefined;
   allocation: BlockDevice["allocation"];
   overwritesInPlace: boolean | undefined;

@@ -30,6 +30,10 @@ async function openFile(path: string, options?: FileOptions): Promise<FileDevice
 const makers: readonly (readonly [string, (blockSize: number) => Promise<BlockDevice>])[] = [
   ["a buffer", async (blockSize) => new BufferDevice(new Uint8Array(BLOCKS * blockSize).fill(7), blockSize)],
   ["a file", (blockSize) => openFile(makeFile(BLOCKS * blockSize), { blockSize })],
+  [
+    "a file with a log of atomic writes",
+    (blockSize) => openFile(makeFile(BLOCKS * blockSize), { blockSize, atomicLog: join(folder, `${blockSize}.log`) }),
+  ],
   ["a file with a write cache", (blockSize) => openFile(makeFile(BLOCKS * blockSize), { blockSize, writeCache: true })],
 ];
 

@@ -51,8 +51,7 @@ export const EXPECTED_OF_FILE: Expectations = {
   },
   skips: {
     ...ON_ITS_OWN,
-    "WriteAtomic16.*":
-      "a file promises no write that is there whole or not at all after a power cut: neither does POSIX",
+    "WriteAtomic16.VPD": NO_RESTRICTIONS,
   },
 };
 

@@ -17,6 +17,7 @@ import {
   text,
   write10,
 } from "./testing/initiator.ts";
+import { RamDevice } from "./testing/world.ts";
 
 const loginStatus = (reply: Pdu) => reply.header.getUint16(36);
 const tags = (pdus: readonly Pdu[]) => pdus.map((pdu) => pdu.header.getUint32(16));
@@ -351,6 +352,26 @@ describe("task management", () => {
     await world.timers.turn();
     expect(responses(one.receive())).toEqual([[0x22, 0]]);
     expect(two.receive()).toEqual([]);
+  });
+
+  test("resets no other LUN where its own is taken away while it waits", async () => {
+    const device = new RamDevice(64);
+    const identity = { vendor: "ANTIPODE", product: "TEST", revision: "1", serial: "s", naa: 0x3000000000000001n };
+    const world = bench({ target: { luns: [0, 1].map((lun) => ({ lun, device, identity })) } });
+    const one = await new Initiator(world).ready("MaxConnections=2");
+    const two = one.beside(7);
+    await two.login();
+    const other = await new Initiator(world, { name: "iqn.other", isid: 9 << 8 }).ready();
+    device.held = true;
+    await other.send(other.command(write10(0, 1), { write: 512, data: pattern(512) }));
+    const missing = two.command([0, 0, 0, 0, 0, 0]);
+    await one.send(one.management(5, { 8: 1 << 16 }));
+    await world.target.removeLun(1);
+    await two.send(missing);
+    expect(responses(one.receive())).toEqual([[0x22, 2]]);
+    device.gates[0].open();
+    await world.timers.turn();
+    expect(other.receive().map(({ header }) => header.getUint8(3))).toEqual([0]);
   });
 
   test.each([

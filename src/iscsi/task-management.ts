@@ -14,6 +14,7 @@ import { FUNCTIONS_MAX } from "./limits.ts";
 import { before, Request, readLun, TaskManagementRequest } from "./pdu.ts";
 import { Plan } from "./scsi/command.ts";
 import type { Sense } from "./scsi/sense.ts";
+import type { LogicalUnit } from "./scsi/unit.ts";
 import type { SessionConnection } from "./session-connection.ts";
 
 /** @returns false in a session without tasks */
@@ -50,9 +51,15 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
     run();
     session.deliverEarly();
   };
-  const withUnit = (run: () => void) => {
-    if (session.unit(lun) === undefined) answer(TaskManagementResponse.LunDoesNotExist);
-    else onTaskSet(run);
+  /** The LUN may be taken away while the function waits. */
+  const withUnit = (run: (unit: LogicalUnit) => void) => {
+    const runIfThere = () => {
+      const unit = session.unit(lun);
+      if (unit === undefined) answer(TaskManagementResponse.LunDoesNotExist);
+      else run(unit);
+    };
+    if (session.unit(lun) === undefined) runIfThere();
+    else onTaskSet(runIfThere);
   };
   const isThere = (there: boolean) =>
     answer(there ? TaskManagementResponse.Succeeded : TaskManagementResponse.Complete);
@@ -85,7 +92,7 @@ export function taskManagement(connection: SessionConnection, view: DataView, at
       });
       return true;
     case TaskManagement.LogicalUnitReset:
-      withUnit(() => session.reset(session.unit(lun), connection, cmdSN, complete));
+      withUnit((unit) => session.reset(unit, connection, cmdSN, complete));
       return true;
     case TaskManagement.TargetWarmReset:
       onTarget(() => session.reset(undefined, connection, cmdSN, completeAll));

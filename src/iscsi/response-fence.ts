@@ -44,8 +44,8 @@ export class ResponseFences {
   readonly #tasks: FencedTasks;
   /** In the order in which they were raised: the first is under way. */
   readonly #fences: Fence[] = [];
-  /** Tasks whose responses wait, in order. */
-  readonly #held = new Set<Task>();
+  /** Tasks whose responses wait, in order, with what tells a wait from another one: tasks are used again for other commands. */
+  readonly #held = new Map<Task, object>();
 
   constructor(session: FencedSession, tasks: FencedTasks) {
     this.#session = session;
@@ -67,15 +67,18 @@ export class ResponseFences {
   holds(task: Task): boolean {
     if (this.#held.has(task)) return true;
     const lun = task.nexus?.lun;
+    const wait = {};
     if (this.#isFenced(lun)) {
-      this.#held.add(task);
+      this.#held.set(task, wait);
       return true;
     }
     if (!raisesFence(task) || this.#session.connections.size <= 1) return false;
-    this.#held.add(task);
+    this.#held.set(task, wait);
     this.raise(task.allegiance, lun, () => {
       // It may have been aborted, or have lost its connection, and waits for another then.
-      if (this.#held.delete(task) && !task.suspended) this.#tasks.answer(task);
+      if (this.#held.get(task) !== wait) return;
+      this.#held.delete(task);
+      if (!task.suspended) this.#tasks.answer(task);
     });
     return true;
   }
@@ -109,7 +112,7 @@ export class ResponseFences {
     this.#fences.shift();
     const [next] = this.#fences;
     if (next !== undefined) this.#begin(next);
-    for (const task of [...this.#held]) {
+    for (const task of [...this.#held.keys()]) {
       // One of those before it may have ended it, or have raised a fence.
       if (!this.#held.has(task) || this.#isFenced(task.nexus?.lun)) continue;
       this.#held.delete(task);

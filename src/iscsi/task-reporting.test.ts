@@ -146,6 +146,28 @@ describe("a fence", () => {
     expect(to.server.heldSessions).toBe(0);
   });
 
+  test("that waits for nothing any more, since its task was aborted, lets no later one pass", async () => {
+    const to = world();
+    const { one, two } = await pair(to, { name: "iqn.third", isid: 3 << 8 }, FENCE);
+    const other = await new Initiator(to).ready();
+    await two.send(two.command(READY));
+    const before = answers(two);
+    await other.send(other.management(LOGICAL_UNIT_RESET));
+    const tag = one.itt;
+    await one.send(one.command(READY));
+    expect(answers(one)).toEqual([]);
+    await one.send(build(0x02, { immediate: true, flags: 0x81, itt: 6000, words: { 20: tag, 24: one.cmdSN } }));
+    const aborted = answers(one);
+    expect(responses(aborted)).toEqual([[0x22, 0]]);
+    await other.send(other.management(LOGICAL_UNIT_RESET));
+    // Its attention is one that waits for what was sent on the other connection.
+    await two.send(two.command(READY));
+    await acknowledgeAll(two, before);
+    expect(answers(two)).toEqual([]);
+    await acknowledgeAll(one, aborted);
+    expect(answers(two).map(({ data }) => data[14])).toEqual([0x29]);
+  });
+
   test.each([
     ["agreed to with one connection", FENCE, true],
     ["not agreed to", "TaskReporting=RFC3720", false],

@@ -506,6 +506,24 @@ describe("what outlives the target", () => {
     expect(await b.keys()).toEqual([1n, 2n]);
   });
 
+  test("is not made by one that waits for the change that aborts it", async () => {
+    const store = new HeldStore();
+    const { a, b, world } = await storedHosts(store);
+    await a.register(1n, { flags: 1 });
+    await b.register(2n, { flags: 1 });
+    await b.reserve(2n, WERO);
+    store.held = true;
+    await a.initiator.send(a.out(ReserveOut.PreemptAndAbort, { key: 1n, actionKey: 2n, type: WERO }));
+    await b.initiator.send(b.out(ReserveOut.RegisterAndIgnoreExistingKey, { actionKey: 3n }));
+    store.pass();
+    await world.timers.turn();
+    expect(a.outcomes().map(({ status }) => status)).toEqual([0]);
+    expect(b.outcomes().map(({ status }) => status)).toEqual([TASK_ABORTED]);
+    expect([store.waiting, ...(await a.keys())]).toEqual([0, 1n]);
+    expect(await b.probe()).toBe("6/2a/5");
+    expect((await b.writes()).status).toBe(CONFLICT);
+  });
+
   test("has not happened where it could not be stored", async () => {
     const store = new HeldStore();
     const { a, world } = await storedHosts(store);

@@ -190,7 +190,7 @@ function afterAborted(signal: AbortSignal, nexus: Nexus, work: () => Pending): P
 }
 
 function carryOut(command: Command, signal: AbortSignal, unit: LogicalUnit, request: ReserveRequest): Pending {
-  const outcome = unit.reservations.change(request);
+  const outcome = unit.reservations.change(request, signal);
   if (outcome instanceof Promise) return outcome.then((late) => conclude(command, signal, unit, request, late));
   return conclude(command, signal, unit, request, outcome);
 }

@@ -150,13 +150,17 @@ export class UnitReservations {
     return this.reserver === undefined ? nothing : this.#handOver({ ...this.#hold, reserver: undefined });
   }
 
-  /** Carries out a PERSISTENT RESERVE OUT. Rejects as the store does; then nothing has changed. */
-  change(request: ReserveRequest): Change | Promise<Change> {
-    return this.#storing === undefined ? this.#change(request) : this.#changeLater(request);
+  /**
+   * Carries out a PERSISTENT RESERVE OUT. Rejects as the store does, or where the signal was aborted while it waited for another
+   * change, which may be the one that aborts it; then nothing has changed.
+   */
+  change(request: ReserveRequest, signal: AbortSignal): Change | Promise<Change> {
+    return this.#storing === undefined ? this.#change(request) : this.#changeLater(request, signal);
   }
 
-  async #changeLater(request: ReserveRequest): Promise<Change> {
+  async #changeLater(request: ReserveRequest, signal: AbortSignal): Promise<Change> {
     while (this.#storing !== undefined) await this.#storing;
+    signal.throwIfAborted();
     return this.#change(request);
   }
 

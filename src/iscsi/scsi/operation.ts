@@ -11,7 +11,7 @@ import type { Pending } from "../interfaces.ts";
 import { UNMAP_BLOCKS_MAX } from "../limits.ts";
 import type { Command } from "./command.ts";
 import { writeRepeated } from "./pieces.ts";
-import { CheckCondition, type Sense } from "./sense.ts";
+import { CheckCondition, type Sense, Senses } from "./sense.ts";
 import type { LogicalUnit } from "./unit.ts";
 import { whileWaitedFor } from "./waits.ts";
 
@@ -31,10 +31,11 @@ export interface Operation {
 
 /** Begins an operation for the command of that kind. @returns when it may end: never before it has begun */
 export function begin(unit: LogicalUnit, command: Command, operation: Operation): Pending {
-  // It may have been decoded before another one began.
+  // It may have been decoded before another one began, or before the medium was ejected.
   if (unit.refusal !== undefined && unit.refusal.except !== command.cdb[0]) {
     throw new CheckCondition(unit.refusal.sense());
   }
+  if (!unit.loaded) throw new CheckCondition(Senses.MediumNotPresent);
   const { passes, inProgress, failed, mayBeLifted } = operation;
   const opcode = command.cdb[0];
   const total = passes.length * unit.blockCount;

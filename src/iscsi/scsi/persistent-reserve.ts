@@ -208,6 +208,8 @@ function conclude(
     return undefined;
   }
   const { attentions, preempted, lift } = outcome;
+  // SPC-4 has who is preempted so keep no medium in either.
+  if (request.action === ReserveOut.PreemptAndAbort) for (const nexus of preempted) unit.medium?.allow(nexus);
   tell(unit, attentions);
   // Whoever is told that it may use the unit can do so from then on.
   const letIn = () => unit.reservations.letIn(request.nexus);

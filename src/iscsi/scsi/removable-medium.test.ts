@@ -2,6 +2,7 @@ import { describe, expect, test } from "vitest";
 import { build, Initiator, opcodes, pattern, read10, write10 } from "../testing/initiator.ts";
 import { another, cdb16, host, runOn } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
+import { ReserveOut } from "./reservations.ts";
 
 const identity = { vendor: "V", product: "P", revision: "1", serial: "s", naa: 0x3n << 60n };
 const EJECT = [0x1b, 0, 0, 0, 0x02, 0];
@@ -73,6 +74,30 @@ describe("a medium that was ejected", () => {
     expect((await run(TEST_UNIT_READY)).status).toBe(0);
     expect((await other.run(TEST_UNIT_READY)).sense).toBe("6/28/0");
     expect((await other.run(TEST_UNIT_READY)).status).toBe(0);
+  });
+
+  test.each([
+    ["a write", write10(5, 1), 512],
+    ["an ORWRITE", cdb16(0x8b, 5, 1), 512],
+    ["a COMPARE AND WRITE", cdb16(0x89, 5, 0).with(13, 1), 1024],
+    ["a WRITE SAME", cdb16(0x93, 5, 1), 512],
+    ["an UNMAP", [0x42, 0, 0, 0, 0, 0, 0, 0, 24, 0], 24],
+    ["a FORMAT UNIT", [0x04, 0x10, 0, 0, 0, 0], 4],
+  ])("is not reached by %s that came before, and gets its data now", async (_, cdb, bytes) => {
+    const { world, run, initiator, device } = await removable();
+    const other = await another(world);
+    await initiator.send(initiator.command(cdb, { write: bytes }));
+    const [{ header }] = initiator.receive();
+    expect((await other.run(EJECT)).status).toBe(0);
+    const data = new Uint8Array(bytes);
+    if (bytes === 24) data.set([0, 22, 0, 16, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 5, 0, 0, 0, 1]);
+    await initiator.send(initiator.dataOut(header.getUint32(16), header.getUint32(20), 0, 0, data, true));
+    const [answer] = initiator.receive();
+    expect([answer.header.getUint8(3), answer.data[4], answer.data[14]]).toEqual([2, 2, 0x3a]);
+    expect(device.calls).toEqual(["flush"]);
+    await run(LOAD);
+    expect((await run(write10(5, 1), { write: 512, data: pattern(512) })).status).toBe(0);
+    expect((await run(read10(5, 1), { read: 512 })).data).toEqual(pattern(512));
   });
 
   test("stays out through a reset, and for hosts that come later", async () => {
@@ -178,6 +203,23 @@ describe("a medium whose removal is prevented", () => {
     // A reset is reported first.
     await of.run(TEST_UNIT_READY);
     expect((await of.run(EJECT)).status).toBe(0);
+  });
+
+  test("is free again where PREEMPT AND ABORT ends a registration of who prevented it, not where PREEMPT does", async () => {
+    for (const [action, sense] of [
+      [ReserveOut.Preempt, REMOVAL_PREVENTED],
+      [ReserveOut.PreemptAndAbort, ""],
+    ] as const) {
+      const { run, initiator } = await prevented();
+      const out = (by: typeof run, what: number, key: number, actionKey: number) => {
+        const data = new Uint8Array(24).with(7, key).with(15, actionKey);
+        return by([0x5f, what, 0, 0, 0, 0, 0, 0, 24, 0], { write: 24, data });
+      };
+      await out(run, ReserveOut.Register, 0, 1);
+      await out(runOn(initiator), ReserveOut.Register, 0, 2);
+      expect((await out(run, action, 1, 2)).status).toBe(0);
+      expect((await run(EJECT)).sense).toBe(sense);
+    }
   });
 
   test("stays so after a reset of another nexus, and when another host goes", async () => {

@@ -2,8 +2,12 @@
  * A medium that hosts can eject and load again: whether it is there, and who has its removal prevented (SBC-3 section 4.4).
  *
  * Nothing but START STOP UNIT takes it out or puts it in, and what is in it stays the same meanwhile. It is in when its unit
- * is added. Prevention is a nexus's, and ends with it and with a reset.
+ * is added. Prevention is a nexus's, and ends with it, with a reset, and where PREEMPT AND ABORT ends its registration.
  */
+
+import type { BlockDevice, Pending } from "../interfaces.ts";
+import { CheckCondition, Senses } from "./sense.ts";
+import { WatchedDevice } from "./watched-device.ts";
 
 /**
  * What a unit does without its medium: INQUIRY, REQUEST SENSE, REPORT LUNS; START STOP UNIT and PREVENT ALLOW MEDIUM REMOVAL;
@@ -16,6 +20,25 @@ const WITHOUT_MEDIUM = new Set([
 
 export function needsMedium(opcode: number): boolean {
   return !WITHOUT_MEDIUM.has(opcode);
+}
+
+/** The device of a unit while its medium is out: as it is, but for what would reach the medium. */
+export class AbsentMedium extends WatchedDevice {
+  constructor(device: BlockDevice) {
+    super(device, refuse);
+  }
+
+  override read(): Pending {
+    return refuse();
+  }
+
+  override flush(): Pending {
+    return refuse();
+  }
+}
+
+function refuse(): never {
+  throw new CheckCondition(Senses.MediumNotPresent);
 }
 
 export class RemovableMedium {

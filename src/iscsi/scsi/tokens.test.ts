@@ -412,7 +412,12 @@ describe("a token is over", () => {
       },
     ],
     ["the LUN is removed", (world: Bench) => world.target.removeLun(0)],
-    ["the medium of the LUN is ejected", async (_: Bench, run: Run) => void (await run([0x1b, 0, 0, 0, 2, 0]))],
+    [
+      "the medium of the LUN is ejected, and loaded again",
+      async (_: Bench, run: Run) => {
+        for (const what of [2, 3]) expect((await run([0x1b, 0, 0, 0, what, 0])).status).toBe(0);
+      },
+    ],
   ])("when %s", async (_, change) => {
     const { run, world, a } = await twoUnits();
     const token = await tokenFor(run, [[0, 1]]);

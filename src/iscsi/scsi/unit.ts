@@ -18,7 +18,7 @@ import type { Copies } from "./copies.ts";
 import type { LogBases } from "./log-pages.ts";
 import { REPORT_LUNS_UNIT } from "./lun.ts";
 import type { AccessChange, PortGroups } from "./port-groups.ts";
-import { RemovableMedium } from "./removable-medium.ts";
+import { AbsentMedium, RemovableMedium } from "./removable-medium.ts";
 import { type Sense, Senses } from "./sense.ts";
 import type { Tokens } from "./tokens.ts";
 import { Transfers } from "./transfers.ts";
@@ -207,6 +207,7 @@ export class LogicalUnit {
   /** What every request goes to; never to be kept over a wait. */
   device: BlockDevice;
   readonly #device: BlockDevice;
+  #changes: ((lba: number, blocks: number) => void) | undefined;
   readonly identity: Identity;
   readonly host: UnitHost;
   readonly blockSize: number;
@@ -279,6 +280,7 @@ export class LogicalUnit {
   set loaded(loaded: boolean) {
     this.#loaded = loaded;
     this.#look();
+    this.#choose();
   }
 
   #look(): void {
@@ -321,7 +323,14 @@ export class LogicalUnit {
 
   /** Has `changes` told of blocks before they are written or unmapped; costs nothing while it is `undefined`. */
   watch(changes: ((lba: number, blocks: number) => void) | undefined): void {
-    this.device = changes === undefined ? this.#device : new WatchedDevice(this.#device, changes);
+    this.#changes = changes;
+    this.#choose();
+  }
+
+  /** Commands that came before the medium was ejected find out here. */
+  #choose(): void {
+    if (!this.#loaded) this.device = new AbsentMedium(this.#device);
+    else this.device = this.#changes === undefined ? this.#device : new WatchedDevice(this.#device, this.#changes);
   }
 
   get writeProtected(): boolean {

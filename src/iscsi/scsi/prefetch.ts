@@ -32,8 +32,8 @@ export function prefetch(command: Command, unit: LogicalUnit): void {
       try {
         await readThrough(unit, lba, blocks, signal);
       } catch (error) {
-        // The host is told when it reads the block.
-        if (!signal.aborted) unit.host.deviceFailed(unit, error);
+        // The host is told when it reads the block. A medium that was ejected is no failure.
+        if (!signal.aborted && unit.loaded) unit.host.deviceFailed(unit, error);
       }
     });
     return;

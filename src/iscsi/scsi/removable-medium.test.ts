@@ -100,6 +100,19 @@ describe("a medium that was ejected", () => {
     expect((await run(read10(5, 1), { read: 512 })).data).toEqual(pattern(512));
   });
 
+  test("is no failure of its device where it was read ahead", async () => {
+    const device = new RamDevice(4096);
+    device.cacheBytes = device.bytes.length;
+    const { run, world } = await host(device, { target: { luns: [{ lun: 0, device, identity, removable: true }] } });
+    device.held = true;
+    expect((await run(cdb16(0x90, 0, 4096, 0x02))).status).toBe(4);
+    expect((await run(EJECT)).status).toBe(0);
+    device.gates[0].open();
+    await world.timers.turn();
+    expect(device.calls).toEqual(["read 0+2048", "flush"]);
+    expect(world.events).not.toContain("device-failed");
+  });
+
   test("stays out through a reset, and for hosts that come later", async () => {
     const { run, initiator, world } = await removable();
     await run(EJECT);

@@ -96,6 +96,7 @@ describe("the login state machine", () => {
 
   test.each([
     ["no initiator name", request({}, `TargetName=${TARGET}`), LoginStatus.MissingParameter],
+    ["a name of two lines", request({}, `InitiatorName=${INITIATOR}\nx`, NAMES[1]), LoginStatus.InitiatorError],
     ["no target name", request({}, `InitiatorName=${INITIATOR}`), LoginStatus.MissingParameter],
     ["an unknown target", request({}, `InitiatorName=${INITIATOR}`, "TargetName=iqn.x"), LoginStatus.TargetNotFound],
     ["a denied initiator", request({}, "InitiatorName=denied", NAMES[1]), LoginStatus.AuthorizationFailure],

@@ -82,6 +82,9 @@ const NOTHING = new Uint8Array(0);
 /** Keys that say who logs in to what; they are not negotiated. */
 const IDENTITY_KEYS = new Set(["InitiatorName", "InitiatorAlias", "TargetName", "SessionType"]);
 
+/** No iSCSI name has them (RFC 7143 section 4.2.7.2), and who reads names reads them as lines. */
+const CONTROLS = /[\p{Cc}\p{Zl}\p{Zp}]/u;
+
 export function loginStart(): LoginState {
   return {
     phase: "negotiating",
@@ -256,7 +259,7 @@ function identify(pairs: readonly Pair[], request: LoginInput): LoginIdentity | 
   const initiatorName = value("InitiatorName");
   const targetName = value("TargetName");
   if (initiatorName === undefined || initiatorName === "") return LoginStatus.MissingParameter;
-  if (initiatorName.length > 223) return LoginStatus.InitiatorError;
+  if (initiatorName.length > 223 || CONTROLS.test(initiatorName)) return LoginStatus.InitiatorError;
   if (type !== "Normal" && type !== "Discovery") return LoginStatus.SessionTypeNotSupported;
   if (type === "Normal" && !targetName) return LoginStatus.MissingParameter;
   return {

@@ -563,6 +563,9 @@ describe("what outlives the target", () => {
     const p = nexusName(portName("iqn.2026-11.dev.antipode:p", 1), 1);
     const registrations = [{ nexus: p, key: 1n }];
     expect(made({ registrations, reservation: undefined })).not.toThrow();
+    // Names of several lines could log in once.
+    const odd = nexusName(portName("iqn.a\nb\u2028c", 1), 1);
+    expect(made({ registrations: [{ nexus: odd, key: 1n }], reservation: undefined })).not.toThrow();
     expect(made({ registrations, reservation: { type: EAAR, holder: undefined } })).not.toThrow();
     expect(made({ registrations, reservation: { type: WE, holder: p.replace("p", "q") } })).toThrow(RangeError);
     expect(made({ registrations, reservation: { type: 2, holder: p } })).toThrow(RangeError);

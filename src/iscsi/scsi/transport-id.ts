@@ -14,7 +14,8 @@ const PORT_FORMAT = 0x40;
 const NAME_BYTES_MAX = 223;
 const PORT = /^(.+),i,0x([0-9a-f]{1,12})$/i;
 
-const NEXUS = /^.+,i,0x[0-9a-f]{12},t,0x[0-9a-f]{4}$/;
+/** Of whatever name: what was registered once has to be known again. */
+const NEXUS = /^.+,i,0x[0-9a-f]{12},t,0x[0-9a-f]{4}$/s;
 
 /** The SCSI name of an iSCSI initiator port. */
 export function portName(initiatorName: string, isid: number): string {

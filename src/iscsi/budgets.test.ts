@@ -7,6 +7,11 @@ import { RamDevice } from "./testing/world.ts";
 
 const STATUS = 3;
 const OTHER = { name: "iqn.2026-11.test:other", isid: 0x80000001 };
+/** Zeros that an R2T asks for. */
+const dataFor = (host: Initiator, { header }: Pdu) => {
+  const [itt, ttt, offset, length] = [16, 20, 40, 44].map((at) => header.getUint32(at));
+  return host.dataOut(itt, ttt, 0, offset, new Uint8Array(length), true);
+};
 const joined = (pdus: readonly Pdu[]) => concat(...pdus.map((pdu) => pdu.data));
 
 test("without a buffer no R2T is sent; it follows when one is free", async () => {
@@ -65,11 +70,8 @@ test("beyond what all sessions share, each goes on with one buffer at a time", a
     for (let pdus = host.receive(); answered < 3; pdus = host.receive()) {
       expect(pdus.length).toBeGreaterThan(0);
       answered += pdus.filter((pdu) => pdu.opcode === 0x21).length;
-      for (const { opcode, header } of pdus) {
-        if (opcode !== 0x31) continue;
-        const data = new Uint8Array(header.getUint32(44));
-        const [itt, ttt, offset] = [16, 20, 40].map((at) => header.getUint32(at));
-        await host.send(host.dataOut(itt, ttt, 0, offset, data, true));
+      for (const pdu of pdus) {
+        if (pdu.opcode === 0x31) await host.send(dataFor(host, pdu));
       }
     }
   }
@@ -105,6 +107,43 @@ test("unsolicited data beyond twice what all sessions share gets TASK SET FULL, 
   await world.timers.turn();
   expect(hosts.map((host) => host.receive().length)).toEqual([2, 1]);
 });
+
+test.each([
+  ["VERIFY", [0x8f, 0], 0],
+  ["VERIFY with the data", [0x8f, 0x02], 1048576],
+  ["WRITE SAME", [0x93, 0x01], 0],
+])(
+  "%s has 8 MiB of a unit at the most, however many sessions send it, and goes on",
+  async (_, [opcode, flags], bytes) => {
+    const world = bench({ sharedBudget: 1048576, device: new RamDevice(32768) });
+    const hosts = [await new Initiator(world).ready(), await new Initiator(world, OTHER).ready()];
+    const before = world.memory.outstanding;
+    world.device.held = true;
+    const cdb = [opcode, flags, ...[0, 0, 0, 0, 0, 0, 0, 0], ...[0, 0, 2048 >> 8, 0], 0, 0];
+    for (const host of hosts) {
+      await host.send(...Array.from({ length: 20 }, () => host.command(cdb, bytes > 0 ? { write: bytes } : {})));
+    }
+    expect(world.memory.outstanding - before).toBeLessThanOrEqual(8 * 1048576);
+    const [first] = hosts;
+    await first.send(first.management(1, { 20: first.itt - 1 }));
+    let answered = 0;
+    for (let turns = 0; answered < 40 && turns < 1000; turns++) {
+      for (const gate of world.device.gates.splice(0)) gate.open();
+      await world.timers.turn();
+      for (const host of hosts) {
+        for (const pdu of host.receive()) {
+          if (pdu.opcode !== 0x31) answered++;
+          else await host.send(dataFor(host, pdu));
+        }
+      }
+    }
+    expect(answered).toBe(40);
+    expect(world.server.sessions().map(({ tasks, bytesHeld }) => [tasks, bytesHeld])).toEqual([
+      [0, 0],
+      [0, 0],
+    ]);
+  },
+);
 
 test("an initiator that takes no replies is read no more, and gets all of them later", async () => {
   const world = bench();

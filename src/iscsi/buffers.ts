@@ -3,7 +3,8 @@
  * the sizes are coarser.
  *
  * Invariants: free buffers are at most RETAINED_BYTES_MAX, and where that is reached those of the size that most is kept of
- * give way. What is in use it does not bound: whoever takes buffers has a budget of his own, and heeds `scarce`.
+ * give way. What is in use it does not bound: whoever takes buffers has a budget of his own, and with data
+ * on its way heeds `scarce`.
  */
 
 import type { Memory } from "./interfaces.ts";

@@ -84,6 +84,8 @@ export const UNMAP_BLOCKS_MAX = 0x100000;
 export const UNMAP_DESCRIPTORS_MAX = 256;
 /** What one GET LBA STATUS asks of its device. */
 export const LBA_STATUS_RUNS_MAX = 256;
+/** Buffers of commands that go over many blocks of a unit by themselves; beyond it, they wait for each other. */
+export const WORK_BYTES_MAX = 8 * PIECE_BYTES_MAX;
 /** Work of one command on a device that completes at once, before other work has its turn. */
 export const WORK_TURN_BYTES = 2 * MiB;
 /** Registrations of a unit: as many as sessions. */

@@ -4,15 +4,14 @@ import { PIECE_BYTES_MAX, WORK_TURN_BYTES } from "../limits.ts";
 import type { LogicalUnit } from "./unit.ts";
 
 /** Reads `bytes` from `lba` on, a buffer at a time, and shows `look` each of them with its offset. */
-export async function readPieces(
+export function readPieces(
   unit: LogicalUnit,
   signal: AbortSignal,
   lba: number,
   bytes: number,
   look: (there: Uint8Array, offset: number) => void,
 ): Promise<void> {
-  const buffer = unit.host.buffers.take(Math.min(bytes, PIECE_BYTES_MAX));
-  try {
+  return unit.workBuffers.with(Math.min(bytes, PIECE_BYTES_MAX), signal, async (buffer) => {
     for (let offset = 0; offset < bytes; ) {
       signal.throwIfAborted();
       const there = buffer.subarray(0, Math.min(bytes - offset, PIECE_BYTES_MAX));
@@ -23,13 +22,11 @@ export async function readPieces(
       look(there, offset);
       offset += there.length;
     }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
+  });
 }
 
 /** Writes `block` to each of the blocks. @param advanced told of so many that are written */
-export async function writeRepeated(
+export function writeRepeated(
   unit: LogicalUnit,
   signal: AbortSignal,
   lba: number,
@@ -39,8 +36,7 @@ export async function writeRepeated(
 ): Promise<void> {
   const { blockSize } = unit;
   const pieceBlocks = Math.min(blocks, PIECE_BYTES_MAX / blockSize);
-  const buffer = unit.host.buffers.take(pieceBlocks * blockSize);
-  try {
+  return unit.workBuffers.with(pieceBlocks * blockSize, signal, async (buffer) => {
     for (let at = 0; at < pieceBlocks; at++) buffer.set(block, at * blockSize);
     const options = { signal };
     let turn = 0;
@@ -57,7 +53,5 @@ export async function writeRepeated(
         await unit.yield();
       }
     }
-  } finally {
-    unit.host.buffers.give(buffer);
-  }
+  });
 }

@@ -24,6 +24,7 @@ import type { Tokens } from "./tokens.ts";
 import { Transfers } from "./transfers.ts";
 import { UnitReservations } from "./unit-reservations.ts";
 import { WatchedDevice } from "./watched-device.ts";
+import { WorkBuffers } from "./work-buffers.ts";
 
 export interface Identity {
   /** T10 vendor identification, at most 8 ASCII characters. */
@@ -225,6 +226,7 @@ export class LogicalUnit {
   readsAtOnce = true;
   writesAtOnce = true;
   readonly background = new Background();
+  readonly workBuffers: WorkBuffers;
   readonly counter = new CommandCounter();
   readonly transfers = new Transfers();
   readonly logBases: LogBases = new Map();
@@ -250,6 +252,7 @@ export class LogicalUnit {
     this.#device = device;
     this.identity = spec.identity;
     this.host = host;
+    this.workBuffers = new WorkBuffers(host.buffers);
     this.blockSize = device.blockSize;
     this.blockCount = device.blockCount;
     this.readOnly = spec.readOnly ?? false;

@@ -1,4 +1,5 @@
 import { describe, expect, test } from "vitest";
+import { write10 } from "../testing/initiator.ts";
 import { another, host } from "../testing/scsi.ts";
 import { RamDevice } from "../testing/world.ts";
 
@@ -95,6 +96,31 @@ describe("MODE SELECT", () => {
     // The field pointer is at WCE.
     expect([refused.data[15], refused.data[17]]).toEqual([0x80, 4 + 12 + 2]);
     expect((await run(sense6(0x0a), { read: 255 })).data[4 + 2] & 0x04).toBe(0);
+  });
+
+  test.each([
+    ["LOGICAL UNIT RESET", 5],
+    ["TARGET WARM RESET", 6],
+  ])("is undone by a %s; default values are what they were", async (_, code) => {
+    const { run, initiator } = await host();
+    const valuesOf = async (which: number) => {
+      const { data } = await run(sense6(which | 0x0a), { read: 255 });
+      return [data[4 + 2] & 0x04, data[4 + 4] & 0x08];
+    };
+    const page = (await run(sense6(0x0a), { read: 255 })).data.slice(4);
+    page[2] |= 0x04;
+    page[4] |= 0x08;
+    const data = new Uint8Array([0, 0, 0, 0, ...page]);
+    expect((await run(select6(data.length), { write: data.length, data })).status).toBe(0);
+    expect([await valuesOf(0), await valuesOf(DEFAULT)]).toEqual([
+      [4, 8],
+      [0, 0],
+    ]);
+    await initiator.send(initiator.management(code));
+    initiator.receive();
+    expect((await run([0, 0, 0, 0, 0, 0])).sense).toBe("6/29/3");
+    expect(await valuesOf(0)).toEqual([0, 0]);
+    expect((await run(write10(0, 1), { write: 512, data: new Uint8Array(512) })).status).toBe(0);
   });
 
   test.each([

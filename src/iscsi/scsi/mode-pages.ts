@@ -1,8 +1,8 @@
 /**
  * MODE SENSE and MODE SELECT: the mode pages of SPC-4 section 7.5 and SBC-3 section 6.5.
  *
- * D_SENSE and SWP of the control page can be set, by any host for all of them; they last until the target ends. Nothing can be
- * saved. A MODE SELECT is carried out whole or not at all.
+ * D_SENSE and SWP of the control page can be set, by any host for all of them; they last until a reset of the unit. Nothing can
+ * be saved. A MODE SELECT is carried out whole or not at all.
  */
 
 import { concat } from "../concat.ts";
@@ -17,11 +17,14 @@ const CONTROL = 0x0a;
 /** SPF: a page with a subpage code, and a length of two bytes. */
 const SUBPAGE_FORMAT = 0x40;
 
+/** What is said of a unit. */
+type Modes = Pick<LogicalUnit, "device" | "dSense" | "swp">;
+
 interface ModePage {
   readonly page: number;
   readonly subpage: number;
   /** With its header. @param changeable a mask of what can be set, instead of what is set */
-  readonly bytes: (unit: LogicalUnit, changeable: boolean) => Uint8Array;
+  readonly bytes: (modes: Modes, changeable: boolean) => Uint8Array;
 }
 
 /** A page of 12 bytes, or so many, with nothing set but these, from its third byte on. */
@@ -50,15 +53,15 @@ const PAGES: readonly ModePage[] = [
   fixed(0x1c, 12, 0x08),
 ];
 
-function caching(unit: LogicalUnit, changeable: boolean): Uint8Array {
+function caching({ device }: Modes, changeable: boolean): Uint8Array {
   const bytes = new Uint8Array(20);
   bytes.set([CACHING, 18]);
   // WCE
-  if (!changeable && unit.device.volatileCache === true) bytes[2] = 0x04;
+  if (!changeable && device.volatileCache === true) bytes[2] = 0x04;
   return bytes;
 }
 
-function control(unit: LogicalUnit, changeable: boolean): Uint8Array {
+function control({ dSense, swp }: Modes, changeable: boolean): Uint8Array {
   const bytes = new Uint8Array(12);
   bytes.set([CONTROL, 10]);
   if (changeable) {
@@ -66,19 +69,24 @@ function control(unit: LogicalUnit, changeable: boolean): Uint8Array {
     bytes[4] = 0x08;
     return bytes;
   }
-  bytes[2] = 0x20 | (unit.dSense ? 0x04 : 0); // TST: a task set for each nexus
+  bytes[2] = 0x20 | (dSense ? 0x04 : 0); // TST: a task set for each nexus
   bytes[3] = 0x10; // unrestricted reordering
-  bytes[4] = unit.swp ? 0x08 : 0;
+  bytes[4] = swp ? 0x08 : 0;
   bytes[5] = 0x40; // TAS
   return bytes;
 }
 
-function controlExtension(_: LogicalUnit, changeable: boolean): Uint8Array {
+function controlExtension(_: Modes, changeable: boolean): Uint8Array {
   const bytes = new Uint8Array(32);
   bytes.set([SUBPAGE_FORMAT | CONTROL, 0x01, 0, 28]);
   if (!changeable) bytes[4] = 0x01; // IALUAE: access states may change without a host asking for it
   return bytes;
 }
+
+/** PAGE CONTROL. */
+const CHANGEABLE_VALUES = 1;
+const DEFAULT_VALUES = 2;
+const SAVED_VALUES = 3;
 
 export function modeSense(command: Command, unit: LogicalUnit): void {
   const long = command.cdb[0] === 0x5a;
@@ -86,7 +94,7 @@ export function modeSense(command: Command, unit: LogicalUnit): void {
   const subpage = command.cdb[3];
   const control = command.cdb[2] >> 6;
   const allocation = long ? command.view.getUint16(7) : command.cdb[4];
-  if (control === 3) {
+  if (control === SAVED_VALUES) {
     command.fail(Senses.SavingNotSupported);
     return;
   }
@@ -101,7 +109,8 @@ export function modeSense(command: Command, unit: LogicalUnit): void {
   const longLba = long && (command.cdb[1] & 0x10) !== 0;
   const descriptor = withDescriptor ? blockDescriptor(unit, longLba) : new Uint8Array(0);
   const header = new Uint8Array(long ? 8 : 4);
-  const pages = found.map((one) => one.bytes(unit, control === 1));
+  const modes = control === DEFAULT_VALUES ? { device: unit.device, dSense: false, swp: false } : unit;
+  const pages = found.map((one) => one.bytes(modes, control === CHANGEABLE_VALUES));
   const bytes = concat(header, descriptor, ...pages);
   const view = new DataView(bytes.buffer);
   const deviceSpecific = (unit.writeProtected ? 0x80 : 0) | 0x10; // WP, DPOFUA

@@ -219,7 +219,7 @@ export class LogicalUnit {
   readonly reservations: UnitReservations;
   /** Absent where it is not removable. */
   readonly medium: RemovableMedium | undefined;
-  /** Software write protect and descriptor sense, as set by MODE SELECT. */
+  /** Software write protect and descriptor sense, as set by MODE SELECT since the last reset. */
   swp = false;
   dSense = false;
   /** Whether the last read or write was done when the call returned: chooses the path of the next one. */
@@ -302,6 +302,8 @@ export class LogicalUnit {
    * @returns to be called once the device is done with what the reset has aborted
    */
   reset(): () => void {
+    this.swp = false;
+    this.dSense = false;
     this.medium?.reset();
     return this.reservations.reset();
   }

@@ -328,7 +328,8 @@ export class DataInTransfers {
   /** The initiator has all that comes before a Data-In: that is the first that it may ask for again. */
   acknowledge(task: Task, dataSN: number): void {
     if (dataSN <= task.firstDataSN || dataSN > task.dataSN) return;
-    task.firstByte = this.#cuts(task)[dataSN - task.firstDataSN]?.from ?? task.readEnd;
+    // No more of them than that: an initiator may acknowledge one after the other.
+    task.firstByte = this.#cuts(task, task.readEnd, dataSN).at(-1)?.to ?? task.readEnd;
     task.firstDataSN = dataSN;
   }
 
@@ -417,13 +418,17 @@ export class DataInTransfers {
   }
 
   /**
-   * Where the Data-Ins of a task begin and end, from the first on that may be sent again: `#send` cuts by segments, bursts
-   * and pieces.
+   * Where the Data-Ins of a task begin and end, from the first on that may be sent again, up to a byte and before a DataSN:
+   * `#send` cuts by segments, bursts and pieces.
    */
-  #cuts({ readEnd, segmentBytes, formerSegments, firstByte, firstDataSN }: Task, end = readEnd): DataInCut[] {
+  #cuts(
+    { readEnd, segmentBytes, formerSegments, firstByte, firstDataSN }: Task,
+    end = readEnd,
+    endDataSN = Number.POSITIVE_INFINITY,
+  ): DataInCut[] {
     const { maxBurstLength } = this.#parameters;
     const cuts: DataInCut[] = [];
-    for (let from = firstByte, dataSN = firstDataSN; from < end; dataSN++) {
+    for (let from = firstByte, dataSN = firstDataSN; from < end && dataSN < endDataSN; dataSN++) {
       // A change comes between two pieces, so that no segment lies across it.
       const bytes = formerSegments.find(({ until }) => from < until)?.bytes ?? segmentBytes;
       const room = Math.min(maxBurstLength - (from % maxBurstLength), PIECE_BYTES_MAX - (from % PIECE_BYTES_MAX));

@@ -569,3 +569,29 @@ describe("data", () => {
     }
   });
 });
+
+test("DataACKs of each of the most Data-Ins that a read can have cost what as many for nothing do, give or take", async () => {
+  const initiator = await new Initiator(bench()).ready(
+    "ErrorRecoveryLevel=1",
+    "MaxRecvDataSegmentLength=512",
+    "MaxBurstLength=1048576",
+  );
+  const count = 16384;
+  const tag = initiator.itt;
+  await initiator.send(initiator.command(read10(0, count), { read: count * 512 }));
+  const pdus = initiator.receive();
+  while (pdus.length <= count) pdus.push(...(await initiator.drain()));
+  const acknowledgeAll = async (of: number) => {
+    const all = Array.from({ length: count }, (_, at) =>
+      build(0x10, { flags: 0x82, itt: 0xffffffff, words: { 20: of, 40: at + 1 } }),
+    );
+    const begun = performance.now();
+    await initiator.send(...all);
+    return performance.now() - begun;
+  };
+  const forNothing = await acknowledgeAll(tag + 1);
+  // By the square of their number it would be hundreds of times as much.
+  expect(await acknowledgeAll(tag)).toBeLessThan(20 * forNothing);
+  await initiator.send(build(0x10, { flags: 0x80, itt: tag, words: { 20: 0xffffffff, 40: count - 1, 44: 1 } }));
+  expect(initiator.receive().map(({ opcode, header }) => [opcode, header.getUint8(2)])).toEqual([[0x3f, 4]]);
+});

@@ -154,17 +154,16 @@ function namedPorts(unit: LogicalUnit, data: Uint8Array, view: DataView): readon
   if (data.length < LIST_BYTES + 4 || view.getUint32(LIST_BYTES) !== data.length - LIST_BYTES - 4) {
     throw new CheckCondition(Senses.ParameterListLength);
   }
-  const ports: string[] = [];
+  const ports = new Set<string>();
+  const names = new Set<string>();
   for (let at = LIST_BYTES + 4; at < data.length; ) {
     const { id, end } = parseTransportId(data, at);
-    if ("port" in id) ports.push(id.port);
-    else {
-      const isOwn = (port: string) => initiatorNameOf(port) === id.initiatorName;
-      ports.push(...unit.host.initiatorPorts(unit).filter(isOwn));
-    }
+    if ("port" in id) ports.add(id.port);
+    else names.add(id.initiatorName);
     at = end;
   }
-  return ports;
+  for (const port of unit.host.initiatorPorts(unit)) if (names.has(initiatorNameOf(port))) ports.add(port);
+  return [...ports];
 }
 
 /** Where REGISTER AND MOVE moves to: one initiator port, at a target port of this server. */

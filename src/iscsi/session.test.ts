@@ -304,6 +304,22 @@ describe("the command window", () => {
     expect(maxima.at(-1)).toBe(exp + 127);
   });
 
+  test("those after an ordered command wait for it no more once it is aborted, whatever is before it", async () => {
+    const world = bench();
+    const initiator = await new Initiator(world).ready();
+    world.device.held = true;
+    await initiator.send(initiator.command(read10(0, 1), { read: 512 }));
+    const ordered = initiator.itt;
+    await initiator.send(
+      initiator.command(read10(1, 1), { read: 512, attribute: 2 }),
+      initiator.command(read10(2, 1), { read: 512 }),
+    );
+    expect(world.device.calls).toEqual(["read 0+1"]);
+    await initiator.send(initiator.management(1, { 20: ordered }));
+    expect(opcodes(initiator.receive())).toEqual([0x22]);
+    expect(world.device.calls).toEqual(["read 0+1", "read 2+1"]);
+  });
+
   test("an ordered command waits for those before it, and those after wait for it", async () => {
     const world = bench();
     const initiator = await new Initiator(world).ready();

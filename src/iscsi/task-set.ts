@@ -348,8 +348,9 @@ export class TaskSet implements TaskOwner, FencedTasks {
     if (nexus !== undefined && task.started) {
       nexus.active--;
       if (task.ordered) nexus.orderedActive = false;
-      if (this.#deferred.length > 0) this.#startDeferred(nexus);
     } else remove(this.#deferred, task);
+    // Others may have waited for one that was aborted before it started.
+    if (nexus !== undefined && this.#deferred.length > 0) this.#startDeferred(nexus);
     if (!task.retained) this.takeBack(task);
     if (!this.#closed) this.dataOut.resumeWaiting();
     if (this.isIdle) this.#events.idle();

@@ -3,4 +3,4 @@
 export { type AtomicLogCode, AtomicLogError } from "./atomic-log.ts";
 export { BufferDevice } from "./buffer-device.ts";
 export { FileDevice, type FileOptions } from "./file-device.ts";
-export { type BunHost, bunHost } from "./host.ts";
+export { type BunHost, type BunHostOptions, bunHost } from "./host.ts";

@@ -43,7 +43,7 @@ and brought to the disk between the runs. Ratio = package / tgtd.`;
 
 const DIGESTS_TEXT = `## digests: the package with header and data digests, and without
 
-The same target; ratio = with / without. The client checks and makes them, too.`;
+The same target; ratio = with / without. The client makes its own, and checks one in sixteen of the data.`;
 
 const LIO_TEXT = `## lio: the iSCSI target by itself, the kernel's own, and tgtd, in a guest
 

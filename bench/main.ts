@@ -16,7 +16,7 @@ import type { Series } from "./measure.ts";
 import { mirrored, mirroredTable } from "./mirrored.ts";
 import { type Part, parseOptions } from "./options.ts";
 import { DIGESTED_NAME, PACKAGE_NAME, PLAIN, packageBesideTgtd, packageWithDigests } from "./package.ts";
-import { GROWTH_MAX, growthOf, type Soak, soak } from "./soak.ts";
+import { GROWTH_MAX, growthOf, type Soak, type SoakPart, soak } from "./soak.ts";
 import { median } from "./statistics.ts";
 import { figure, percent } from "./table.ts";
 import { TGTD } from "./tgtd.ts";
@@ -127,8 +127,12 @@ async function main(): Promise<void> {
 }
 
 function soakText(soaked: Soak, minutes: number): string {
-  const resident = soaked.residentBytes.map((bytes) => figure(bytes / (1024 * 1024))).join(" ");
-  return `${minutes} minutes: ${soaked.visits} visits, ${soaked.requests} requests; resident MiB, by tenths of the time: ${resident}; from the second to the last: ${percent(growthOf(soaked))}`;
+  const { parts, visits, requests } = soaked;
+  const row = (of: (part: SoakPart) => number) => parts.map((part) => figure(of(part) / (1024 * 1024))).join(" ");
+  return `${minutes} minutes: ${visits} visits, ${requests} requests
+MiB resident under load, by tenths of the time: ${row(({ loaded }) => loaded)}
+at rest after each of them: ${row(({ resting }) => resting)}
+at rest, from the first to the last: ${percent(growthOf(soaked))}`;
 }
 
 function tables(all: readonly Series[], ours: string, theirs: string): string {

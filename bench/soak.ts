@@ -4,7 +4,6 @@
  */
 
 import { type Access, DIGESTS, ownLoad } from "./clients.ts";
-import { BenchFailure } from "./failure.ts";
 import { PackageTarget } from "./package-target.ts";
 import { median } from "./statistics.ts";
 import { residentBytes } from "./usage.ts";
@@ -17,28 +16,33 @@ const VOLUME_BYTES = 256 * MiB;
 const HOSTS = 3;
 const STAY_SECONDS_MAX = 8;
 const SAMPLE_MS = 1000;
-/** What is resident swings with the load and with the runtime's collections; medians of parts of the time don't. */
+/** Parts of the time, each followed by a rest without any host. */
 const PARTS = 10;
-/** What the memory may have grown by since then. */
+const REST_MS = 10_000;
+/** What is resident at rest may have grown by since the end of the first part, in which the runtime compiles and pools what it will. */
 export const GROWTH_MAX = 0.1;
 
 export interface Soak {
   readonly requests: number;
   readonly visits: number;
-  /** Resident bytes, the median of each tenth of the time. In the first the runtime compiles and pools what it will. */
-  readonly residentBytes: readonly number[];
+  readonly parts: readonly SoakPart[];
+}
+
+/** Resident bytes. */
+export interface SoakPart {
+  /** The median of a sample each second: it swings with the load and with the runtime's collections. */
+  readonly loaded: number;
+  /** The least of the rest after it. */
+  readonly resting: number;
 }
 
 export async function soak(workspace: Workspace, minutes: number): Promise<Soak> {
   const file = makeVolumeFile(workspace.path("soak-volume"), VOLUME_BYTES);
   const target = await PackageTarget.start(workspace, "soak", file, 4096);
   const client = ownLoad(VOLUME_BYTES);
-  const end = performance.now() + minutes * 60_000;
-  const samples: number[] = [];
-  const sampling = setInterval(() => samples.push(residentBytes(target.pids)), SAMPLE_MS);
-  let [requests, visits] = [0, 0];
   const loads = shuffledLoads();
-  const visit = async (): Promise<void> => {
+  let [requests, visits] = [0, 0];
+  const visitUntil = async (end: number): Promise<void> => {
     while (performance.now() < end) {
       const url = Math.random() < 0.3 ? target.readUrl + DIGESTS : target.readUrl;
       const seconds = 1 + Math.random() * STAY_SECONDS_MAX;
@@ -46,13 +50,27 @@ export async function soak(workspace: Workspace, minutes: number): Promise<Soak>
       visits++;
     }
   };
-  try {
-    await Promise.all(Array.from({ length: HOSTS }, visit));
-  } finally {
-    clearInterval(sampling);
+  /** What is resident each second until something is over. */
+  const residentDuring = async (over: Promise<unknown>): Promise<readonly number[]> => {
+    const samples = [residentBytes(target.pids)];
+    const sampling = setInterval(() => samples.push(residentBytes(target.pids)), SAMPLE_MS);
+    await over.finally(() => clearInterval(sampling));
+    return samples;
+  };
+  const parts: SoakPart[] = [];
+  while (parts.length < PARTS) {
+    const end = performance.now() + (minutes * 60_000) / PARTS;
+    const loaded = await residentDuring(Promise.all(Array.from({ length: HOSTS }, () => visitUntil(end))));
+    const resting = await residentDuring(Bun.sleep(REST_MS));
+    parts.push({ loaded: median(loaded), resting: Math.min(...resting) });
   }
   await target.stop();
-  return { requests, visits, residentBytes: mediansOfParts(samples) };
+  return { requests, visits, parts };
+}
+
+/** By what share more is resident at rest at the end than was after the first part. */
+export function growthOf({ parts }: Soak): number {
+  return parts[parts.length - 1].resting / parts[0].resting - 1;
 }
 
 const LOADS: readonly Access[] = (["read", "write"] as const).flatMap((kind) =>
@@ -71,16 +89,4 @@ function* shuffledLoads(): Generator<Access, never> {
     const left = [...LOADS];
     while (left.length > 0) yield* left.splice(Math.floor(Math.random() * left.length), 1);
   }
-}
-
-/** @param samples in the order they were taken */
-export function mediansOfParts(samples: readonly number[]): readonly number[] {
-  if (samples.length < PARTS) throw new BenchFailure("the soak was too short to say anything.");
-  const edge = (part: number) => Math.floor((samples.length * part) / PARTS);
-  return Array.from({ length: PARTS }, (_, part) => median(samples.slice(edge(part), edge(part + 1))));
-}
-
-/** By what share more is resident in the last part than in the second. */
-export function growthOf({ residentBytes }: Soak): number {
-  return residentBytes[PARTS - 1] / residentBytes[1] - 1;
 }

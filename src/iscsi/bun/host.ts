@@ -15,6 +15,7 @@ import type {
   Timers,
 } from "../interfaces.ts";
 import { BusyPoll } from "./busy-poll.ts";
+import { IdleCollection } from "./idle-collection.ts";
 import { pageMemory } from "./page-memory.ts";
 
 /** How long a peer may take to close its side once ours is closed. */
@@ -41,8 +42,16 @@ export interface BunHostOptions {
 
 export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}): BunHost {
   const poll = new BusyPoll(busyPollMillis, { now: () => performance.now(), soon: setImmediate });
+  const collection = new IdleCollection(
+    (millis, run) => void setTimeout(run, millis).unref(),
+    () => Bun.gc(true),
+  );
+  const received = (bytes: number) => {
+    poll.heard();
+    collection.received(bytes);
+  };
   return {
-    network: { listen: (address, accept) => listen(address, accept, poll) },
+    network: { listen: (address, accept) => listen(address, accept, received) },
     timers: {
       now: () => performance.now(),
       after(delay, run) {
@@ -64,7 +73,7 @@ type Accept = (connection: Connection) => ConnectionHandlers;
 type Accepted = SocketConnection | undefined;
 
 /** Rejects as the runtime does: EADDRINUSE, EACCES. */
-async function listen(address: Address, accept: Accept, poll: BusyPoll): Promise<Listener> {
+async function listen(address: Address, accept: Accept, received: (bytes: number) => void): Promise<Listener> {
   const socket: SocketHandler<Accepted> = {
     open(opened) {
       const connection = new SocketConnection(opened, address);
@@ -73,7 +82,7 @@ async function listen(address: Address, accept: Accept, poll: BusyPoll): Promise
     },
     data(from, bytes) {
       from.data?.received(bytes);
-      poll.heard();
+      received(bytes.length);
     },
     drain: (from) => from.data?.writable(),
     close: (from) => from.data?.closed(),

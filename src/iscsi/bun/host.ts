@@ -44,7 +44,7 @@ export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}):
   const poll = new BusyPoll(busyPollMillis, { now: () => performance.now(), soon: setImmediate });
   const collection = new IdleCollection(
     (millis, run) => void setTimeout(run, millis).unref(),
-    () => Bun.gc(true),
+    () => Bun.gc(false),
   );
   const received = (bytes: number) => {
     poll.heard();

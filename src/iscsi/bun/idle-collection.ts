@@ -3,7 +3,7 @@
  * runtime leaves it lying where no more follows: hundreds of MiB after a burst.
  */
 
-/** A collection takes some tens of milliseconds, so that it has to be worth it. */
+/** A collection has to be worth its work. */
 const WORTH_BYTES = 16 * 1024 * 1024;
 const IDLE_MS = 2000;
 

@@ -118,7 +118,8 @@ export class LoadSession {
     socket.setNoDelay(true);
     const digest = this.#load.digests ? "CRC32C" : "None";
     this.#login(
-      `InitiatorName=iqn.2026-11.dev.antipode:load-${number}`,
+      // Two with one name and one ISID would end each other's sessions, RFC 7143 section 6.3.5.
+      `InitiatorName=iqn.2026-11.dev.antipode:load-${process.pid}-${number}`,
       `TargetName=${this.#load.target}`,
       "SessionType=Normal",
       `HeaderDigest=${digest}`,

@@ -4,6 +4,7 @@
  */
 
 import { type Access, DIGESTS, ownLoad } from "./clients.ts";
+import { BenchFailure } from "./failure.ts";
 import { PackageTarget } from "./package-target.ts";
 import { median } from "./statistics.ts";
 import { residentBytes } from "./usage.ts";
@@ -46,7 +47,8 @@ export async function soak(workspace: Workspace, minutes: number): Promise<Soak>
     while (performance.now() < end) {
       const url = Math.random() < 0.3 ? target.readUrl + DIGESTS : target.readUrl;
       const seconds = 1 + Math.random() * STAY_SECONDS_MAX;
-      requests += (await client.run(workspace, url, loads.next().value, { seconds, requests: 0 })).requests;
+      const visit = client.run(workspace, url, loads.next().value, { seconds, requests: 0 });
+      requests += (await visit.catch(withLog)).requests;
       visits++;
     }
   };
@@ -56,6 +58,10 @@ export async function soak(workspace: Workspace, minutes: number): Promise<Soak>
     const sampling = setInterval(() => samples.push(residentBytes(target.pids)), SAMPLE_MS);
     await over.finally(() => clearInterval(sampling));
     return samples;
+  };
+  const withLog = (error: unknown): never => {
+    target.daemon.assertRunning();
+    throw new BenchFailure(`${error}\nThe end of the target's log:\n${target.daemon.logEnd()}`);
   };
   const parts: SoakPart[] = [];
   while (parts.length < PARTS) {

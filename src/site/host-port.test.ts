@@ -44,6 +44,16 @@ async function serving(
   return { universe, site, feed: site.feed, connect };
 }
 
+/** Ada and Bob, logged in, and their unit attentions out of the way. */
+async function twoHosts(connect: () => Promise<TestHost>): Promise<readonly [TestHost, TestHost]> {
+  const hosts = [await connect(), await connect()] as const;
+  for (const [at, name] of [ADA, BOB].entries()) {
+    await hosts[at].login(name, IQN);
+    await hosts[at].command([0, 0, 0, 0, 0, 0]);
+  }
+  return hosts;
+}
+
 describe("the target of a primary", () => {
   it("logs hosts out when another primary serves, and has them try again, here or there", async () => {
     const { universe, feed, connect } = await serving();
@@ -175,14 +185,7 @@ db (LUN 0): 0 at work, 0 at the most
       if (event.kind === "session") texts.push(event.text);
     });
     const run = async (line: string) => (await universe.result(runCommand(site, line.split(" "), () => {}))).text;
-    const [ada, bob] = [await connect(), await connect()];
-    for (const [host, name] of [
-      [ada, ADA],
-      [bob, BOB],
-    ] as const) {
-      await host.login(name, IQN);
-      await host.command([0, 0, 0, 0, 0, 0]);
-    }
+    const [ada, bob] = await twoHosts(connect);
     const out = async (host: TestHost, action: number, key: number, actionKey: number) => {
       const list = new Uint8Array(24).with(7, key).with(15, actionKey);
       return (await host.command([0x5f, action, 5, 0, 0, 0, 0, 0, 24, 0], { write: list })).header.getUint8(3);
@@ -213,14 +216,7 @@ db (LUN 0): 0 at work, 0 at the most
     expect(await run("clear reservation db")).toBe("Nothing is registered or reserved at db.\n");
     await expect(run("clear reservation db02 yes")).rejects.toMatchObject({ code: "mirror.no-volume" });
     await expect(run("clear reservation db now")).rejects.toMatchObject({ code: "command.parameters" });
-    const [ada, bob] = [await connect(), await connect()];
-    for (const [host, name] of [
-      [ada, ADA],
-      [bob, BOB],
-    ] as const) {
-      await host.login(name, IQN);
-      await host.command([0, 0, 0, 0, 0, 0]);
-    }
+    const [ada, bob] = await twoHosts(connect);
     const reserve = async (action: number, key: number, actionKey: number) => {
       const list = new Uint8Array(24);
       list[7] = key;

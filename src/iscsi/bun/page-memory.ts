@@ -1,6 +1,6 @@
 /**
- * Page-aligned memory that the runtime's collector knows nothing of, where the C library lets us have it: it goes back to the
- * system when it is freed, and does not make the collector think that there is little to collect.
+ * Page-aligned memory that goes back to the system as soon as it is freed, and not once it is collected, where the C library lets
+ * us have it.
  *
  * Invariant: freeing detaches the buffer, so that a view that is used too late has no length instead of faulting.
  */

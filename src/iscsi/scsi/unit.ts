@@ -23,6 +23,7 @@ import { type Sense, Senses } from "./sense.ts";
 import type { Tokens } from "./tokens.ts";
 import { Transfers } from "./transfers.ts";
 import { UnitReservations } from "./unit-reservations.ts";
+import { whileWaitedFor } from "./waits.ts";
 import { WatchedDevice } from "./watched-device.ts";
 import { WorkBuffers } from "./work-buffers.ts";
 
@@ -122,9 +123,9 @@ export class Nexus {
   /** Tasks that have started and not ended. */
   active = 0;
   orderedActive = false;
-  /** Aborted tasks that the device is not done with, and who waits for them. */
+  /** Aborted tasks that the device is not done with, and what resolves with the last of them. */
   #aborting = 0;
-  readonly #waiting = new Set<() => void>();
+  #ended = Promise.withResolvers<void>();
 
   constructor(lun: number, unit: LogicalUnit | undefined, siblings: LunList) {
     this.lun = lun;
@@ -148,8 +149,8 @@ export class Nexus {
   abortionEnded(): void {
     this.#aborting--;
     if (this.#aborting > 0) return;
-    for (const resolve of this.#waiting) resolve();
-    this.#waiting.clear();
+    this.#ended.resolve();
+    this.#ended = Promise.withResolvers();
   }
 
   get isAborting(): boolean {
@@ -165,15 +166,7 @@ export class Nexus {
   }
 
   async #wait(signal: AbortSignal): Promise<void> {
-    let end = () => {};
-    const over = new Promise<void>((resolve) => {
-      end = resolve;
-      this.#waiting.add(end);
-      signal.addEventListener("abort", end);
-    });
-    await over;
-    signal.removeEventListener("abort", end);
-    this.#waiting.delete(end);
+    await whileWaitedFor(signal, this.#ended.promise);
     signal.throwIfAborted();
   }
 

@@ -1,10 +1,11 @@
 /** The budgets of data on its way: what waits where one is used up, and that it goes on. */
 
 import { expect, test } from "vitest";
-import { OUTPUT_PAUSE_BYTES } from "./limits.ts";
+import { IDLE_MILLIS, OUTPUT_PAUSE_BYTES } from "./limits.ts";
 import { bench, build, concat, Initiator, opcodes, type Pdu, pattern, read10, write10 } from "./testing/initiator.ts";
 import { RamDevice } from "./testing/world.ts";
 
+const MiB = 1024 * 1024;
 const STATUS = 3;
 const OTHER = { name: "iqn.2026-11.test:other", isid: 0x80000001 };
 /** Zeros that an R2T asks for. */
@@ -167,4 +168,26 @@ test("an initiator that takes no replies is read no more, and gets all of them l
   expect(pdus.filter((pdu) => pdu.opcode === 0x20).length).toBe(40);
   expect(pdus.filter((pdu) => pdu.opcode === 0x25 && (pdu.flags & 1) === 1).length).toBe(20);
   expect(pdus.reduce((sum, pdu) => sum + (pdu.opcode === 0x25 ? pdu.data.length : 0), 0)).toBe(20 * 524288);
+});
+
+test("an idle server gives back what it keeps for reuse, and leaves what is in use", async () => {
+  const world = bench();
+  const { memory, device, timers } = world;
+  const names = ["a", "b", "c"].map((name) => `iqn.2026-11.test:${name}`);
+  const hosts = await Promise.all(names.map((name) => new Initiator(world, { ...OTHER, name }).ready()));
+  device.held = true;
+  for (const host of hosts) {
+    await host.send(...Array.from({ length: 8 }, () => host.command(read10(0, 2048), { read: MiB })));
+  }
+  const [last, ...others] = device.gates;
+  for (const gate of others) gate.open();
+  await timers.turn();
+  expect(memory.outstanding).toBeGreaterThanOrEqual(24 * MiB);
+  // It looks again for as long as something came since it looked last.
+  timers.advance(IDLE_MILLIS);
+  timers.advance(IDLE_MILLIS);
+  expect([memory.outstanding, memory.idles]).toEqual([MiB, 1]);
+  last.open();
+  await timers.turn();
+  expect(hosts.map((host) => joined(host.receive()).length)).toEqual([8 * MiB, 8 * MiB, 8 * MiB]);
 });

@@ -34,6 +34,10 @@ export class BufferPool {
     return this.#inUse >= this.#budget * SHARED_BUDGET_FACTOR_MAX;
   }
 
+  get retainedBytes(): number {
+    return this.#retained;
+  }
+
   /** Its content is what the last user left. `bytes` is at most PIECE_BYTES_MAX. */
   take(bytes: number): Uint8Array {
     const size = bufferBytes(bytes);

@@ -40,6 +40,8 @@ export interface ConnectionHost {
   readonly chunks: ChunkPool;
   readonly crc32c: Crc32c | undefined;
   emit(event: TargetEvent): void;
+  /** So much has come from an initiator. */
+  received(bytes: number): void;
   /** What logins at a portal are answered by. */
   loginAt(portal: Portal): LoginTarget;
   session(tsih: number): Session | undefined;
@@ -98,6 +100,7 @@ export class TargetConnection implements ConnectionHandlers, PduSink, Connection
   }
 
   onData(bytes: Uint8Array): void {
+    this.#host.received(bytes.length);
     if (this.#joined !== undefined) {
       this.#joined.heard = true;
       const { tasks } = this.#joined.session;

@@ -128,6 +128,8 @@ export interface Memory {
   /** Page-aligned memory of the length asked for. */
   allocate(bytes: number): Uint8Array;
   free(buffer: Uint8Array): void;
+  /** Initiators have been silent for a while, and much was freed: a good time to collect garbage, which would hold up work. */
+  idle?(): void;
 }
 
 export interface Random {

@@ -61,6 +61,10 @@ export const SHARED_BUDGET_BYTES = 128 * MiB;
 export const SHARED_BUDGET_FACTOR_MAX = 2;
 /** Free buffers that a server keeps for reuse. */
 export const RETAINED_BYTES_MAX = 64 * MiB;
+/** After how long without a word from any initiator a server gives back what it keeps for reuse. */
+export const IDLE_MILLIS = 2_000;
+/** What was received and what is kept, below which it is not worth the work. */
+export const IDLE_WORTH_BYTES = 16 * MiB;
 
 export const SESSIONS_MAX = 256;
 export const CONNECTIONS_MAX = 512;

@@ -34,6 +34,10 @@ export class ChunkPool {
     this.#memory = memory;
   }
 
+  get retainedBytes(): number {
+    return this.#free.length * OUTPUT_CHUNK_BYTES;
+  }
+
   take(): Chunk {
     const chunk = this.#free.pop() ?? new Chunk(this.#memory.allocate(OUTPUT_CHUNK_BYTES));
     chunk.current = true;

@@ -13,6 +13,7 @@ import type { Chap } from "./chap.ts";
 import { type ConnectionHost, type FinishedLogin, TargetConnection } from "./connection.ts";
 import { LoginStatus, PROTOCOL_LEVEL_SAM5 } from "./constants.ts";
 import type { Counters, SessionSnapshot, TargetEvent, TargetStatistics } from "./events.ts";
+import { type IdleHost, IdleWatch } from "./idle-watch.ts";
 import type {
   Address,
   ChapHashes,
@@ -221,7 +222,7 @@ export class Target {
   }
 }
 
-export class TargetServer implements ConnectionHost, SessionHost {
+export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
   readonly timers: Timers;
   readonly buffers: BufferPool;
   readonly chunks: ChunkPool;
@@ -255,6 +256,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     pdusIgnored: 0,
     deviceErrors: 0,
   };
+  readonly #idleWatch: IdleWatch;
   #closed = false;
 
   constructor(options: ServerOptions) {
@@ -269,6 +271,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
     this.discoveryChap = options.discoveryChap;
     this.#elsewhere = { groupTag: options.portalGroupTag ?? 1 };
     this.writeBudget = options.writeBudget;
+    this.#idleWatch = new IdleWatch(this);
   }
 
   /** What initiators have to prove in discovery sessions that begin from now on. */
@@ -442,6 +445,7 @@ export class TargetServer implements ConnectionHost, SessionHost {
   /** Stops listening, ends all sessions; resolves when no device has anything left to do for them. */
   async close(): Promise<void> {
     this.#closed = true;
+    this.#idleWatch.stop();
     for (const listener of [...this.#listeners]) listener.close();
     const sessions = this.#sessions.all();
     const quiet = sessions.map((session) => this.#sessions.whenQuiet(session));
@@ -450,11 +454,28 @@ export class TargetServer implements ConnectionHost, SessionHost {
     await Promise.all(quiet);
     const units = [...this.#targets.values()].flatMap((target) => target.device.units());
     await Promise.all(units.map((unit) => unit.end()));
+    this.#trim();
+  }
+
+  get retainedBytes(): number {
+    return this.buffers.retainedBytes + this.chunks.retainedBytes;
+  }
+
+  tidyUp(): void {
+    this.#trim();
+    this.#options.memory.idle?.();
+  }
+
+  #trim(): void {
     this.buffers.trim();
     this.chunks.trim();
   }
 
   // What connections and sessions ask for.
+
+  received(bytes: number): void {
+    if (!this.#closed) this.#idleWatch.received(bytes);
+  }
 
   emit(event: TargetEvent): void {
     this.#options.onEvent?.(event);

@@ -15,7 +15,6 @@ import type {
   Timers,
 } from "../interfaces.ts";
 import { BusyPoll } from "./busy-poll.ts";
-import { IdleCollection } from "./idle-collection.ts";
 import { pageMemory } from "./page-memory.ts";
 
 /** How long a peer may take to close its side once ours is closed. */
@@ -42,16 +41,8 @@ export interface BunHostOptions {
 
 export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}): BunHost {
   const poll = new BusyPoll(busyPollMillis, { now: () => performance.now(), soon: setImmediate });
-  const collection = new IdleCollection(
-    (millis, run) => void setTimeout(run, millis).unref(),
-    () => Bun.gc(false),
-  );
-  const received = (bytes: number) => {
-    poll.heard();
-    collection.received(bytes);
-  };
   return {
-    network: { listen: (address, accept) => listen(address, accept, received) },
+    network: { listen: (address, accept) => listen(address, accept, () => poll.heard()) },
     timers: {
       now: () => performance.now(),
       after(delay, run) {
@@ -60,7 +51,8 @@ export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}):
       },
       afterTurn: (run) => void setImmediate(run),
     },
-    memory: pageMemory(),
+    // Not one that is spread over what runs next: that collects too little, and there may be nothing that runs.
+    memory: { ...pageMemory(), idle: () => Bun.gc(true) },
     random: { below: (bound) => randomInt(bound) },
     hashes: { md5: hash("md5"), sha1: hash("sha1"), sha256: hash("sha256"), "sha3-256": hash("sha3-256") },
   };
@@ -73,7 +65,7 @@ type Accept = (connection: Connection) => ConnectionHandlers;
 type Accepted = SocketConnection | undefined;
 
 /** Rejects as the runtime does: EADDRINUSE, EACCES. */
-async function listen(address: Address, accept: Accept, received: (bytes: number) => void): Promise<Listener> {
+async function listen(address: Address, accept: Accept, heard: () => void): Promise<Listener> {
   const socket: SocketHandler<Accepted> = {
     open(opened) {
       const connection = new SocketConnection(opened, address);
@@ -82,7 +74,7 @@ async function listen(address: Address, accept: Accept, received: (bytes: number
     },
     data(from, bytes) {
       from.data?.received(bytes);
-      received(bytes.length);
+      heard();
     },
     drain: (from) => from.data?.writable(),
     close: (from) => from.data?.closed(),

@@ -48,12 +48,16 @@ export class ManualTimers implements Timers {
 /** Counts what is out, so that tests see leaks. */
 export class CountingMemory implements Memory {
   outstanding = 0;
+  idles = 0;
   allocate(bytes: number): Uint8Array {
     this.outstanding += bytes;
     return new Uint8Array(bytes).fill(0xee);
   }
   free(buffer: Uint8Array): void {
     this.outstanding -= buffer.length;
+  }
+  idle(): void {
+    this.idles++;
   }
 }
 

@@ -1,0 +1,62 @@
+import { expect, test } from "vitest";
+import { IdleWatch } from "./idle-watch.ts";
+import { IDLE_MILLIS, IDLE_WORTH_BYTES } from "./limits.ts";
+import { ManualTimers } from "./testing/world.ts";
+
+class Host {
+  readonly timers = new ManualTimers();
+  retainedBytes = 0;
+  tidied = 0;
+  tidyUp(): void {
+    this.tidied++;
+    this.retainedBytes = 0;
+  }
+}
+
+function idle() {
+  const host = new Host();
+  return { host, watch: new IdleWatch(host), elapse: () => host.timers.advance(IDLE_MILLIS) };
+}
+
+test("it is time to tidy up once nothing has come for a while", () => {
+  const { host, watch, elapse } = idle();
+  watch.received(IDLE_WORTH_BYTES);
+  host.timers.advance(IDLE_MILLIS / 2);
+  watch.received(1);
+  host.timers.advance(IDLE_MILLIS / 2);
+  expect(host.tidied).toBe(0);
+  elapse();
+  expect(host.tidied).toBe(1);
+  elapse();
+  expect(host.tidied).toBe(1);
+});
+
+test("what came in small portions adds up, and counts once", () => {
+  const { host, watch, elapse } = idle();
+  for (let round = 1; round <= 3; round++) {
+    for (let half = 1; half <= 2; half++) {
+      watch.received(IDLE_WORTH_BYTES / 2);
+      elapse();
+    }
+    expect(host.tidied).toBe(round);
+  }
+});
+
+test("what is kept for reuse is worth it as well, whatever little came", () => {
+  const { host, watch, elapse } = idle();
+  watch.received(48);
+  elapse();
+  expect(host.tidied).toBe(0);
+  host.retainedBytes = IDLE_WORTH_BYTES;
+  watch.received(48);
+  elapse();
+  expect(host.tidied).toBe(1);
+});
+
+test("after its end nothing is done any more", () => {
+  const { host, watch, elapse } = idle();
+  watch.received(IDLE_WORTH_BYTES);
+  watch.stop();
+  elapse();
+  expect(host.tidied).toBe(0);
+});

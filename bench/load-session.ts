@@ -4,10 +4,9 @@
  */
 
 import type { Socket } from "bun";
+import type { Crc32c } from "../src/iscsi/index.ts";
 import { BenchFailure } from "./failure.ts";
 import type { Load } from "./load.ts";
-
-export type Crc32c = (bytes: Uint8Array, seed?: number) => number;
 
 const HEADER_BYTES = 48;
 const DIGEST_BYTES = 4;
@@ -190,7 +189,7 @@ export class LoadSession {
   #close(data: Uint8Array): void {
     const at = this.#outEnd;
     this.#outEnd += HEADER_BYTES;
-    if (this.#digests) this.#seal(this.#crc(this.#out.subarray(at, this.#outEnd)));
+    if (this.#digests) this.#seal(this.#crc(this.#out, 0, at, this.#outEnd));
     if (data.length === 0) return;
     const dataAt = this.#outEnd;
     this.#out.set(data, dataAt);
@@ -207,7 +206,7 @@ export class LoadSession {
   #dataDigest(at: number, length: number): number {
     const known = this.#dataDigests.get(length);
     if (known !== undefined) return known;
-    const digest = this.#crc(this.#out.subarray(at, this.#outEnd));
+    const digest = this.#crc(this.#out, 0, at, this.#outEnd);
     this.#dataDigests.set(length, digest);
     return digest;
   }
@@ -254,15 +253,14 @@ export class LoadSession {
     }
     if (this.#dataLeft > 0) {
       const count = Math.min(this.#dataLeft, bytes.length - at);
-      const part = bytes.subarray(at, at + count);
-      if (this.#checks) this.#sum = this.#crc(part, this.#sum);
-      if (this.#state.kind === "login") this.#text.push(...part);
+      if (this.#checks) this.#sum = this.#crc(bytes, this.#sum, at, at + count);
+      if (this.#state.kind === "login") this.#text.push(...bytes.subarray(at, at + count));
       this.#dataLeft -= count;
       if (this.#dataLeft + this.#padLeft + this.#digestLeft === 0) this.#taken();
       return at + count;
     }
     if (this.#padLeft > 0) {
-      if (this.#checks) this.#sum = this.#crc(bytes.subarray(at, at + 1), this.#sum);
+      if (this.#checks) this.#sum = this.#crc(bytes, this.#sum, at, at + 1);
       this.#padLeft--;
     } else {
       this.#digest = (this.#digest >>> 8) | (bytes[at] << 24);
@@ -273,10 +271,7 @@ export class LoadSession {
   }
 
   #headerTaken(): void {
-    if (
-      this.#digests &&
-      this.#crc(this.#header.subarray(0, HEADER_BYTES)) !== this.#view.getUint32(HEADER_BYTES, true)
-    ) {
+    if (this.#digests && this.#crc(this.#header, 0, 0, HEADER_BYTES) !== this.#view.getUint32(HEADER_BYTES, true)) {
       throw new BenchFailure("a header digest is wrong.");
     }
     const length = this.#view.getUint32(4) & 0xffffff;

@@ -13,7 +13,7 @@ afterEach(async () => {
 });
 
 async function serve(content: Uint8Array): Promise<Load> {
-  const server = new TargetServer({ ...bunHost(), crc32c: (bytes, seed) => arithmetic.crc32c(bytes, seed) });
+  const server = new TargetServer({ ...bunHost(), crc32c: (...covered) => arithmetic.crc32c(...covered) });
   servers.push(server);
   const identity = { vendor: "ANTIPODE", product: "Test", revision: "1", serial: "1", naa: 0x3000000000000001n };
   server.addTarget({ name: TARGET_IQN, luns: [{ lun: 0, device: new BufferDevice(content), identity }] });

@@ -3,6 +3,7 @@
  * JSON. It prints what came of it, as JSON too.
  */
 
+import type { Crc32c } from "../src/iscsi/index.ts";
 import { linuxWorld } from "../src/platform/linux/linux-world.ts";
 import { BenchFailure } from "./failure.ts";
 import { LoadSession } from "./load-session.ts";
@@ -42,7 +43,7 @@ const WARM_UP_SECONDS = 0.5;
 
 export async function runLoad(load: Load): Promise<LoadResult> {
   const { arithmetic } = linuxWorld();
-  const crc = (bytes: Uint8Array, seed?: number) => arithmetic.crc32c(bytes, seed);
+  const crc: Crc32c = (bytes, seed, start, end) => arithmetic.crc32c(bytes, seed, start, end);
   const failed = Promise.withResolvers<never>();
   const opening = Array.from({ length: load.sessions }, (_, i) => LoadSession.open(load, i, crc, failed.reject));
   const sessions = await Promise.race([Promise.all(opening), failed.promise]);

@@ -11,7 +11,7 @@ const [path, port, blockBytes] = process.argv.slice(2);
 const { arithmetic } = linuxWorld();
 const server = new TargetServer({
   ...bunHost(),
-  crc32c: (bytes, seed) => arithmetic.crc32c(bytes, seed),
+  crc32c: (bytes, seed, start, end) => arithmetic.crc32c(bytes, seed, start, end),
   onEvent(event) {
     const isUsual = event.type === "session-closed" && event.why === CLOSED_BY_CLIENT;
     if ("why" in event && !isUsual) console.error(`${event.type}: ${event.why}`);

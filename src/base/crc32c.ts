@@ -25,12 +25,13 @@ const [t0, t1, t2, t3, t4, t5, t6, t7] = tables;
 
 /**
  * @param seed the checksum of the bytes before these, to go on from
+ * @param start of the bytes that are covered, which end before `end`: a view of them would have to be made first
  * @returns the checksum as an unsigned 32-bit number; `crc32c("123456789")` is 0xe3069283
  */
-export function crc32c(bytes: Uint8Array, seed = 0): number {
+export function crc32c(bytes: Uint8Array, seed = 0, start = 0, end = bytes.length): number {
   let crc = ~seed;
-  let at = 0;
-  const eights = bytes.length - (bytes.length % 8);
+  let at = start;
+  const eights = end - ((end - start) % 8);
   for (; at < eights; at += 8) {
     crc ^= bytes[at] | (bytes[at + 1] << 8) | (bytes[at + 2] << 16) | (bytes[at + 3] << 24);
     crc =
@@ -43,6 +44,6 @@ export function crc32c(bytes: Uint8Array, seed = 0): number {
       t1[bytes[at + 6]] ^
       t0[bytes[at + 7]];
   }
-  for (; at < bytes.length; at++) crc = (crc >>> 8) ^ t0[(crc ^ bytes[at]) & 0xff];
+  for (; at < end; at++) crc = (crc >>> 8) ^ t0[(crc ^ bytes[at]) & 0xff];
   return ~crc >>> 0;
 }

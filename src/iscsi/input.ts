@@ -129,7 +129,7 @@ export class Input {
     const dataAt = at + this.#headerBytes(view, at);
     if (this.dataDigest && dataBytes > 0 && this.#crc !== undefined) {
       const end = dataAt + dataBytes + padding(dataBytes);
-      if (this.#crc(bytes.subarray(dataAt, end)) !== view.getUint32(end, true)) {
+      if (this.#crc(bytes, 0, dataAt, end) !== view.getUint32(end, true)) {
         if (!this.recovers) {
           this.#fail("a data digest that does not match");
           return false;
@@ -145,7 +145,7 @@ export class Input {
   #headerIsSound(view: DataView, bytes: Uint8Array, at: number): boolean {
     if (!this.headerDigest || this.#crc === undefined) return true;
     const end = at + this.#headerBytes(view, at) - DIGEST_BYTES;
-    if (this.#crc(bytes.subarray(at, end)) === view.getUint32(end, true)) return true;
+    if (this.#crc(bytes, 0, at, end) === view.getUint32(end, true)) return true;
     this.#fail("a header digest that does not match");
     return false;
   }
@@ -216,7 +216,7 @@ export class Input {
     if (this.dataDigest && this.#crc !== undefined) {
       const pad = padding(this.#streamBytes);
       const expected = new DataView(this.#tail.buffer).getUint32(pad, true);
-      if (this.#crc(this.#tail.subarray(0, pad), this.#crcSoFar) !== expected) {
+      if (this.#crc(this.#tail, this.#crcSoFar, 0, pad) !== expected) {
         this.#stream = undefined;
         if (this.recovers) this.#sink.dataOutDamaged();
         else this.#fail("a data digest that does not match");

@@ -142,5 +142,5 @@ export type ChapAlgorithm = "md5" | "sha1" | "sha256" | "sha3-256";
 /** Cryptographic hash functions, each of the whole input. One that is not there is not used. */
 export type ChapHashes = Readonly<Partial<Record<ChapAlgorithm, (bytes: Uint8Array) => Uint8Array>>>;
 
-/** The CRC32C of `bytes`, going on from `seed`: what digests are made of. */
-export type Crc32c = (bytes: Uint8Array, seed?: number) => number;
+/** The CRC32C of the bytes from `start` to before `end`, going on from `seed`: what digests are made of. All of them by default. */
+export type Crc32c = (bytes: Uint8Array, seed?: number, start?: number, end?: number) => number;

@@ -125,7 +125,7 @@ export class Output {
       end += dataBytes;
       for (let pad = padding(dataBytes); pad > 0; pad--) bytes[end++] = 0;
       if (this.dataDigest && this.#crc !== undefined) {
-        view.setUint32(end, this.#crc(bytes.subarray(start, end)), true);
+        view.setUint32(end, this.#crc(bytes, 0, start, end), true);
         end += DIGEST_BYTES;
       }
     }
@@ -145,7 +145,7 @@ export class Output {
     bytes.fill(0, tail, tail + pad);
     let end = tail + pad;
     if (this.dataDigest && this.#crc !== undefined) {
-      view.setUint32(end, this.#crc(bytes.subarray(tail, end), this.#crc(data)), true);
+      view.setUint32(end, this.#crc(bytes, this.#crc(data), tail, end), true);
       end += DIGEST_BYTES;
     }
     this.#end = end;
@@ -212,7 +212,7 @@ export class Output {
   #closeHeader(at: number): number {
     if (!this.headerDigest || this.#crc === undefined) return at + BHS_BYTES;
     const { bytes, view } = this.#current();
-    view.setUint32(at + BHS_BYTES, this.#crc(bytes.subarray(at, at + BHS_BYTES)), true);
+    view.setUint32(at + BHS_BYTES, this.#crc(bytes, 0, at, at + BHS_BYTES), true);
     return at + BHS_BYTES + DIGEST_BYTES;
   }
 

@@ -28,6 +28,16 @@ export function arithmeticCases(name: string, arithmetic: Arithmetic, memory: Me
       }
     });
 
+    it("covers a part of the bytes as if they were alone", () => {
+      for (let start = 0; start <= text.length; start++) {
+        for (let end = start; end <= text.length; end++) {
+          expect(arithmetic.crc32c(text, 5, start, end)).toBe(arithmetic.crc32c(text.slice(start, end), 5));
+        }
+      }
+      const inMemory = filled(memory.allocate(2 * BLOCK_BYTES), 0);
+      expect(arithmetic.crc32c(inMemory, 0, 5, 5000)).toBe(crc32c(inMemory.slice(5, 5000)));
+    });
+
     it("agrees with the definition of CRC32C at any length and alignment", () => {
       const room = memory.allocate(3 * BLOCK_BYTES);
       check(

@@ -64,7 +64,7 @@ export class HostPort {
       timers: world.clock,
       memory: world.memory,
       random: world.random,
-      crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
+      crc32c: (bytes, seed, start, end) => world.arithmetic.crc32c(bytes, seed, start, end),
       hashes: world.hashes,
       discoveryChap: discoveryChapOf(config),
       portalGroupTag: TARGET_PORT,

@@ -49,12 +49,13 @@ export function isalArithmetic(memory: LinuxMemory): Arithmetic | undefined {
   };
 
   const arithmetic: Arithmetic = {
-    crc32c(bytes, seed = 0) {
-      if (bytes.length === 0) return seed;
+    crc32c(bytes, seed = 0, start = 0, end = bytes.length) {
+      if (start === end) return seed;
+      assert(start >= 0 && start < end && end <= bytes.length, `bytes ${start} to ${end} of ${bytes.length}`);
       const address = addressOf(bytes);
       let crc = ~seed >>> 0;
-      for (let at = 0; at < bytes.length; at += CRC_STEP_BYTES) {
-        crc = isal.crc32_iscsi(address + at, Math.min(CRC_STEP_BYTES, bytes.length - at), crc);
+      for (let at = start; at < end; at += CRC_STEP_BYTES) {
+        crc = isal.crc32_iscsi(address + at, Math.min(CRC_STEP_BYTES, end - at), crc);
       }
       return ~crc >>> 0;
     },

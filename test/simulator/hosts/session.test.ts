@@ -30,7 +30,7 @@ async function run(mangle: Mangle | undefined, digests = false, flip = 0): Promi
     timers: world.clock,
     memory: world.memory,
     random: world.random,
-    crc32c: (bytes, seed) => world.arithmetic.crc32c(bytes, seed),
+    crc32c: (...covered) => world.arithmetic.crc32c(...covered),
     // As a site has it. These hosts offer more, and know no more.
     errorRecoveryLevel: 0,
   });

@@ -70,19 +70,19 @@ export const ISCSI: readonly Breakage[] = [
   {
     name: "data-digest-unchecked",
     file: "src/iscsi/input.ts",
-    find: "if (this.#crc(bytes.subarray(dataAt, end)) !== view.getUint32(end, true)) {",
+    find: "if (this.#crc(bytes, 0, dataAt, end) !== view.getUint32(end, true)) {",
     replace: "if (end < 0) {",
     scenario: "network",
-    seeds: 6,
+    seeds: 1,
     why: "Data that was damaged on its way from a host is written.",
   },
   {
     name: "header-digest-unchecked",
     file: "src/iscsi/input.ts",
-    find: "if (this.#crc(bytes.subarray(at, end)) === view.getUint32(end, true)) return true;",
+    find: "if (this.#crc(bytes, 0, at, end) === view.getUint32(end, true)) return true;",
     replace: "return true;",
     scenario: "wire",
-    seeds: 42,
+    seeds: 14,
     why: "A command that was damaged on its way from a host is carried out.",
   },
 ];

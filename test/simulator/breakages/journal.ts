@@ -9,7 +9,7 @@ export const JOURNAL: readonly Breakage[] = [
     find: "this.#durable = run.lastSequence;",
     replace: "this.#durable = this.appended;",
     scenario: "standard",
-    seeds: 4,
+    seeds: 5,
     why: "Requests that came during a write of the log count as written with it.",
   },
   {

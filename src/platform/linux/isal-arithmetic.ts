@@ -51,7 +51,7 @@ export function isalArithmetic(memory: LinuxMemory): Arithmetic | undefined {
   const arithmetic: Arithmetic = {
     crc32c(bytes, seed = 0, start = 0, end = bytes.length) {
       if (start === end) return seed;
-      assert(start >= 0 && start < end && end <= bytes.length, `bytes ${start} to ${end} of ${bytes.length}`);
+      assert(start >= 0 && start < end && end <= bytes.length, "a checksum of bytes that are not there");
       const address = addressOf(bytes);
       let crc = ~seed >>> 0;
       for (let at = start; at < end; at += CRC_STEP_BYTES) {

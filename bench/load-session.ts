@@ -259,15 +259,16 @@ export class LoadSession {
       if (this.#dataLeft + this.#padLeft + this.#digestLeft === 0) this.#taken();
       return at + count;
     }
-    if (this.#padLeft > 0) {
-      if (this.#checks) this.#sum = this.#crc(bytes, this.#sum, at, at + 1);
-      this.#padLeft--;
-    } else {
-      this.#digest = (this.#digest >>> 8) | (bytes[at] << 24);
+    const pad = Math.min(this.#padLeft, bytes.length - at);
+    if (this.#checks) this.#sum = this.#crc(bytes, this.#sum, at, at + pad);
+    this.#padLeft -= pad;
+    let position = at + pad;
+    while (this.#digestLeft > 0 && position < bytes.length) {
+      this.#digest = (this.#digest >>> 8) | (bytes[position++] << 24);
       this.#digestLeft--;
     }
     if (this.#padLeft + this.#digestLeft === 0) this.#taken();
-    return at + 1;
+    return position;
   }
 
   #headerTaken(): void {

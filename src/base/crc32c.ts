@@ -3,6 +3,8 @@
  * The fast one is the platform's; this one is its fallback, its oracle, and the checksum of the simulated world.
  */
 
+import { assert } from "./assert.ts";
+
 const POLYNOMIAL = 0x82f63b78;
 
 const tables: readonly Uint32Array[] = (() => {
@@ -25,10 +27,11 @@ const [t0, t1, t2, t3, t4, t5, t6, t7] = tables;
 
 /**
  * @param seed the checksum of the bytes before these, to go on from
- * @param start of the bytes that are covered, which end before `end`: a view of them would have to be made first
+ * @param start of the bytes that are covered, which end before `end`; all of them by default. It saves making a view
  * @returns the checksum as an unsigned 32-bit number; `crc32c("123456789")` is 0xe3069283
  */
 export function crc32c(bytes: Uint8Array, seed = 0, start = 0, end = bytes.length): number {
+  assert(start >= 0 && start <= end && end <= bytes.length, "a checksum of bytes that are not there");
   let crc = ~seed;
   let at = start;
   const eights = end - ((end - start) % 8);

@@ -191,3 +191,15 @@ test("an idle server gives back what it keeps for reuse, and leaves what is in u
   await timers.turn();
   expect(hosts.map((host) => joined(host.receive()).length)).toEqual([8 * MiB, 8 * MiB, 8 * MiB]);
 });
+
+test("a server that closes under its sessions keeps nothing, whenever their connections end", async () => {
+  const world = bench();
+  const initiator = await new Initiator(world).ready();
+  await initiator.send(initiator.command(read10(0, 128), { read: 65536 }));
+  const closed = world.server.close();
+  await world.timers.turn();
+  await closed;
+  expect(initiator.transport.closed).toBe("closed");
+  initiator.connection.onClose();
+  expect(world.memory.outstanding).toBe(0);
+});

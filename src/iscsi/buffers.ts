@@ -34,6 +34,10 @@ export class BufferPool {
     return this.#inUse >= this.#budget * SHARED_BUDGET_FACTOR_MAX;
   }
 
+  get inUseBytes(): number {
+    return this.#inUse;
+  }
+
   get retainedBytes(): number {
     return this.#retained;
   }

@@ -180,3 +180,8 @@ test("a PDU without data has no data digest", async () => {
   await initiator.send(pdu);
   expect(opcodes(initiator.receive())).toEqual([0x25]);
 });
+
+test("a server refuses a checksum function that covers other bytes than it is asked to", () => {
+  const whole = (bytes: Uint8Array, seed?: number) => crc32c(bytes, seed);
+  expect(() => bench({ crc32c: whole })).toThrow("crc32c is not a CRC-32C");
+});

@@ -6,6 +6,7 @@ import { ManualTimers } from "./testing/world.ts";
 class Host {
   readonly timers = new ManualTimers();
   retainedBytes = 0;
+  inUseBytes = 0;
   tidied = 0;
   tidyUp(): void {
     this.tidied++;
@@ -53,10 +54,26 @@ test("what is kept for reuse is worth it as well, whatever little came", () => {
   expect(host.tidied).toBe(1);
 });
 
-test("after its end nothing is done any more", () => {
+test("what comes free later is tidied up as well", () => {
+  const { host, watch, elapse } = idle();
+  host.inUseBytes = IDLE_WORTH_BYTES;
+  watch.received(48);
+  elapse();
+  elapse();
+  expect(host.tidied).toBe(0);
+  host.inUseBytes = 0;
+  host.retainedBytes = IDLE_WORTH_BYTES;
+  elapse();
+  expect(host.tidied).toBe(1);
+});
+
+test("after its end nothing is done any more, whatever still comes", () => {
   const { host, watch, elapse } = idle();
   watch.received(IDLE_WORTH_BYTES);
   watch.stop();
+  elapse();
+  watch.received(IDLE_WORTH_BYTES);
+  elapse();
   elapse();
   expect(host.tidied).toBe(0);
 });

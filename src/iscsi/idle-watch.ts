@@ -10,24 +10,28 @@ export interface IdleHost {
   readonly timers: Timers;
   /** Bytes that are kept for reuse. */
   readonly retainedBytes: number;
-  /** Gives back what is not in use. */
+  /** Bytes that will be kept for reuse, or go back, without a word from any initiator. */
+  readonly inUseBytes: number;
+  /** Gives back what is not in use, and lets the runtime do as much. */
   tidyUp(): void;
 }
 
 export class IdleWatch {
   readonly #host: IdleHost;
   #timer: Timer | undefined;
+  #stopped = false;
   /** Since it was last tidied up. */
   #received = 0;
   /** What had been received when it was last looked. */
   #seen = 0;
   readonly #look = () => {
     this.#timer = undefined;
-    if (this.#received !== this.#seen) this.#watch();
-    else if (this.#received + this.#host.retainedBytes >= IDLE_WORTH_BYTES) {
+    const isIdle = this.#received === this.#seen;
+    if (isIdle && this.#received + this.#host.retainedBytes >= IDLE_WORTH_BYTES) {
       this.#received = 0;
       this.#host.tidyUp();
     }
+    if (!isIdle || this.#host.inUseBytes > 0) this.#watch();
   };
 
   constructor(host: IdleHost) {
@@ -36,10 +40,11 @@ export class IdleWatch {
 
   received(bytes: number): void {
     this.#received += bytes;
-    if (this.#timer === undefined) this.#watch();
+    if (this.#timer === undefined && !this.#stopped) this.#watch();
   }
 
   stop(): void {
+    this.#stopped = true;
     this.#timer?.cancel();
   }
 

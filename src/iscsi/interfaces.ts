@@ -128,7 +128,10 @@ export interface Memory {
   /** Page-aligned memory of the length asked for. */
   allocate(bytes: number): Uint8Array;
   free(buffer: Uint8Array): void;
-  /** Initiators have been silent for a while, and much was freed: a good time to collect garbage, which would hold up work. */
+  /**
+   * All initiators of a server have been silent for a while, and much was received or kept for reuse: a good time to collect
+   * garbage, which would hold up work.
+   */
   idle?(): void;
 }
 
@@ -142,5 +145,5 @@ export type ChapAlgorithm = "md5" | "sha1" | "sha256" | "sha3-256";
 /** Cryptographic hash functions, each of the whole input. One that is not there is not used. */
 export type ChapHashes = Readonly<Partial<Record<ChapAlgorithm, (bytes: Uint8Array) => Uint8Array>>>;
 
-/** The CRC32C of the bytes from `start` to before `end`, going on from `seed`: what digests are made of. All of them by default. */
+/** The CRC32C of the bytes from `start` to before `end`, of all of them by default, going on from `seed`: what digests are made of. */
 export type Crc32c = (bytes: Uint8Array, seed?: number, start?: number, end?: number) => number;

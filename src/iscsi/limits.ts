@@ -51,6 +51,8 @@ export const OUTPUT_PAUSE_BYTES = 4 * MiB;
 /** Bytes handed to a transport in one turn before other connections have theirs. */
 export const FLUSH_TURN_BYTES = 8 * MiB;
 export const OUTPUT_CHUNK_BYTES = 256 * KiB;
+/** Free chunks of all connections that a server keeps for reuse. */
+export const OUTPUT_CHUNKS_RETAINED_MAX = 64;
 /** A segment of this size or more is sent from its own buffer; a smaller one is copied behind its header. */
 export const ZERO_COPY_BYTES_MIN = 64 * KiB;
 /** A Data-Out of this size or more that arrives in parts goes straight into its task's buffer. */
@@ -61,9 +63,9 @@ export const SHARED_BUDGET_BYTES = 128 * MiB;
 export const SHARED_BUDGET_FACTOR_MAX = 2;
 /** Free buffers that a server keeps for reuse. */
 export const RETAINED_BYTES_MAX = 64 * MiB;
-/** After how long without a word from any initiator a server gives back what it keeps for reuse. */
+/** After one to two of these without a word from any initiator a server gives back what it keeps for reuse. */
 export const IDLE_MILLIS = 2_000;
-/** What was received and what is kept, below which it is not worth the work. */
+/** Received since the last time and kept now, below which it is not worth the work. */
 export const IDLE_WORTH_BYTES = 16 * MiB;
 
 export const SESSIONS_MAX = 256;

@@ -7,7 +7,7 @@
  */
 
 import type { Connection, Crc32c, Memory } from "./interfaces.ts";
-import { FLUSH_TURN_BYTES, OUTPUT_CHUNK_BYTES } from "./limits.ts";
+import { FLUSH_TURN_BYTES, OUTPUT_CHUNK_BYTES, OUTPUT_CHUNKS_RETAINED_MAX } from "./limits.ts";
 import { BHS_BYTES, DIGEST_BYTES, padding } from "./pdu.ts";
 
 export class Chunk {
@@ -23,8 +23,6 @@ export class Chunk {
     this.view = new DataView(bytes.buffer, bytes.byteOffset, bytes.length);
   }
 }
-
-const CHUNKS_RETAINED_MAX = 64;
 
 export class ChunkPool {
   readonly #memory: Memory;
@@ -47,7 +45,7 @@ export class ChunkPool {
   /** Takes the chunk back once nothing uses it; called after each use ends. */
   settle(chunk: Chunk): void {
     if (chunk.current || chunk.references > 0) return;
-    if (this.#free.length < CHUNKS_RETAINED_MAX) this.#free.push(chunk);
+    if (this.#free.length < OUTPUT_CHUNKS_RETAINED_MAX) this.#free.push(chunk);
     else this.#memory.free(chunk.bytes);
   }
 

@@ -265,6 +265,7 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
     this.buffers = new BufferPool(options.memory, options.sharedBudget);
     this.chunks = new ChunkPool(options.memory);
     this.crc32c = options.crc32c;
+    if (this.crc32c !== undefined) assertChecksum(this.crc32c);
     this.#hashes = options.hashes ?? {};
     this.#challenges = new Challenges(options.random);
     this.#sessions = new SessionTable(options.random);
@@ -457,6 +458,10 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
     this.#trim();
   }
 
+  get inUseBytes(): number {
+    return this.buffers.inUseBytes;
+  }
+
   get retainedBytes(): number {
     return this.buffers.retainedBytes + this.chunks.retainedBytes;
   }
@@ -474,7 +479,7 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
   // What connections and sessions ask for.
 
   received(bytes: number): void {
-    if (!this.#closed) this.#idleWatch.received(bytes);
+    this.#idleWatch.received(bytes);
   }
 
   emit(event: TargetEvent): void {
@@ -560,6 +565,8 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
 
   closed(connection: TargetConnection): void {
     this.#connections.delete(connection);
+    // It may have had a last word after all else was given back.
+    if (this.#closed) this.#trim();
   }
 
   sessionClosed(session: SessionSnapshot, why: string): void {
@@ -695,4 +702,10 @@ function add(sum: Counters, session: Session): void {
   sum.bytesWritten += session.tasks?.bytesWritten ?? 0;
   sum.pdusRejected += session.rejected;
   sum.pdusIgnored += session.ignored;
+}
+
+/** One that is wrong would have every host that wants digests turned away, for damage on the way. */
+function assertChecksum(crc32c: Crc32c): void {
+  const bytes = new TextEncoder().encode("0123456789");
+  if (crc32c(bytes, crc32c(bytes, 0, 1, 4), 4, 10) !== 0xe3069283) throw new RangeError("crc32c is not a CRC-32C");
 }

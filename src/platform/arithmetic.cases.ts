@@ -34,6 +34,14 @@ export function arithmeticCases(name: string, arithmetic: Arithmetic, memory: Me
           expect(arithmetic.crc32c(text, 5, start, end)).toBe(arithmetic.crc32c(text.slice(start, end), 5));
         }
       }
+      for (const [start, end] of [
+        [0, 10],
+        [-1, 3],
+        [4, 3],
+        [10, 10],
+      ]) {
+        expect(() => arithmetic.crc32c(text, 0, start, end)).toThrow(AssertionError);
+      }
       const inMemory = filled(memory.allocate(2 * BLOCK_BYTES), 0);
       expect(arithmetic.crc32c(inMemory, 0, 5, 5000)).toBe(crc32c(inMemory.slice(5, 5000)));
     });

@@ -37,9 +37,14 @@ export interface BunHostOptions {
    * unless given, 0 for never. It takes processor time from whatever else waits for this core.
    */
   readonly busyPollMillis?: number;
+  /**
+   * Whether all garbage of the program is collected when the initiators of a server have been silent for some seconds; true
+   * unless given. That stops whatever else the program does.
+   */
+  readonly collectsWhenIdle?: boolean;
 }
 
-export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}): BunHost {
+export function bunHost({ busyPollMillis = BUSY_POLL_MS, collectsWhenIdle = true }: BunHostOptions = {}): BunHost {
   const poll = new BusyPoll(busyPollMillis, { now: () => performance.now(), soon: setImmediate });
   return {
     network: { listen: (address, accept) => listen(address, accept, () => poll.heard()) },
@@ -52,7 +57,7 @@ export function bunHost({ busyPollMillis = BUSY_POLL_MS }: BunHostOptions = {}):
       afterTurn: (run) => void setImmediate(run),
     },
     // Not one that is spread over what runs next: that collects too little, and there may be nothing that runs.
-    memory: { ...pageMemory(), idle: () => Bun.gc(true) },
+    memory: { ...pageMemory(), idle: collectsWhenIdle ? () => Bun.gc(true) : undefined },
     random: { below: (bound) => randomInt(bound) },
     hashes: { md5: hash("md5"), sha1: hash("sha1"), sha256: hash("sha256"), "sha3-256": hash("sha3-256") },
   };

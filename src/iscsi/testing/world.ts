@@ -55,6 +55,7 @@ export class CountingMemory implements Memory {
   }
   free(buffer: Uint8Array): void {
     this.outstanding -= buffer.length;
+    buffer.fill(0xdd);
   }
   idle(): void {
     this.idles++;

@@ -50,8 +50,8 @@ export function isalArithmetic(memory: LinuxMemory): Arithmetic | undefined {
 
   const arithmetic: Arithmetic = {
     crc32c(bytes, seed = 0, start = 0, end = bytes.length) {
+      assert(start >= 0 && start <= end && end <= bytes.length, "a checksum of bytes that are not there");
       if (start === end) return seed;
-      assert(start >= 0 && start < end && end <= bytes.length, "a checksum of bytes that are not there");
       const address = addressOf(bytes);
       let crc = ~seed >>> 0;
       for (let at = start; at < end; at += CRC_STEP_BYTES) {

@@ -3,20 +3,19 @@ import { IdleWatch } from "./idle-watch.ts";
 import { IDLE_MILLIS, IDLE_WORTH_BYTES } from "./limits.ts";
 import { ManualTimers } from "./testing/world.ts";
 
-class Host {
-  readonly timers = new ManualTimers();
+class Pool {
   retainedBytes = 0;
   inUseBytes = 0;
-  tidied = 0;
-  tidyUp(): void {
-    this.tidied++;
+  trim(): void {
     this.retainedBytes = 0;
   }
 }
 
 function idle() {
-  const host = new Host();
-  return { host, watch: new IdleWatch(host), elapse: () => host.timers.advance(IDLE_MILLIS) };
+  const timers = new ManualTimers();
+  const [buffers, chunks] = [new Pool(), new Pool()];
+  const host = { timers, buffers, chunks, memory: { idle: () => void host.tidied++ }, tidied: 0 };
+  return { host, watch: new IdleWatch(host), elapse: () => timers.advance(IDLE_MILLIS) };
 }
 
 test("it is time to tidy up once nothing has come for a while", () => {
@@ -48,21 +47,21 @@ test("what is kept for reuse is worth it as well, whatever little came", () => {
   watch.received(48);
   elapse();
   expect(host.tidied).toBe(0);
-  host.retainedBytes = IDLE_WORTH_BYTES;
+  host.buffers.retainedBytes = host.chunks.retainedBytes = IDLE_WORTH_BYTES / 2;
   watch.received(48);
   elapse();
-  expect(host.tidied).toBe(1);
+  expect([host.tidied, host.buffers.retainedBytes, host.chunks.retainedBytes]).toEqual([1, 0, 0]);
 });
 
 test("what comes free later is tidied up as well", () => {
   const { host, watch, elapse } = idle();
-  host.inUseBytes = IDLE_WORTH_BYTES;
+  host.buffers.inUseBytes = IDLE_WORTH_BYTES;
   watch.received(48);
   elapse();
   elapse();
   expect(host.tidied).toBe(0);
-  host.inUseBytes = 0;
-  host.retainedBytes = IDLE_WORTH_BYTES;
+  host.buffers.inUseBytes = 0;
+  host.buffers.retainedBytes = IDLE_WORTH_BYTES;
   elapse();
   expect(host.tidied).toBe(1);
 });

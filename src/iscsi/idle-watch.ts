@@ -1,37 +1,39 @@
 /**
- * Tells when a target has been idle for a while after work that left something to tidy up: what initiators have sent, and
- * what its pools keep, is garbage and unused memory then, some hundred MiB of it after a burst.
+ * Gives back what a server's pools keep once it has been idle for a while, and lets the runtime do as much: what initiators have
+ * sent is garbage then, and the pools are unused, together some hundred MiB after a burst.
  */
 
-import type { Timer, Timers } from "./interfaces.ts";
+import type { BufferPool } from "./buffers.ts";
+import type { Memory, Timer, Timers } from "./interfaces.ts";
 import { IDLE_MILLIS, IDLE_WORTH_BYTES } from "./limits.ts";
+import type { ChunkPool } from "./output.ts";
 
 export interface IdleHost {
   readonly timers: Timers;
-  /** Bytes that are kept for reuse. */
-  readonly retainedBytes: number;
-  /** Bytes that will be kept for reuse, or go back, without a word from any initiator. */
-  readonly inUseBytes: number;
-  /** Gives back what is not in use, and lets the runtime do as much. */
-  tidyUp(): void;
+  readonly memory: Pick<Memory, "idle">;
+  readonly buffers: Pick<BufferPool, "retainedBytes" | "inUseBytes" | "trim">;
+  readonly chunks: Pick<ChunkPool, "retainedBytes" | "trim">;
 }
 
 export class IdleWatch {
   readonly #host: IdleHost;
   #timer: Timer | undefined;
   #stopped = false;
-  /** Since it was last tidied up. */
+  /** Since the last time that it was worth it. */
   #received = 0;
   /** What had been received when it was last looked. */
   #seen = 0;
   readonly #look = () => {
     this.#timer = undefined;
+    const { memory, buffers, chunks } = this.#host;
     const isIdle = this.#received === this.#seen;
-    if (isIdle && this.#received + this.#host.retainedBytes >= IDLE_WORTH_BYTES) {
+    if (isIdle && this.#received + buffers.retainedBytes + chunks.retainedBytes >= IDLE_WORTH_BYTES) {
       this.#received = 0;
-      this.#host.tidyUp();
+      this.trim();
+      memory.idle?.();
     }
-    if (!isIdle || this.#host.inUseBytes > 0) this.#watch();
+    // What is in use may come free without a word from any initiator.
+    if (!isIdle || buffers.inUseBytes > 0) this.#watch();
   };
 
   constructor(host: IdleHost) {
@@ -46,6 +48,12 @@ export class IdleWatch {
   stop(): void {
     this.#stopped = true;
     this.#timer?.cancel();
+  }
+
+  /** Gives back what is not in use. */
+  trim(): void {
+    this.#host.buffers.trim();
+    this.#host.chunks.trim();
   }
 
   #watch(): void {

@@ -13,7 +13,7 @@ import type { Chap } from "./chap.ts";
 import { type ConnectionHost, type FinishedLogin, TargetConnection } from "./connection.ts";
 import { LoginStatus, PROTOCOL_LEVEL_SAM5 } from "./constants.ts";
 import type { Counters, SessionSnapshot, TargetEvent, TargetStatistics } from "./events.ts";
-import { type IdleHost, IdleWatch } from "./idle-watch.ts";
+import { IdleWatch } from "./idle-watch.ts";
 import type {
   Address,
   ChapHashes,
@@ -222,7 +222,7 @@ export class Target {
   }
 }
 
-export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
+export class TargetServer implements ConnectionHost, SessionHost {
   readonly timers: Timers;
   readonly buffers: BufferPool;
   readonly chunks: ChunkPool;
@@ -272,7 +272,8 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
     this.discoveryChap = options.discoveryChap;
     this.#elsewhere = { groupTag: options.portalGroupTag ?? 1 };
     this.writeBudget = options.writeBudget;
-    this.#idleWatch = new IdleWatch(this);
+    const { timers, buffers, chunks } = this;
+    this.#idleWatch = new IdleWatch({ timers, memory: options.memory, buffers, chunks });
   }
 
   /** What initiators have to prove in discovery sessions that begin from now on. */
@@ -455,25 +456,7 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
     await Promise.all(quiet);
     const units = [...this.#targets.values()].flatMap((target) => target.device.units());
     await Promise.all(units.map((unit) => unit.end()));
-    this.#trim();
-  }
-
-  get inUseBytes(): number {
-    return this.buffers.inUseBytes;
-  }
-
-  get retainedBytes(): number {
-    return this.buffers.retainedBytes + this.chunks.retainedBytes;
-  }
-
-  tidyUp(): void {
-    this.#trim();
-    this.#options.memory.idle?.();
-  }
-
-  #trim(): void {
-    this.buffers.trim();
-    this.chunks.trim();
+    this.#idleWatch.trim();
   }
 
   // What connections and sessions ask for.
@@ -566,7 +549,7 @@ export class TargetServer implements ConnectionHost, SessionHost, IdleHost {
   closed(connection: TargetConnection): void {
     this.#connections.delete(connection);
     // It may have had a last word after all else was given back.
-    if (this.#closed) this.#trim();
+    if (this.#closed) this.#idleWatch.trim();
   }
 
   sessionClosed(session: SessionSnapshot, why: string): void {

@@ -16,7 +16,7 @@ network: { interfaces: { eth0: { addresses: [ 192.0.2.7/24 ] } } }
 `;
 
 it.each([
-  ["a comment", "group: prod", "group: prod # for now", ""],
+  ["a comment", "group: prod", "group: prod # ours", ""],
   ["what is the default", "/dev/pmem0 }", "/dev/pmem0, cache: 128MiB }", ""],
   ["a way to name a drive", "[ 0, 1 ]", "[ /dev/a, 1 ]", ""],
   ["where a site is", "39.74", "39.75", ""],

@@ -8,7 +8,7 @@ export type TargetEvent =
       readonly type: "login-redirected";
       readonly remote: string;
       readonly initiatorName: string;
-      /** Whether for now or for good. */
+      /** A `LoginStatus`: moved temporarily or permanently. */
       readonly status: number;
       readonly to: string;
     }

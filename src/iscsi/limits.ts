@@ -65,7 +65,7 @@ export const SHARED_BUDGET_FACTOR_MAX = 2;
 export const RETAINED_BYTES_MAX = 64 * MiB;
 /** After one to two of these without a word from any initiator a server gives back what it keeps for reuse. */
 export const IDLE_MILLIS = 2_000;
-/** Received since the last time and kept now, below which it is not worth the work. */
+/** What was received since the last time and what is kept, together, below which it is not worth the work. */
 export const IDLE_WORTH_BYTES = 16 * MiB;
 
 export const SESSIONS_MAX = 256;

@@ -48,7 +48,7 @@ export interface ServerOptions {
   readonly timers: Timers;
   readonly memory: Memory;
   readonly random: Random;
-  /** Without it, digests are negotiated to None. */
+  /** Without it, digests are negotiated to None. With one that gives wrong checksums there is no server: RangeError. */
   readonly crc32c?: Crc32c;
   /** What CHAP is made with: needed where it is asked for. */
   readonly hashes?: ChapHashes;

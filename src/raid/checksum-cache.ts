@@ -37,7 +37,7 @@ export interface Frame {
 export interface ChecksumBlocks {
   read(slot: number, zone: number, into: Uint8Array): Pending;
   write(slot: number, zone: number, from: Uint8Array, fua: boolean): Pending;
-  /** A block could not be read; its entries are unknown for now. */
+  /** A block could not be read, and its entries count as unknown. */
   onUnreadable(slot: number, zone: number): void;
 }
 
